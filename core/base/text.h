@@ -1,0 +1,36 @@
+/* Text: a growing buffer, UTF-8, numbers, and the nearest name to a misspelt one. */
+#ifndef MGPT_BASE_TEXT_H
+#define MGPT_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <microgpt/status.h>
+
+/* A growing string; zero-initialise it. `data` is always terminated once something was added. After
+ * a failed allocation `failed` stays set and additions do nothing: check it once, at the end. */
+struct mgpt_string {
+    char *data;
+    size_t size, capacity;
+    bool failed;
+};
+
+void mgpt_string_add(struct mgpt_string *s, const char *data, size_t size);
+void mgpt_string_format(struct mgpt_string *s, const char *format, ...) MGPT_PRINTF(2, 3);
+void mgpt_string_finish(struct mgpt_string *s); /* frees; NULL is fine */
+
+/* Offset of the first byte that is not valid UTF-8 (RFC 3629), or size. */
+size_t mgpt_utf8_check(const char *text, size_t size);
+
+/* Whole-string numbers: false when anything is left over, out of range or not finite. */
+bool mgpt_parse_int(const char *text, int64_t *value);
+bool mgpt_parse_seed(const char *text, uint64_t *value);
+bool mgpt_parse_float(const char *text, double *value);
+bool mgpt_parse_bool(const char *text, bool *value);
+
+/* Of `names` (NULL-terminated) the one nearest to `name` by edit distance (Damerau-Levenshtein), or
+ * NULL when none is near enough to suggest. */
+const char *mgpt_nearest(const char *name, const char *const *names);
+
+#endif

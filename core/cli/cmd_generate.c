@@ -1,0 +1,101 @@
+/* microgpt generate: samples from a trained model, as they come. */
+#include <config.h>
+
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/stop.h"
+#include "run/generate.h"
+#include "run/trained.h"
+
+static enum mgpt_status write_out(const char *text, size_t size, struct mgpt_error *error)
+{
+    if (fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0)
+        return MGPT_OK;
+    return mgpt_fail(error, MGPT_IO, "cannot write the output: %s", strerror(errno));
+}
+
+static enum mgpt_status emit(void *context, int32_t id, const char *text, size_t size,
+                             struct mgpt_error *error)
+{
+    (void)context;
+    (void)id;
+    return write_out(text, size, error);
+}
+
+/* The prompt, then each id's text the moment it is drawn. */
+static enum mgpt_status stream(struct mgpt_session *s, const char *prompt, const int32_t *ids,
+                               size_t n, struct mgpt_error *error)
+{
+    enum mgpt_status status = write_out(prompt, strlen(prompt), error);
+
+    if (status == MGPT_OK)
+        status = mgpt_generate(s, ids, n, emit, NULL, error);
+    return status == MGPT_OK ? write_out("\n", 1, error) : status;
+}
+
+/* One object a line: {"sample": 1, "text": "..."}. */
+static enum mgpt_status print_json(struct mgpt_session *s, uint64_t index, const char *prompt,
+                                   const int32_t *ids, size_t n, struct mgpt_error *error)
+{
+    struct mgpt_string text = {0};
+    char *line = NULL;
+
+    mgpt_string_add(&text, prompt, strlen(prompt));
+    enum mgpt_status status = mgpt_generate(s, ids, n, mgpt_emit_string, &text, error);
+    if (status == MGPT_OK) {
+        json_t *value = json_stringn(text.data, mgpt_utf8_check(text.data, text.size));
+        json_t *object = json_pack("{s:I, s:o}", "sample", (json_int_t)index, "text", value);
+        line = object ? json_dumps(object, JSON_COMPACT) : NULL;
+        json_decref(object);
+        status = line ? write_out(line, strlen(line), error)
+                      : mgpt_fail(error, MGPT_NOMEM, "no memory for the output");
+    }
+    if (status == MGPT_OK)
+        status = write_out("\n", 1, error);
+    free(line);
+    mgpt_string_finish(&text);
+    return status;
+}
+
+static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_session *s, struct mgpt_error *error)
+{
+    const char *prompt = mgpt_cli_value(cli, "prompt");
+    uint64_t samples = (uint64_t)mgpt_conf_int(s->conf, "generate", "samples");
+    char *checkpoint = NULL;
+    int32_t *ids = NULL;
+    size_t n = 0;
+    enum mgpt_status status = mgpt_trained_open(s, false, &checkpoint, error);
+
+    prompt = prompt ? prompt : "";
+    samples = samples ? samples : 1; /* 0 keeps `train` quiet; who asks for samples wants one */
+    if (status == MGPT_OK)
+        status = mgpt_prompt_ids(s, prompt, &ids, &n, error);
+    for (uint64_t i = 1; i <= samples && status == MGPT_OK; i++)
+        status =
+            cli->json ? print_json(s, i, prompt, ids, n, error) : stream(s, prompt, ids, n, error);
+    free(ids);
+    free(checkpoint);
+    return status;
+}
+
+enum mgpt_status mgpt_cmd_generate(struct mgpt_cli *cli, struct mgpt_error *error)
+{
+    struct mgpt_session session = {0};
+    enum mgpt_status status = mgpt_cli_configure_run(cli, &session.conf, &session.registry, error);
+
+    if (status != MGPT_OK)
+        return status;
+    session.config_path = cli->config_path;
+    mgpt_stop_install();
+    status = run(cli, &session, error);
+    mgpt_session_close(&session);
+    mgpt_conf_destroy(session.conf);
+    mgpt_registry_destroy(session.registry);
+    return status;
+}

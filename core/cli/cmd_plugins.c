@@ -1,0 +1,375 @@
+/* microgpt plugins: which modules there are, what they take, and why others were refused. Opens no
+ * device. */
+#include <config.h>
+
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "plugin/kinds.h"
+#include "plugin/options.h"
+#include "plugin/registry.h"
+
+/* What a person wants to know of a module, wherever it comes from. */
+struct facts {
+    struct mgpt_module module;
+    char kind[32]; /* "optimizer" */
+    const char *name, *summary;
+    const char *version, *license;
+    bool runs;
+    char why_not[512]; /* when it does not run here */
+};
+
+static struct facts facts_of(const struct mgpt_module *m)
+{
+    const struct mgpt_component *c = m->component;
+    struct facts f = {.module = *m,
+                      .name = c->name,
+                      .summary = c->summary,
+                      .version = m->plugin ? m->plugin->version : PACKAGE_VERSION,
+                      .license = m->plugin ? m->plugin->license : "MIT"};
+    struct mgpt_error error = {0, ""};
+    (void)snprintf(f.kind, sizeof f.kind, "%.*s", (int)strcspn(c->kind, "/"), c->kind);
+    f.runs = mgpt_module_probe(m, &error) == MGPT_OK;
+    (void)snprintf(f.why_not, sizeof f.why_not, "%.*s", (int)sizeof f.why_not - 1, error.text);
+    return f;
+}
+
+/* ---- JSON ---- */
+
+/* Text of a plugin need not be UTF-8, which is all that JSON takes. */
+static json_t *text_or_null(const char *text)
+{
+    if (!text)
+        return json_null();
+    json_t *value = json_string(text);
+    return value ? value : json_string("(not UTF-8)");
+}
+
+static json_t *json_of_option(const struct mgpt_option *option)
+{
+    struct mgpt_string takes = {0};
+    mgpt_option_describe(option, &takes);
+    json_t *o = json_object();
+    json_object_set_new(o, "key", text_or_null(option->key));
+    json_object_set_new(o, "default", text_or_null(option->value));
+    json_object_set_new(o, "help", text_or_null(option->help));
+    json_object_set_new(o, "unit", text_or_null(option->unit));
+    json_object_set_new(o, "takes", text_or_null(takes.data));
+    if (option->min != 0 || option->max != 0) {
+        json_object_set_new(o, "min", json_real(option->min));
+        json_object_set_new(o, "max", json_real(option->max));
+    }
+    if (option->choices) {
+        json_t *choices = json_array();
+        for (size_t i = 0; option->choices[i]; i++)
+            json_array_append_new(choices, text_or_null(option->choices[i]));
+        json_object_set_new(o, "choices", choices);
+    }
+    mgpt_string_finish(&takes);
+    return o;
+}
+
+static json_t *json_of_module(const struct mgpt_module *module, bool options)
+{
+    const struct facts f = facts_of(module);
+    const struct mgpt_plugin *p = module->plugin;
+    json_t *o = json_object();
+    json_object_set_new(o, "kind", text_or_null(f.kind));
+    json_object_set_new(o, "api", text_or_null(module->component->kind));
+    json_object_set_new(o, "name", text_or_null(f.name));
+    json_object_set_new(o, "version", text_or_null(f.version));
+    json_object_set_new(o, "license", text_or_null(f.license));
+    json_object_set_new(o, "file", p ? text_or_null(module->path) : json_null());
+    json_object_set_new(o, "summary", text_or_null(f.summary));
+    json_object_set_new(o, "runs", json_boolean(f.runs));
+    if (!f.runs)
+        json_object_set_new(o, "why_not", text_or_null(f.why_not));
+    if (!options)
+        return o;
+    if (p)
+        json_object_set_new(o, "plugin",
+                            json_pack("{s:o, s:o, s:o, s:[i,i]}", "id", text_or_null(p->id),
+                                      "vendor", text_or_null(p->vendor), "url",
+                                      text_or_null(p->url), "abi", (int)p->abi_major,
+                                      (int)p->abi_minor));
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < module->component->n_options; i++)
+        json_array_append_new(list, json_of_option(mgpt_option_at(module->component, i)));
+    json_object_set_new(o, "options", list);
+    return o;
+}
+
+/* Of one path, or of all (NULL). */
+static json_t *json_of_attempts(const struct mgpt_registry *registry, const char *path)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < mgpt_registry_attempts(registry); i++) {
+        struct mgpt_attempt a = mgpt_registry_attempt(registry, i);
+        if (!path || strcmp(a.path, path) == 0)
+            json_array_append_new(list, json_pack("{s:o, s:o, s:b}", "path", text_or_null(a.path),
+                                                  "outcome", text_or_null(a.outcome), "loaded",
+                                                  a.loaded));
+    }
+    return list;
+}
+
+static enum mgpt_status print_json(FILE *out, json_t *value, struct mgpt_error *error)
+{
+    int failed = !value || json_dumpf(value, out, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0 ||
+                 fputc('\n', out) == EOF;
+    json_decref(value);
+    return failed ? mgpt_fail(error, MGPT_IO, "cannot write the modules as JSON") : MGPT_OK;
+}
+
+/* ---- plugins list ---- */
+
+static void print_why(FILE *out, const struct mgpt_registry *registry, const struct facts *facts,
+                      size_t n)
+{
+    fputs("\nPaths tried, in order:\n", out);
+    for (size_t i = 0; i < mgpt_registry_attempts(registry); i++) {
+        struct mgpt_attempt a = mgpt_registry_attempt(registry, i);
+        fprintf(out, "  %s: %s\n", a.path, a.outcome);
+    }
+    fputs("\nModules that cannot run on this machine:\n", out);
+    size_t lame = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!facts[i].runs) {
+            fprintf(out, "  %s\n", facts[i].why_not);
+            lame++;
+        }
+    if (lame == 0)
+        fputs("  none\n", out);
+}
+
+static void widen(int *width, const char *text)
+{
+    int n = (int)strlen(text);
+    if (*width < n)
+        *width = n;
+}
+
+static void print_table(FILE *out, const struct facts *facts, size_t n)
+{
+    static const char *const titles[] = {"KIND", "NAME", "VERSION", "LICENSE", "FILE"};
+    int width[5] = {0, 0, 0, 0, 0};
+    for (size_t c = 0; c < 5; c++)
+        widen(&width[c], titles[c]);
+    for (size_t i = 0; i < n; i++) {
+        const char *const cells[] = {facts[i].kind, facts[i].name, facts[i].version,
+                                     facts[i].license, facts[i].module.path};
+        for (size_t c = 0; c < 5; c++)
+            widen(&width[c], cells[c]);
+    }
+    for (size_t c = 0; c < 5; c++)
+        fprintf(out, "%-*s  ", width[c], titles[c]);
+    fputs("SUMMARY\n", out);
+    for (size_t i = 0; i < n; i++) {
+        const char *const cells[] = {facts[i].kind, facts[i].name, facts[i].version,
+                                     facts[i].license, facts[i].module.path};
+        for (size_t c = 0; c < 5; c++)
+            fprintf(out, "%-*s  ", width[c], cells[c]);
+        fprintf(out, "%s%s\n", facts[i].summary,
+                facts[i].runs ? "" : " (cannot run here: see --why)");
+    }
+}
+
+static enum mgpt_status list(struct mgpt_registry *registry, bool why, bool json, FILE *out,
+                             struct mgpt_error *error)
+{
+    mgpt_registry_scan(registry, NULL);
+    size_t n = mgpt_registry_count(registry, NULL);
+    if (json) {
+        json_t *modules = json_array(), *all = json_object();
+        for (size_t i = 0; i < n; i++) {
+            struct mgpt_module module = mgpt_registry_at(registry, NULL, i);
+            json_array_append_new(modules, json_of_module(&module, false));
+        }
+        json_object_set_new(all, "modules", modules);
+        if (why)
+            json_object_set_new(all, "attempts", json_of_attempts(registry, NULL));
+        return print_json(out, all, error);
+    }
+    struct facts *facts = calloc(n + 1, sizeof *facts);
+    if (!facts)
+        return mgpt_fail(error, MGPT_NOMEM, "no memory for a list of %zu modules", n);
+    for (size_t i = 0; i < n; i++) {
+        struct mgpt_module module = mgpt_registry_at(registry, NULL, i);
+        facts[i] = facts_of(&module);
+    }
+    print_table(out, facts, n);
+    if (why)
+        print_why(out, registry, facts, n);
+    free(facts);
+    return MGPT_OK;
+}
+
+/* ---- plugins inspect ---- */
+
+/* A section of microgpt.ini, as it could be pasted: all that is no key is a comment. */
+static void print_module(FILE *out, const struct mgpt_module *module)
+{
+    const struct facts f = facts_of(module);
+    const struct mgpt_component *c = module->component;
+    const struct mgpt_plugin *p = module->plugin;
+    fprintf(out, "; %s %s: %s\n", f.kind, f.name, f.summary);
+    fprintf(out, ";   file     %s\n", module->path);
+    fprintf(out, ";   version  %s, license %s\n", f.version, f.license);
+    if (p)
+        fprintf(out, ";   plugin   %s by %s%s%s\n", p->id, p->vendor, p->url ? ", " : "",
+                p->url ? p->url : "");
+    fprintf(out, ";   speaks   %s", c->kind);
+    if (p)
+        fprintf(out, ", built for ABI %u.%u", (unsigned)p->abi_major, (unsigned)p->abi_minor);
+    fprintf(out, "\n;   runs     %s\n", f.runs ? "on this machine" : f.why_not);
+    fprintf(out, "[%s.%s]\n", f.kind, f.name);
+    for (uint32_t i = 0; i < c->n_options; i++) {
+        const struct mgpt_option *option = mgpt_option_at(c, i);
+        struct mgpt_string takes = {0};
+        mgpt_option_describe(option, &takes);
+        fprintf(out, "; %s: %s%s%s\n", option->help, takes.data ? takes.data : "",
+                option->unit ? ", in " : "", option->unit ? option->unit : "");
+        fprintf(out, "%s =%s%s\n", option->key, option->value[0] ? " " : "", option->value);
+        mgpt_string_finish(&takes);
+    }
+    if (c->n_options == 0)
+        fputs("; no options\n", out);
+}
+
+/* What was tried and is no module, from attempt `from` on. */
+static enum mgpt_status fail_unknown(const struct mgpt_registry *registry, size_t from,
+                                     const char *name, struct mgpt_error *error)
+{
+    struct mgpt_string refusals = {0};
+    for (size_t i = from; i < mgpt_registry_attempts(registry); i++) {
+        struct mgpt_attempt a = mgpt_registry_attempt(registry, i);
+        if (!a.loaded && strcmp(a.outcome, "not there") != 0)
+            mgpt_string_format(&refusals, "; %s: %s", a.path, a.outcome);
+    }
+    char *nearest = mgpt_registry_nearest(registry, NULL, name);
+    mgpt_fail(error, MGPT_PLUGIN,
+              "no module of any kind called \"%s\"%s%s%s (microgpt plugins list --why)%s", name,
+              nearest && !refusals.size ? ", did you mean " : "",
+              nearest && !refusals.size ? nearest : "", nearest && !refusals.size ? "?" : "",
+              refusals.data ? refusals.data : "");
+    free(nearest);
+    mgpt_string_finish(&refusals);
+    return MGPT_PLUGIN;
+}
+
+/* NAME, KIND/NAME or /FILE: fills modules[0..*n), which has room for one of each kind or, of a
+ * file, for all that the registry knows then. */
+static enum mgpt_status resolve(struct mgpt_registry *registry, const char *what,
+                                struct mgpt_module **modules, size_t *n, struct mgpt_error *error)
+{
+    const char *slash = strchr(what, '/');
+    size_t from = mgpt_registry_attempts(registry);
+    char kind[32];
+    *n = 0;
+    if (what[0] == '/') {
+        enum mgpt_status status = mgpt_registry_load(registry, what, error);
+        if (status != MGPT_OK)
+            return status;
+    }
+    *modules =
+        calloc(mgpt_registry_count(registry, NULL) + mgpt_n_kinds, sizeof(struct mgpt_module));
+    if (!*modules)
+        return mgpt_fail(error, MGPT_NOMEM, "no memory for a list of modules");
+    if (what[0] == '/') {
+        for (size_t i = 0; i < mgpt_registry_count(registry, NULL); i++) {
+            struct mgpt_module module = mgpt_registry_at(registry, NULL, i);
+            if (strcmp(module.path, what) == 0)
+                (*modules)[(*n)++] = module;
+        }
+        return MGPT_OK;
+    }
+    if (slash) {
+        (void)snprintf(kind, sizeof kind, "%.*s", (int)(slash - what), what);
+        *n = 1;
+        return mgpt_registry_find(registry, kind, slash + 1, *modules, error);
+    }
+    if (!mgpt_module_name_valid(what)) /* says so */
+        return mgpt_registry_find(registry, mgpt_kinds[0].name, what, *modules, error);
+    for (size_t i = 0; i < mgpt_n_kinds; i++)
+        *n +=
+            mgpt_registry_find(registry, mgpt_kinds[i].name, what, *modules + *n, NULL) == MGPT_OK;
+    return *n ? MGPT_OK : fail_unknown(registry, from, what, error);
+}
+
+static enum mgpt_status inspect(struct mgpt_registry *registry, const char *what, bool json,
+                                FILE *out, struct mgpt_error *error)
+{
+    struct mgpt_module *modules = NULL;
+    size_t n = 0;
+    enum mgpt_status status = resolve(registry, what, &modules, &n, error);
+    if (status != MGPT_OK)
+        goto out;
+    const char *file = what[0] == '/' ? what : modules[0].path;
+    if (json) {
+        json_t *all = json_object(), *array = json_array();
+        for (size_t i = 0; i < n; i++)
+            json_array_append_new(array, json_of_module(&modules[i], true));
+        json_object_set_new(all, "modules", array);
+        if (what[0] == '/')
+            json_object_set_new(all, "attempts", json_of_attempts(registry, file));
+        status = print_json(out, all, error);
+        goto out;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            fputc('\n', out);
+        print_module(out, &modules[i]);
+    }
+    for (size_t i = 0; i < mgpt_registry_attempts(registry); i++) {
+        struct mgpt_attempt a = mgpt_registry_attempt(registry, i);
+        if (!a.loaded && strcmp(a.path, file) == 0)
+            fprintf(out, "; not used: %s\n", a.outcome);
+    }
+out:
+    free(modules);
+    return status;
+}
+
+/* ---- the command ---- */
+
+/* With the folders and files of [plugins] where the configuration is sound. Where it is not, that
+ * may be for a module that is missing, which is when this command is wanted most. */
+static enum mgpt_status open_registry(struct mgpt_cli *cli, struct mgpt_registry **registry,
+                                      struct mgpt_error *error)
+{
+    struct mgpt_conf *conf;
+    struct mgpt_error cause;
+    if (mgpt_cli_configure(cli, &conf, registry, &cause) == MGPT_OK) {
+        mgpt_conf_destroy(conf);
+        return MGPT_OK;
+    }
+    mgpt_log(MGPT_LOG_WARN, "going on without the configuration: %s", cause.text);
+    return mgpt_cli_registry(cli, registry, error);
+}
+
+enum mgpt_status mgpt_cmd_plugins(struct mgpt_cli *cli, struct mgpt_error *error)
+{
+    const char *word = cli->n_operands ? cli->operands[0] : "";
+    bool listing = cli->n_operands == 1 && !strcmp(word, "list");
+    if (!listing && (cli->n_operands != 2 || strcmp(word, "inspect")))
+        return mgpt_fail(error, MGPT_USAGE,
+                         "plugins: expected list, or inspect and one of NAME, KIND/NAME, "
+                         "/ABSOLUTE/FILE.so");
+    struct mgpt_registry *registry;
+    /* A file is looked at alone: another of its name may be in use. */
+    bool file = !listing && cli->operands[1][0] == '/';
+    enum mgpt_status status =
+        file ? mgpt_registry_create(&registry, error) : open_registry(cli, &registry, error);
+    if (status != MGPT_OK)
+        return status;
+    status = listing ? list(registry, mgpt_cli_flag(cli, "why"), cli->json, stdout, error)
+                     : inspect(registry, cli->operands[1], cli->json, stdout, error);
+    mgpt_registry_destroy(registry);
+    return status;
+}

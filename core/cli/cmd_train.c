@@ -1,0 +1,21 @@
+/* microgpt train: a run from the start, or from its latest checkpoint. */
+#include <config.h>
+
+#include "cli/cli.h"
+
+#include "run/train.h"
+
+enum mgpt_status mgpt_cmd_train(struct mgpt_cli *cli, struct mgpt_error *error)
+{
+    struct mgpt_train train = {.resume = mgpt_cli_flag(cli, "resume")};
+    enum mgpt_status status = (train.resume ? mgpt_cli_configure_run : mgpt_cli_configure)(
+        cli, &train.conf, &train.registry, error);
+
+    if (status != MGPT_OK)
+        return status;
+    train.config_path = cli->config_path;
+    status = mgpt_train(&train, error);
+    mgpt_conf_destroy(train.conf);
+    mgpt_registry_destroy(train.registry);
+    return status;
+}

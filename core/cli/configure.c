@@ -1,0 +1,154 @@
+/* From the command line to a checked configuration. */
+#include <config.h>
+
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "run/step.h"
+
+/* "BASE/microgpt/microgpt.ini" when that is there (malloc), else NULL. */
+static char *config_below(const char *base)
+{
+    char *path = base ? mgpt_path_join(base, "microgpt/microgpt.ini") : NULL;
+    if (path && mgpt_path_exists(path))
+        return path;
+    free(path);
+    return NULL;
+}
+
+/* In $XDG_CONFIG_HOME, which the XDG specification wants absolute, or in ~/.config. */
+static char *user_config(void)
+{
+    const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    if (xdg && *xdg == '/')
+        return config_below(xdg);
+    char *base = home && *home ? mgpt_path_join(home, ".config") : NULL;
+    char *path = config_below(base);
+    free(base);
+    return path;
+}
+
+/* The file to read (malloc), or NULL: the built-in defaults. */
+static char *find_config(const struct mgpt_cli *cli)
+{
+    const char *named = mgpt_cli_value(cli, "config");
+    if (named)
+        return strdup(named);
+    if (mgpt_path_exists("microgpt.ini"))
+        return strdup("microgpt.ini");
+    char *path = user_config();
+    return path ? path : config_below(MGPT_SYSCONFDIR);
+}
+
+static enum mgpt_status add_folder(struct mgpt_registry *registry,
+                                   const struct mgpt_cli_given *given, struct mgpt_error *error)
+{
+    struct mgpt_error cause;
+    char *path = mgpt_path_absolute(given->value);
+    if (!path)
+        return mgpt_fail(error, MGPT_NOMEM, "%s: no memory", given->typed);
+    enum mgpt_status status = mgpt_registry_add_path(registry, path, &cause);
+    free(path);
+    return status == MGPT_OK ? MGPT_OK
+                             : mgpt_fail(error, status, "%s: %s", given->typed, cause.text);
+}
+
+enum mgpt_status mgpt_cli_registry(const struct mgpt_cli *cli, struct mgpt_registry **registry,
+                                   struct mgpt_error *error)
+{
+    *registry = NULL;
+    enum mgpt_status status = mgpt_registry_create(registry, error);
+    if (status == MGPT_OK)
+        status = mgpt_builtin_register(*registry, error);
+    for (size_t i = 0; i < cli->n_given && status == MGPT_OK; i++)
+        if (!strcmp(cli->given[i].option->name, "plugin-path"))
+            status = add_folder(*registry, &cli->given[i], error);
+    if (status != MGPT_OK) {
+        mgpt_registry_destroy(*registry);
+        *registry = NULL;
+    }
+    return status;
+}
+
+/* --set S.KEY=VALUE, or an option that stands for it. */
+static enum mgpt_status override(struct mgpt_conf *conf, const struct mgpt_cli_given *given,
+                                 struct mgpt_error *error)
+{
+    if (!given->option->alias)
+        return strcmp(given->option->name, "set")
+                   ? MGPT_OK
+                   : mgpt_conf_set(conf, given->value, given->typed, error);
+    struct mgpt_string assignment = {0};
+    mgpt_string_format(&assignment, "%s=%s", given->option->alias, given->value);
+    enum mgpt_status status = assignment.failed
+                                  ? mgpt_fail(error, MGPT_NOMEM, "%s: no memory", given->typed)
+                                  : mgpt_conf_set(conf, assignment.data, given->typed, error);
+    mgpt_string_finish(&assignment);
+    return status;
+}
+
+/* Takes `path`, the file to read or NULL. */
+static enum mgpt_status configure_from(struct mgpt_cli *cli, char *path, struct mgpt_conf **conf,
+                                       struct mgpt_registry **registry, struct mgpt_error *error)
+{
+    *conf = NULL;
+    free(cli->config_path);
+    cli->config_path = path;
+    enum mgpt_status status = mgpt_cli_registry(cli, registry, error);
+    if (status == MGPT_OK)
+        status = mgpt_conf_create(conf, error);
+    if (status == MGPT_OK && path)
+        status = mgpt_conf_read(*conf, path, error);
+    for (size_t i = 0; i < cli->n_given && status == MGPT_OK; i++)
+        status = override(*conf, &cli->given[i], error);
+    if (status == MGPT_OK)
+        status = mgpt_conf_check(*conf, *registry, error);
+    if (status != MGPT_OK) {
+        mgpt_conf_destroy(*conf);
+        mgpt_registry_destroy(*registry);
+        *conf = NULL;
+        *registry = NULL;
+    }
+    return status;
+}
+
+enum mgpt_status mgpt_cli_configure(struct mgpt_cli *cli, struct mgpt_conf **conf,
+                                    struct mgpt_registry **registry, struct mgpt_error *error)
+{
+    return configure_from(cli, find_config(cli), conf, registry, error);
+}
+
+/* The run that `path`, its config.ini, belongs to may have been moved since that was written. */
+static enum mgpt_status configure_at(struct mgpt_cli *cli, const char *dir, char *path,
+                                     struct mgpt_conf **conf, struct mgpt_registry **registry,
+                                     struct mgpt_error *error)
+{
+    char *here = mgpt_path_absolute(dir);
+    enum mgpt_status status = configure_from(cli, path, conf, registry, error);
+    if (status == MGPT_OK && here)
+        status = mgpt_conf_settle(*conf, "run", "dir", here, cli->config_path, error);
+    free(here);
+    return status;
+}
+
+enum mgpt_status mgpt_cli_configure_run(struct mgpt_cli *cli, struct mgpt_conf **conf,
+                                        struct mgpt_registry **registry, struct mgpt_error *error)
+{
+    enum mgpt_status status = mgpt_cli_configure(cli, conf, registry, error);
+    if (status != MGPT_OK || mgpt_cli_value(cli, "config"))
+        return status;
+    char *dir = strdup(mgpt_conf_text(*conf, "run", "dir"));
+    char *path = dir ? mgpt_path_join(dir, "config.ini") : NULL;
+    if (path && mgpt_path_exists(path)) {
+        mgpt_conf_destroy(*conf);
+        mgpt_registry_destroy(*registry);
+        status = configure_at(cli, dir, path, conf, registry, error);
+        path = NULL;
+    }
+    free(path);
+    free(dir);
+    return status;
+}

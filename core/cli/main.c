@@ -1,0 +1,135 @@
+/* The program: tables of commands and options, and what a status becomes. */
+#include <config.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "cli/cli.h"
+
+#define DIR_OPTION                                                                                 \
+    {                                                                                              \
+        "dir", "DIR", "run.dir", "folder of the run", 0                                            \
+    }
+#define SAMPLING_OPTIONS                                                                           \
+    {"samples", "N", "generate.samples", "samples to print", 0},                                   \
+        {"max-tokens", "N", "generate.max_tokens", "longest sample", 0},                           \
+        {"top-k", "N", "sampler.topk.top_k", "draw from the N likeliest tokens; 0: all", 0},       \
+        {"temperature", "X", "sampler.topk.temperature", "below 1 safer, above 1 wilder", 0},      \
+    {                                                                                              \
+        "seed", "N", "train.seed", "of everything random", 0                                       \
+    }
+
+static const struct mgpt_cli_option train_options[] = {
+    {"steps", "N", "train.steps", "training steps", 0},
+    {"val-every", "N", "train.val_every", "validate after every N steps; 0: never", 0},
+    {"val-docs", "N", "train.val_docs", "documents to validate on", 0},
+    SAMPLING_OPTIONS,
+    DIR_OPTION,
+    {"resume", NULL, NULL, "go on from the run's latest checkpoint", 0},
+    {NULL, NULL, NULL, NULL, 0},
+};
+
+static const struct mgpt_cli_option generate_options[] = {
+    {"prompt", "TEXT", NULL, "text that every sample begins with", 0},
+    SAMPLING_OPTIONS,
+    {"checkpoint", "WHICH", "generate.checkpoint", "latest, best, or a path", 0},
+    DIR_OPTION,
+    {NULL, NULL, NULL, NULL, 0},
+};
+
+static const struct mgpt_cli_option eval_options[] = {
+    {"val-docs", "N", "train.val_docs", "documents to validate on", 0},
+    {"checkpoint", "WHICH", "generate.checkpoint", "latest, best, or a path", 0},
+    DIR_OPTION,
+    {NULL, NULL, NULL, NULL, 0},
+};
+
+static const struct mgpt_cli_option plugins_options[] = {
+    {"why", NULL, NULL, "also every path tried, and what came of it", 0},
+    {NULL, NULL, NULL, NULL, 0},
+};
+
+const struct mgpt_command mgpt_commands[] = {
+    {"train", NULL, "train a model and keep it in a run folder", train_options, mgpt_cmd_train},
+    {"generate", NULL, "print samples from a trained model", generate_options, mgpt_cmd_generate},
+    {"eval", NULL, "print the validation loss of a trained model", eval_options, mgpt_cmd_eval},
+    {"plugins", "list|inspect NAME", "show the modules that can be used", plugins_options,
+     mgpt_cmd_plugins},
+    {"config", "show|check", "show the settings in effect, or check them", NULL, mgpt_cmd_config},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+const struct mgpt_cli_option mgpt_common_options[] = {
+    {"config", "FILE", NULL, "settings; else microgpt.ini here, else the user's, else the system's",
+     'c'},
+    {"set", "S.KEY=VALUE", NULL, "override a setting; may be given again", 0},
+    {"plugin-path", "DIR", NULL, "a folder of modules to look in first; may be given again", 'P'},
+    {"json", NULL, NULL, "results for programs", 0},
+    {"verbose", NULL, NULL, "say more", 'v'},
+    {"quiet", NULL, NULL, "only warnings and errors", 'q'},
+    {"help", NULL, NULL, "this text", 'h'},
+    {NULL, NULL, NULL, NULL, 0},
+};
+
+/* The brackets in <microgpt/status.h>. */
+static int exit_code(enum mgpt_status status)
+{
+    switch (status) {
+    case MGPT_OK: return 0;
+    case MGPT_USAGE: return 2;
+    case MGPT_CONFIG: return 3;
+    case MGPT_UNSUPPORTED:
+    case MGPT_DEVICE:
+    case MGPT_PLUGIN: return 4;
+    case MGPT_DATA: return 5;
+    case MGPT_CANCELED: return 130;
+    default: return 1;
+    }
+}
+
+static enum mgpt_status print_help(const struct mgpt_cli *cli, struct mgpt_error *error)
+{
+    struct mgpt_string text = {0};
+    mgpt_cli_usage(cli->command, &text);
+    if (text.failed)
+        mgpt_fail(error, MGPT_NOMEM, "no memory for the help");
+    else
+        (void)fputs(text.data, stdout);
+    enum mgpt_status status = text.failed ? MGPT_NOMEM : MGPT_OK;
+    mgpt_string_finish(&text);
+    return status;
+}
+
+static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_error *error)
+{
+    if (cli->help)
+        return print_help(cli, error);
+    if (cli->version) {
+        puts("microgpt " PACKAGE_VERSION);
+        return MGPT_OK;
+    }
+    if (cli->quiet)
+        mgpt_log_threshold(MGPT_LOG_WARN);
+    if (cli->verbose)
+        mgpt_log_threshold(MGPT_LOG_DEBUG);
+    return cli->command->run(cli, error);
+}
+
+int main(int argc, char **argv)
+{
+    struct mgpt_cli cli = {0};
+    struct mgpt_error error = {0, ""};
+    signal(SIGPIPE, SIG_IGN); /* `| head` is a failed write, with a message and an exit code */
+    enum mgpt_status status = mgpt_cli_parse(&cli, argc, argv, &error);
+    if (status == MGPT_OK)
+        status = run(&cli, &error);
+    if ((fflush(stdout) || ferror(stdout)) && status == MGPT_OK)
+        status = mgpt_fail(&error, MGPT_IO, "cannot write the output: %s", strerror(errno));
+    if (status != MGPT_OK && *error.text)
+        mgpt_log_line(status == MGPT_CANCELED ? MGPT_LOG_WARN : MGPT_LOG_ERROR, error.text);
+    mgpt_cli_finish(&cli);
+    return exit_code(status);
+}

@@ -1,0 +1,25 @@
+/* INI files through inih, with line numbers, and strict about what inih would let pass in silence.
+ */
+#ifndef MGPT_CONF_INI_H
+#define MGPT_CONF_INI_H
+
+#include <microgpt/status.h>
+
+#define MGPT_INI_LINE 199 /* longest line in bytes, without its comment */
+#define MGPT_INI_NAME 49  /* longest section or key */
+
+/* One "key = value". The texts live for the call. */
+struct mgpt_ini_entry {
+    const char *section, *key, *value;
+    unsigned line; /* counted from 1 */
+};
+
+/* Hands every entry of the file to `take`, in order, until that fails. MGPT_CONFIG: "path:line:
+ * found, expected". */
+enum mgpt_status mgpt_ini_read(const char *path,
+                               enum mgpt_status (*take)(void *user,
+                                                        const struct mgpt_ini_entry *entry,
+                                                        struct mgpt_error *error),
+                               void *user, struct mgpt_error *error);
+
+#endif

@@ -1,0 +1,107 @@
+# The core: libmicrogpt.la, linked into the program and into the tests, and the program.
+
+# What a plugin may include, and all that is installed.
+mgptincludedir = $(includedir)/microgpt
+mgptinclude_HEADERS = \
+    %D%/microgpt/backend.h \
+    %D%/microgpt/dataset.h \
+    %D%/microgpt/logger.h \
+    %D%/microgpt/model.h \
+    %D%/microgpt/optimizer.h \
+    %D%/microgpt/plugin.h \
+    %D%/microgpt/precision.h \
+    %D%/microgpt/random.h \
+    %D%/microgpt/sampler.h \
+    %D%/microgpt/scheduler.h \
+    %D%/microgpt/status.h \
+    %D%/microgpt/step.h \
+    %D%/microgpt/tensor.h \
+    %D%/microgpt/tokenizer.h
+
+CORE_CPPFLAGS = -I$(top_srcdir)/core \
+    -DMGPT_PLUGINDIR='"$(plugindir)"' \
+    -DMGPT_SYSCONFDIR='"$(sysconfdir)"' \
+    -DMGPT_DATADIR='"$(pkgdatadir)"'
+
+# Linked in, never installed: the core has no API for others.
+noinst_LTLIBRARIES += libmicrogpt.la
+libmicrogpt_la_CPPFLAGS = $(CORE_CPPFLAGS) $(INIH_CFLAGS) $(JANSSON_CFLAGS) $(NETTLE_CFLAGS)
+libmicrogpt_la_LIBADD = $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS)
+libmicrogpt_la_SOURCES = \
+    %D%/base/dir.c \
+    %D%/base/file.c %D%/base/file.h \
+    %D%/base/log.c %D%/base/log.h \
+    %D%/base/output.c \
+    %D%/base/rng.c %D%/base/rng.h \
+    %D%/base/sha256.c %D%/base/sha256.h \
+    %D%/base/stop.c %D%/base/stop.h \
+    %D%/base/text.c %D%/base/text.h \
+    %D%/conf/check.c \
+    %D%/conf/conf.c %D%/conf/conf.h \
+    %D%/conf/ini.c %D%/conf/ini.h \
+    %D%/conf/print.c \
+    %D%/conf/schema.c %D%/conf/schema.h \
+    %D%/conf/state.h \
+    %D%/plugin/diary.c %D%/plugin/diary.h \
+    %D%/plugin/elf.c %D%/plugin/elf.h \
+    %D%/plugin/host.c \
+    %D%/plugin/kinds.c %D%/plugin/kinds.h \
+    %D%/plugin/loader.c %D%/plugin/loader.h \
+    %D%/plugin/options.c %D%/plugin/options.h \
+    %D%/plugin/registry.c %D%/plugin/registry.h \
+    %D%/plugin/search.c %D%/plugin/search.h \
+    %D%/plugin/value.c %D%/plugin/value.h \
+    %D%/ref/activation.c \
+    %D%/ref/add.c \
+    %D%/ref/attention.c \
+    %D%/ref/check.c \
+    %D%/ref/clip.c \
+    %D%/ref/cross_entropy.c \
+    %D%/ref/dropout.c \
+    %D%/ref/embed.c \
+    %D%/ref/fill.c \
+    %D%/ref/linear.c \
+    %D%/ref/norm.c \
+    %D%/ref/ops.h \
+    %D%/ref/ref.c %D%/ref/ref.h \
+    %D%/ref/scaler.c \
+    %D%/ref/store.c \
+    %D%/model/backward.c \
+    %D%/model/forward.c %D%/model/forward.h \
+    %D%/model/machine.c %D%/model/machine.h \
+    %D%/model/params.c %D%/model/params.h \
+    %D%/model/spec.c %D%/model/spec.h \
+    %D%/model/tape.c %D%/model/tape.h \
+    %D%/run/block.c %D%/run/block.h \
+    %D%/run/checkpoint.c %D%/run/checkpoint.h \
+    %D%/run/checkpoint_folder.c %D%/run/checkpoint_folder.h \
+    %D%/run/checkpoint_read.c \
+    %D%/run/composed.c %D%/run/composed.h \
+    %D%/run/eval.c %D%/run/eval.h \
+    %D%/run/generate.c %D%/run/generate.h \
+    %D%/run/loggers.c %D%/run/loggers.h \
+    %D%/run/manifest.c %D%/run/manifest.h \
+    %D%/run/passes.c %D%/run/passes.h \
+    %D%/run/safetensors.c %D%/run/safetensors.h \
+    %D%/run/safetensors_header.c %D%/run/safetensors_header.h \
+    %D%/run/safetensors_write.c \
+    %D%/run/session.c %D%/run/session.h \
+    %D%/run/snapshot.c %D%/run/snapshot.h \
+    %D%/run/step.c %D%/run/step.h \
+    %D%/run/train.c %D%/run/train.h \
+    %D%/run/trained.c %D%/run/trained.h
+
+bin_PROGRAMS += microgpt
+microgpt_CPPFLAGS = $(CORE_CPPFLAGS) $(JANSSON_CFLAGS)
+microgpt_LDADD = libmicrogpt.la
+microgpt_SOURCES = \
+    %D%/cli/args.c \
+    %D%/cli/cli.h \
+    %D%/cli/cmd_config.c \
+    %D%/cli/cmd_eval.c \
+    %D%/cli/cmd_generate.c \
+    %D%/cli/cmd_plugins.c \
+    %D%/cli/cmd_train.c \
+    %D%/cli/configure.c \
+    %D%/cli/main.c \
+    %D%/cli/usage.c

@@ -1,0 +1,31 @@
+/* The spec of a model: from section [model], to and from a checkpoint's config.json, compared. */
+#ifndef MGPT_MODEL_SPEC_H
+#define MGPT_MODEL_SPEC_H
+
+#include <microgpt/model.h>
+
+#include "base/text.h"
+#include "conf/conf.h"
+
+/* Section [model] with the vocabulary of the tokenizer. MGPT_CONFIG where keys do not fit each
+ * other. */
+enum mgpt_status mgpt_model_from_conf(const struct mgpt_conf *conf, uint32_t vocab,
+                                      struct mgpt_model *model, struct mgpt_error *error);
+
+/* Do the numbers make a model? MGPT_INVALID says which do not: heads that do not divide embd, ...
+ */
+enum mgpt_status mgpt_model_check(const struct mgpt_model *model, struct mgpt_error *error);
+
+/* config.json of a checkpoint: the keys of [model], "vocab", and the name of the tokenizer's
+ * module. */
+enum mgpt_status mgpt_model_to_json(const struct mgpt_model *model, const char *tokenizer,
+                                    char **json, struct mgpt_error *error);
+enum mgpt_status mgpt_model_from_json(const char *json, size_t size, struct mgpt_model *model,
+                                      char **tokenizer, struct mgpt_error *error);
+
+/* MGPT_DATA naming the first key in which a checkpoint's model is not the configured one: "embd is
+ * 32 in the checkpoint, 16 in the configuration". Dropout and init may differ. */
+enum mgpt_status mgpt_model_match(const struct mgpt_model *checkpoint,
+                                  const struct mgpt_model *configured, struct mgpt_error *error);
+
+#endif

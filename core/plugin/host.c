@@ -1,0 +1,33 @@
+/* The services handed to every module. */
+#include <config.h>
+
+#include "plugin/registry.h"
+
+#include "base/log.h"
+#include "base/stop.h"
+#include "plugin/options.h"
+#include "ref/ref.h"
+
+static const void *no_extension(const char *id)
+{
+    (void)id;
+    return NULL;
+}
+
+const struct mgpt_host *mgpt_host(void)
+{
+    static const struct mgpt_host host = {
+        .size = (uint32_t)sizeof(struct mgpt_host),
+        .abi_minor = MGPT_ABI_MINOR,
+        .version = PACKAGE_VERSION,
+        .log = mgpt_log_line,
+        .get_int = mgpt_config_int,
+        .get_float = mgpt_config_float,
+        .get_seed = mgpt_config_seed,
+        .get_text = mgpt_config_text,
+        .canceled = mgpt_stop_requested,
+        .reference = mgpt_ref_run,
+        .query = no_extension,
+    };
+    return &host;
+}

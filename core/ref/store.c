@@ -1,0 +1,80 @@
+/* Storage formats: to double, which holds every value of every format, and back. */
+#include <config.h>
+
+#include <math.h>
+#include <string.h>
+
+#include "ref/ops.h"
+
+/* A 16-bit float: sign, exponent, then `fraction` bits. */
+struct small {
+    int fraction; /* bits stored: 10 or 7 */
+    int lowest;   /* exponent of the smallest normal number: -14 or -126 */
+};
+
+static const struct small F16 = {10, -14}, BF16 = {7, -126};
+
+static double small_load(struct small f, uint16_t bits)
+{
+    int ones = (1 << (15 - f.fraction)) - 1; /* an exponent of ones: not finite */
+    int exponent = bits >> f.fraction & ones, fraction = bits & ((1 << f.fraction) - 1);
+    double x;
+
+    if (exponent == ones)
+        x = fraction ? NAN : INFINITY;
+    else if (exponent == 0)
+        x = ldexp(fraction, f.lowest - f.fraction);
+    else
+        x = ldexp(fraction + (1 << f.fraction), exponent - 1 + f.lowest - f.fraction);
+    return bits >> 15 ? -x : x;
+}
+
+/* |x| in units of the last place of its exponent, rounded once, is the fraction with its leading
+ * one; that and the exponent are added, so that a carry out of the fraction lands where it belongs.
+ */
+static uint16_t small_store(struct small f, double x)
+{
+    uint16_t sign = signbit(x) ? 0x8000 : 0;
+    int ones = (1 << (15 - f.fraction)) - 1, exponent;
+    long bits;
+
+    if (isnan(x))
+        return (uint16_t)(sign | ones << f.fraction | 1 << (f.fraction - 1));
+    x = fabs(x);
+    if (!(x < 1e39)) /* beyond both formats, and beyond what lrint takes */
+        return (uint16_t)(sign | ones << f.fraction);
+    exponent = x > 0 ? ilogb(x) : f.lowest;
+    exponent = exponent > f.lowest ? exponent : f.lowest;
+    bits = lrint(ldexp(x, f.fraction - exponent)) + ((long)(exponent - f.lowest) << f.fraction);
+    return (uint16_t)(sign | (bits < (long)ones << f.fraction ? bits : (long)ones << f.fraction));
+}
+
+void mgpt_ref_load(uint32_t dtype, const void *from, double *to, int64_t n)
+{
+    const float *f32 = from;
+    const uint16_t *u16 = from;
+
+    if (dtype == MGPT_F64)
+        memcpy(to, from, (size_t)n * sizeof *to);
+    else if (dtype == MGPT_F32)
+        for (int64_t i = 0; i < n; i++)
+            to[i] = (double)f32[i];
+    else
+        for (int64_t i = 0; i < n; i++)
+            to[i] = small_load(dtype == MGPT_F16 ? F16 : BF16, u16[i]);
+}
+
+void mgpt_ref_store(uint32_t dtype, const double *from, void *to, int64_t n)
+{
+    float *f32 = to;
+    uint16_t *u16 = to;
+
+    if (dtype == MGPT_F64)
+        memcpy(to, from, (size_t)n * sizeof *from);
+    else if (dtype == MGPT_F32)
+        for (int64_t i = 0; i < n; i++)
+            f32[i] = (float)from[i];
+    else
+        for (int64_t i = 0; i < n; i++)
+            u16[i] = small_store(dtype == MGPT_F16 ? F16 : BF16, from[i]);
+}

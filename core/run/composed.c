@@ -1,0 +1,249 @@
+/* The composed step: the core's own, op by op; any model, any device, any optimizer. It bids 1. */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "run/composed.h"
+#include "run/passes.h"
+
+struct mgpt_step {
+    struct mgpt_step_spec spec;
+    struct mgpt_machine machine;
+    struct mgpt_passes passes;
+    struct mgpt_call zero, clip, scaler;
+    struct mgpt_step_result results[MGPT_STEP_RING];
+    uint32_t n_results;
+};
+
+static void bid(const struct mgpt_step_spec *spec, struct mgpt_bid *out)
+{
+    out->score = 1;
+    out->covers = MGPT_COVERS_FBCUS;
+    snprintf(out->reason, sizeof out->reason, "op by op: any model on any device (%s)",
+             spec->caps->name);
+}
+
+/* ---- stages ---- */
+
+/* The part of the step state that the core writes before each step: step, inv_targets, loss. */
+static enum mgpt_status begin(struct mgpt_step *s, const struct mgpt_step_input *input,
+                              struct mgpt_error *error)
+{
+    struct mgpt_step_state state = {.step = input->step,
+                                    .inv_targets = 1.0 / (double)input->targets};
+    const struct mgpt_tensor *t = &s->spec.step_state;
+
+    return s->machine.api->upload(s->machine.device, t->buffer, t->offset, &state,
+                                  offsetof(struct mgpt_step_state, grad_norm), error);
+}
+
+/* FORWARD and BACKWARD of every micro-batch; gradients add up. */
+static enum mgpt_status forward_backward(struct mgpt_step *s, const struct mgpt_step_input *input,
+                                         struct mgpt_error *error)
+{
+    enum mgpt_status status = mgpt_machine_run(&s->machine, &s->zero, error);
+    int64_t first = 0;
+
+    for (uint32_t i = 0; i < s->spec.micro_batches && status == MGPT_OK; i++) {
+        struct mgpt_tape *tape;
+        status =
+            mgpt_passes_run(&s->passes, MGPT_MODE_TRAIN, &input->batches[i], first, &tape, error);
+        first += input->batches[i].rows;
+    }
+    return status;
+}
+
+/* Elements of the whole buffer at which a parameter starts. */
+static int64_t start_of(const struct mgpt_step_spec *spec, uint32_t param)
+{
+    if (param == spec->n_params)
+        return mgpt_tensor_count(&spec->p);
+    return (int64_t)(spec->params[param].p.offset / mgpt_dtype_size(spec->p.dtype));
+}
+
+static struct mgpt_tensor slice(struct mgpt_tensor whole, int64_t from, int64_t to)
+{
+    whole.offset += (uint64_t)from * mgpt_dtype_size(whole.dtype);
+    whole.shape[0] = to - from;
+    return whole;
+}
+
+/* UPDATE: one call for each run of parameters of one group. */
+static enum mgpt_status update(struct mgpt_step *s, const struct mgpt_step_input *input,
+                               struct mgpt_error *error)
+{
+    const struct mgpt_step_spec *spec = &s->spec;
+    enum mgpt_status status = MGPT_OK;
+
+    for (uint32_t i = 0, end; i < spec->n_params && status == MGPT_OK; i = end) {
+        uint32_t decays = spec->params[i].decays;
+        for (end = i + 1; end < spec->n_params && spec->params[end].decays == decays; end++)
+            ;
+        int64_t from = start_of(spec, i), to = start_of(spec, end);
+        struct mgpt_update u = {.size = sizeof u,
+                                .n_state = spec->n_state,
+                                .n_scalars = spec->optimizer->rule->n_scalars,
+                                .rule = spec->optimizer->rule,
+                                .scalars = input->scalars[decays],
+                                .p = slice(spec->p, from, to),
+                                .g = slice(spec->g, from, to),
+                                .step_state = spec->step_state};
+        for (uint32_t k = 0; k < spec->n_state; k++)
+            u.state[k] = slice(spec->state[k], from, to);
+        status = mgpt_machine_update(&s->machine, &u, error);
+    }
+    return status;
+}
+
+enum mgpt_status mgpt_composed_rest(struct mgpt_step *s, const struct mgpt_step_input *input,
+                                    enum mgpt_covers covers, struct mgpt_error *error)
+{
+    enum mgpt_status status = MGPT_OK;
+
+    if (covers < MGPT_COVERS_FBC)
+        status = mgpt_machine_run(&s->machine, &s->clip, error);
+    if (covers < MGPT_COVERS_FBCU && status == MGPT_OK)
+        status = update(s, input, error);
+    if (covers < MGPT_COVERS_FBCUS && status == MGPT_OK)
+        status = mgpt_machine_run(&s->machine, &s->scaler, error);
+    return status;
+}
+
+/* What the step state says once the step is done. */
+static enum mgpt_status keep_result(struct mgpt_step *s, const struct mgpt_step_input *input,
+                                    struct mgpt_error *error)
+{
+    struct mgpt_step_state state;
+    enum mgpt_status status = mgpt_machine_read(&s->machine, &s->spec.step_state, &state, error);
+
+    if (status == MGPT_OK)
+        s->results[s->n_results++] = (struct mgpt_step_result){.step = input->step,
+                                                               .loss = state.loss,
+                                                               .grad_norm = state.grad_norm,
+                                                               .loss_scale = state.loss_scale,
+                                                               .skipped = state.nonfinite != 0};
+    return status;
+}
+
+static enum mgpt_status run(struct mgpt_step *s, const struct mgpt_step_input *inputs, uint32_t n,
+                            struct mgpt_error *error)
+{
+    enum mgpt_status status = MGPT_OK;
+
+    if (s->n_results + n > MGPT_STEP_RING)
+        return mgpt_fail(error, MGPT_INVALID, "more than %d steps without a fence", MGPT_STEP_RING);
+    for (uint32_t i = 0; i < n && status == MGPT_OK; i++) {
+        status = begin(s, &inputs[i], error);
+        if (status == MGPT_OK)
+            status = forward_backward(s, &inputs[i], error);
+        if (status == MGPT_OK)
+            status = mgpt_composed_rest(s, &inputs[i], (enum mgpt_covers)0, error);
+        if (status == MGPT_OK)
+            status = keep_result(s, &inputs[i], error);
+    }
+    return status;
+}
+
+static enum mgpt_status fence(struct mgpt_step *s, struct mgpt_step_result *results, uint32_t *n,
+                              struct mgpt_error *error)
+{
+    memcpy(results, s->results, s->n_results * sizeof *results);
+    *n = s->n_results;
+    s->n_results = 0;
+    return s->machine.api->sync(s->machine.device, error);
+}
+
+/* It keeps no copies of its own. */
+static enum mgpt_status adopt(struct mgpt_step *s, struct mgpt_error *error)
+{
+    return s->machine.api->sync(s->machine.device, error);
+}
+
+/* ---- life ---- */
+
+static enum mgpt_status plan_stages(struct mgpt_step *s, struct mgpt_error *error)
+{
+    const struct mgpt_step_spec *spec = &s->spec;
+    const struct mgpt_precision_plan *precision = spec->precision;
+    struct mgpt_op zero = {.size = sizeof zero, .code = MGPT_OP_FILL, .out = {spec->g}};
+    struct mgpt_op clip = {.size = sizeof clip,
+                           .code = MGPT_OP_CLIP,
+                           .scale = spec->clip,
+                           .in = {spec->g, spec->step_state},
+                           .out = {spec->step_state}};
+    struct mgpt_op scaler = {.size = sizeof scaler,
+                             .code = MGPT_OP_SCALER,
+                             .interval = precision->scale_interval,
+                             .growth = precision->scale_growth,
+                             .backoff = precision->scale_backoff,
+                             .in = {spec->step_state},
+                             .out = {spec->step_state}};
+    enum mgpt_status status = mgpt_machine_plan(&s->machine, &zero, &s->zero, error);
+
+    if (status == MGPT_OK)
+        status = mgpt_machine_plan(&s->machine, &clip, &s->clip, error);
+    if (status == MGPT_OK)
+        status = mgpt_machine_plan(&s->machine, &scaler, &s->scaler, error);
+    return status;
+}
+
+static void close_step(struct mgpt_step *s)
+{
+    if (!s)
+        return;
+    mgpt_passes_close(&s->passes);
+    mgpt_machine_close(&s->machine);
+    free(s);
+}
+
+static enum mgpt_status open_step(const struct mgpt_host *host, const struct mgpt_config *config,
+                                  const struct mgpt_step_spec *spec, struct mgpt_step **out,
+                                  struct mgpt_error *error)
+{
+    struct mgpt_step *s = calloc(1, sizeof *s);
+    struct mgpt_net net = {.model = spec->model,
+                           .params = spec->params,
+                           .n_params = spec->n_params,
+                           .precision = spec->precision,
+                           .state = spec->step_state,
+                           .seed = spec->seed};
+    enum mgpt_status status;
+
+    (void)host;
+    (void)config;
+    if (!s)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory opening the composed step");
+    s->spec = *spec;
+    mgpt_machine_borrow(&s->machine, spec);
+    net.machine = &s->machine;
+    status = plan_stages(s, error);
+    if (status == MGPT_OK)
+        status =
+            mgpt_passes_open(&s->passes, &net, MGPT_MODE_TRAIN, spec->rows, spec->columns, error);
+    if (status != MGPT_OK) {
+        close_step(s);
+        return status;
+    }
+    *out = s;
+    return MGPT_OK;
+}
+
+static const struct mgpt_step_api api = {
+    .size = sizeof api,
+    .bid = bid,
+    .open = open_step,
+    .close = close_step,
+    .run = run,
+    .fence = fence,
+    .adopt = adopt,
+};
+
+const struct mgpt_component mgpt_composed = {
+    .size = sizeof mgpt_composed,
+    .option_size = sizeof(struct mgpt_option),
+    .kind = MGPT_KIND_STEP,
+    .name = "composed",
+    .summary = "the core's own step, op by op: any model, any device, any optimizer",
+    .api = &api,
+};

@@ -1,0 +1,33 @@
+/* The passes of one model on one machine: tapes by shape, kept while there is room, over one buffer
+ * of activations. */
+#ifndef MGPT_RUN_PASSES_H
+#define MGPT_RUN_PASSES_H
+
+#include "model/tape.h"
+
+#define MGPT_PASSES 32 /* tapes kept; a shape that was not used for longest makes room */
+
+/* Zero-initialise; then open. */
+struct mgpt_passes {
+    struct mgpt_net net;
+    struct mgpt_tensor memory; /* activations, U8 */
+    struct mgpt_slot {
+        struct mgpt_tape tape;
+        uint64_t used; /* when, on the clock below; 0: empty */
+    } slots[MGPT_PASSES];
+    uint64_t clock;
+};
+
+/* Room for passes of at most batch x time in `mode` and the modes that need less. */
+enum mgpt_status mgpt_passes_open(struct mgpt_passes *passes, const struct mgpt_net *net,
+                                  enum mgpt_mode mode, int64_t batch, int64_t time,
+                                  struct mgpt_error *error);
+void mgpt_passes_close(struct mgpt_passes *passes);
+
+/* Runs a pass over `ids` (and `targets`, unless mode is LOGITS), recording it when the shape is
+ * new. The tape is valid until the next call. `first`: sequences of the step before these. */
+enum mgpt_status mgpt_passes_run(struct mgpt_passes *passes, enum mgpt_mode mode,
+                                 const struct mgpt_batch *batch, int64_t first,
+                                 struct mgpt_tape **tape, struct mgpt_error *error);
+
+#endif

@@ -1,0 +1,313 @@
+/* A session: everything that a run has open, from the device to the sampler, opened by name from
+ * the configuration. */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "model/spec.h"
+#include "run/session.h"
+#include "run/snapshot.h"
+
+/* The module that [kind] use names, and its section. */
+static enum mgpt_status use(struct mgpt_session *s, const char *want, const char *kind,
+                            const void **api, const struct mgpt_config **config,
+                            struct mgpt_error *error)
+{
+    const char *name = mgpt_conf_text(s->conf, kind, "use");
+    struct mgpt_module module;
+    enum mgpt_status status = mgpt_registry_use(s->registry, want, name, &module, error);
+
+    if (status != MGPT_OK)
+        return status;
+    *api = module.component->api;
+    *config = mgpt_conf_module(s->conf, kind, name);
+    return MGPT_OK;
+}
+
+/* ---- device ---- */
+
+/* `auto`: the GPU where there is one, else the CPU, saying why. */
+static enum mgpt_status resolve_backend(struct mgpt_session *s, struct mgpt_module *module,
+                                        struct mgpt_error *error)
+{
+    const char *name = mgpt_conf_text(s->conf, "backend", "use");
+    struct mgpt_error why;
+
+    if (strcmp(name, "auto") == 0) {
+        name = "cuda";
+        if (mgpt_registry_use(s->registry, MGPT_KIND_BACKEND, name, module, &why) != MGPT_OK) {
+            mgpt_log(MGPT_LOG_DEBUG, "backend = auto: not cuda (%s), so cpu", why.text);
+            name = "cpu";
+        }
+    }
+    snprintf(s->backend, sizeof s->backend, "%s", name);
+    return mgpt_registry_use(s->registry, MGPT_KIND_BACKEND, name, module, error);
+}
+
+enum mgpt_status mgpt_session_device(struct mgpt_session *s, struct mgpt_error *error)
+{
+    struct mgpt_module module;
+    const struct mgpt_config *config;
+    const void *api;
+    struct mgpt_error why;
+    enum mgpt_status status = resolve_backend(s, &module, error);
+
+    if (status == MGPT_OK)
+        status = mgpt_machine_open(
+            &s->machine, module.component->api, mgpt_conf_module(s->conf, "backend", s->backend),
+            (enum mgpt_fallback)mgpt_conf_choice(s->conf, "backend", "fallback"), error);
+    if (status == MGPT_OK)
+        status = use(s, MGPT_KIND_PRECISION, "precision", &api, &config, error);
+    if (status != MGPT_OK)
+        return status;
+    s->precision.size = sizeof s->precision;
+    status = ((const struct mgpt_precision_api *)api)
+                 ->plan(mgpt_host(), config, &s->machine.caps, &s->precision, &why);
+    if (status == MGPT_OK)
+        return MGPT_OK;
+    return mgpt_fail(error, MGPT_PLUGIN, "[precision] use = %s with backend %s: %s",
+                     mgpt_conf_text(s->conf, "precision", "use"), s->backend, why.text);
+}
+
+/* ---- the stream ---- */
+
+static double stream_uniform(void *rng)
+{
+    return mgpt_rng_uniform(rng);
+}
+
+static uint64_t stream_below(void *rng, uint64_t n)
+{
+    return mgpt_rng_below(rng, n);
+}
+
+static double stream_gauss(void *rng, double mu, double sigma)
+{
+    return mgpt_rng_gauss(rng, mu, sigma);
+}
+
+void mgpt_session_seed(struct mgpt_session *s, uint64_t seed)
+{
+    mgpt_rng_seed(&s->rng, seed);
+    s->stream = (struct mgpt_stream){&s->rng, stream_uniform, stream_below, stream_gauss};
+}
+
+/* ---- data ---- */
+
+enum mgpt_status mgpt_session_tokenizer(struct mgpt_session *s, const char *checkpoint,
+                                        struct mgpt_error *error)
+{
+    const struct mgpt_config *config;
+    const void *api;
+    char *json = NULL;
+    size_t size = 0;
+    struct mgpt_error why;
+    enum mgpt_status status = use(s, MGPT_KIND_TOKENIZER, "tokenizer", &api, &config, error);
+
+    if (status != MGPT_OK)
+        return status;
+    s->tokenizer_api = api;
+    status = s->tokenizer_api->create(mgpt_host(), config, &s->tokenizer, error);
+    if (status != MGPT_OK || !checkpoint)
+        return status;
+    status = mgpt_checkpoint_text(checkpoint, "tokenizer.json", &json, &size, error);
+    if (status != MGPT_OK)
+        return status;
+    status = s->tokenizer_api->load(s->tokenizer, json, size, &why);
+    free(json);
+    if (status == MGPT_OK)
+        return MGPT_OK;
+    return mgpt_fail(error, MGPT_DATA, "%s/tokenizer.json: %s", checkpoint, why.text);
+}
+
+/* "builtin:NAME" is data/NAME.txt beside the INI in use, or else the installed one. */
+static enum mgpt_status resolve_data(struct mgpt_session *s, struct mgpt_error *error)
+{
+    static const char scheme[] = "builtin:";
+    const char *path = mgpt_conf_text(s->conf, "dataset", "path");
+    const char *slash = s->config_path ? strrchr(s->config_path, '/') : NULL;
+    struct mgpt_string file = {0};
+
+    if (strncmp(path, scheme, strlen(scheme)) != 0) {
+        s->data_path = mgpt_path_absolute(path);
+        return s->data_path ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory");
+    }
+    const char *name = path + strlen(scheme);
+    if (!*name || strchr(name, '/'))
+        return mgpt_fail(error, MGPT_CONFIG,
+                         "%s: [dataset] path = %s: expected builtin:NAME, such as "
+                         "builtin:given-names",
+                         mgpt_conf_origin(s->conf, "dataset", "path"), path);
+    if (s->config_path)
+        mgpt_string_format(&file, "%.*s/data/%s.txt", slash ? (int)(slash - s->config_path) : 1,
+                           slash ? s->config_path : ".", name);
+    if (!file.data || !mgpt_path_exists(file.data)) {
+        mgpt_string_finish(&file);
+        file = (struct mgpt_string){0};
+        mgpt_string_format(&file, "%s/data/%s.txt", MGPT_DATADIR, name);
+    }
+    s->data_path = file.data ? mgpt_path_absolute(file.data) : NULL;
+    mgpt_string_finish(&file);
+    if (!s->data_path)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory");
+    return mgpt_conf_settle(s->conf, "dataset", "path", s->data_path, "builtin", error);
+}
+
+enum mgpt_status mgpt_session_data(struct mgpt_session *s, const char *checkpoint,
+                                   struct mgpt_error *error)
+{
+    struct mgpt_dataset_env env = {.size = sizeof env,
+                                   .rows = (uint32_t)mgpt_conf_int(s->conf, "train", "batch"),
+                                   .columns = (uint32_t)mgpt_conf_int(s->conf, "model", "context"),
+                                   .accumulate =
+                                       (uint32_t)mgpt_conf_int(s->conf, "train", "accumulate"),
+                                   .split = mgpt_conf_float(s->conf, "dataset", "split"),
+                                   .seed = mgpt_conf_seed(s->conf, "train", "seed"),
+                                   .stream = &s->stream};
+    const struct mgpt_config *config;
+    const void *api;
+    enum mgpt_status status = resolve_data(s, error);
+
+    if (status == MGPT_OK)
+        status = use(s, MGPT_KIND_DATASET, "dataset", &api, &config, error);
+    if (status != MGPT_OK)
+        return status;
+    env.path = s->data_path;
+    s->dataset_api = api;
+    status = s->dataset_api->open(mgpt_host(), config, &env, &s->dataset, error);
+    if (status == MGPT_OK)
+        status = mgpt_session_tokenizer(s, checkpoint, error);
+    if (status == MGPT_OK && !checkpoint) {
+        uint64_t n;
+        const struct mgpt_text *documents = s->dataset_api->documents(s->dataset, &n);
+        status = s->tokenizer_api->train(s->tokenizer, documents, n, error);
+    }
+    if (status == MGPT_OK)
+        status = s->dataset_api->encode(s->dataset, s->tokenizer_api, s->tokenizer, error);
+    return status;
+}
+
+/* ---- model ---- */
+
+enum mgpt_status mgpt_session_model(struct mgpt_session *s, bool training, struct mgpt_error *error)
+{
+    uint32_t vocab = (uint32_t)s->tokenizer_api->vocab(s->tokenizer), n_state = 0;
+    bool matrices = strcmp(mgpt_conf_text(s->conf, "train", "decay"), "matrices") == 0;
+    enum mgpt_status status = mgpt_model_from_conf(s->conf, vocab, &s->model, error);
+
+    if (training)
+        n_state = s->optimizer_api->rule->n_state;
+    if (status == MGPT_OK)
+        status = mgpt_params_init(&s->params, &s->model, s->precision.master, matrices, error);
+    if (status == MGPT_OK)
+        status = mgpt_params_alloc(&s->params, &s->machine, training, n_state, error);
+    return status;
+}
+
+enum mgpt_status mgpt_session_passes(struct mgpt_session *s, int64_t batch,
+                                     struct mgpt_error *error)
+{
+    enum mgpt_status status = mgpt_machine_new(&s->machine, MGPT_U8, sizeof(struct mgpt_step_state),
+                                               &s->eval_state, error);
+    struct mgpt_net net = {.machine = &s->machine,
+                           .model = &s->model,
+                           .params = s->params.items,
+                           .n_params = s->params.n,
+                           .precision = &s->precision,
+                           .state = s->eval_state};
+
+    if (status != MGPT_OK)
+        return status;
+    return mgpt_passes_open(&s->passes, &net, MGPT_MODE_LOSS, batch, s->model.context, error);
+}
+
+enum mgpt_status mgpt_session_optimizer(struct mgpt_session *s, struct mgpt_error *error)
+{
+    const struct mgpt_config *config;
+    const void *api;
+    enum mgpt_status status = use(s, MGPT_KIND_OPTIMIZER, "optimizer", &api, &config, error);
+
+    if (status != MGPT_OK)
+        return status;
+    s->optimizer_api = api;
+    const struct mgpt_rule *rule = s->optimizer_api->rule;
+    if (!rule || rule->n_state > MGPT_MAX_STATE || rule->n_scalars > MGPT_MAX_SCALARS)
+        return mgpt_fail(error, MGPT_PLUGIN,
+                         "optimizer %s has no rule, or one with more than %d arrays of state or %d "
+                         "scalars",
+                         mgpt_conf_text(s->conf, "optimizer", "use"), MGPT_MAX_STATE,
+                         MGPT_MAX_SCALARS);
+    status = s->optimizer_api->create(mgpt_host(), config, &s->optimizer, error);
+    if (status == MGPT_OK)
+        status = use(s, MGPT_KIND_SCHEDULER, "scheduler", &api, &config, error);
+    if (status != MGPT_OK)
+        return status;
+    s->scheduler_api = api;
+    return s->scheduler_api->create(mgpt_host(), config, &s->scheduler, error);
+}
+
+enum mgpt_status mgpt_session_sampler(struct mgpt_session *s, struct mgpt_error *error)
+{
+    const struct mgpt_config *config;
+    const void *api;
+    enum mgpt_status status = use(s, MGPT_KIND_SAMPLER, "sampler", &api, &config, error);
+
+    if (status != MGPT_OK)
+        return status;
+    s->sampler_api = api;
+    return s->sampler_api->create(mgpt_host(), config, s->model.vocab, &s->sampler, error);
+}
+
+/* ---- a checkpoint's parameters ---- */
+
+static enum mgpt_status check_shape(struct mgpt_session *s, const char *checkpoint,
+                                    struct mgpt_error *error)
+{
+    struct mgpt_model stored;
+    struct mgpt_error why;
+    char *json = NULL, *tokenizer = NULL;
+    size_t size = 0;
+    enum mgpt_status status = mgpt_checkpoint_text(checkpoint, "config.json", &json, &size, error);
+
+    if (status != MGPT_OK)
+        return status;
+    status = mgpt_model_from_json(json, size, &stored, &tokenizer, &why);
+    if (status == MGPT_OK)
+        status = mgpt_model_match(&stored, &s->model, &why);
+    free(json);
+    free(tokenizer);
+    if (status == MGPT_OK)
+        return MGPT_OK;
+    return mgpt_fail(error, MGPT_DATA, "%s/config.json: %s", checkpoint, why.text);
+}
+
+enum mgpt_status mgpt_session_load(struct mgpt_session *s, const char *checkpoint,
+                                   struct mgpt_error *error)
+{
+    enum mgpt_status status = check_shape(s, checkpoint, error);
+
+    return status == MGPT_OK ? mgpt_snapshot_read_model(s, checkpoint, error) : status;
+}
+
+void mgpt_session_close(struct mgpt_session *s)
+{
+    if (s->sampler_api)
+        s->sampler_api->destroy(s->sampler);
+    if (s->scheduler_api)
+        s->scheduler_api->destroy(s->scheduler);
+    if (s->optimizer_api)
+        s->optimizer_api->destroy(s->optimizer);
+    mgpt_passes_close(&s->passes);
+    if (s->machine.api)
+        mgpt_machine_free(&s->machine, &s->eval_state);
+    mgpt_params_finish(&s->params);
+    if (s->dataset_api)
+        s->dataset_api->close(s->dataset);
+    if (s->tokenizer_api)
+        s->tokenizer_api->destroy(s->tokenizer);
+    free(s->data_path);
+    mgpt_machine_close(&s->machine);
+}

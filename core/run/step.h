@@ -1,0 +1,40 @@
+/* The step of a run: the bids, the winner, and the stages that it leaves to the core. */
+#ifndef MGPT_RUN_STEP_H
+#define MGPT_RUN_STEP_H
+
+#include <microgpt/step.h>
+
+#include "base/text.h"
+#include "conf/conf.h"
+#include "plugin/registry.h"
+
+/* The components that the core itself brings. */
+enum mgpt_status mgpt_builtin_register(struct mgpt_registry *registry, struct mgpt_error *error);
+
+/* Zero-initialise. */
+struct mgpt_stepper {
+    const struct mgpt_step_api *api; /* of the winner */
+    struct mgpt_step *step;
+    struct mgpt_step
+        *rest; /* a composed step for what the winner leaves; NULL when it covers all */
+    struct mgpt_step_spec spec;
+    enum mgpt_covers covers;
+    char name[64];
+    struct mgpt_string bids; /* "composed 1 (op by op ...)", a line each */
+};
+
+/* Asks every step module that [step] allows for a bid and opens the highest, or the one that `use`
+ * names. */
+enum mgpt_status mgpt_stepper_open(struct mgpt_stepper *stepper, struct mgpt_conf *conf,
+                                   struct mgpt_registry *registry,
+                                   const struct mgpt_step_spec *spec, struct mgpt_error *error);
+void mgpt_stepper_close(struct mgpt_stepper *stepper);
+
+/* Runs n steps, 1 <= n <= MGPT_STEP_RING, and fences: results[0..n), in order. */
+enum mgpt_status mgpt_stepper_run(struct mgpt_stepper *stepper,
+                                  const struct mgpt_step_input *inputs, uint32_t n,
+                                  struct mgpt_step_result *results, struct mgpt_error *error);
+/* The core wrote parameters, state or step state. */
+enum mgpt_status mgpt_stepper_adopt(struct mgpt_stepper *stepper, struct mgpt_error *error);
+
+#endif

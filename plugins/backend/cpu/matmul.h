@@ -1,0 +1,25 @@
+/* Products of matrices of any size, in blocks over cpu_tile. */
+#ifndef MGPT_CPU_MATMUL_H
+#define MGPT_CPU_MATMUL_H
+
+#include "ops.h"
+
+/* c[i][j] (+)= bias[j] + sum over l of A[i][l] B[l][j], and what follows on c. */
+struct cpu_matmul {
+    int64_t rows, cols, depth;
+    const float *a, *b;
+    int64_t lda, ldb;
+    int a_transposed; /* A[i][l] is a[l lda + i], else a[i lda + l] */
+    int b_transposed; /* B[l][j] is b[j ldb + l], else b[l ldb + j] */
+    int accumulate;
+    const float *bias; /* (cols) or NULL; not with accumulate */
+    float *c;          /* rows of cols */
+    /* then, on c: pre = c, c = activation(c); or c = c activation'(slope_of) */
+    uint32_t activation;
+    float *pre;            /* (rows, cols) or NULL */
+    const float *slope_of; /* (rows, cols) or NULL */
+};
+
+void cpu_matmul(struct mgpt_device *device, const struct cpu_matmul *m);
+
+#endif

@@ -1,0 +1,120 @@
+/* Inside the cpu backend: the device, how work is spread over threads, and the ops. F32 only.
+ *
+ * Same bits for any number of threads: work is cut into tasks whose bounds depend on shapes alone,
+ * each task writes what no other does, and partial sums of tasks are added in their order. While
+ * tasks run, subnormal floats count as zero (they are slow, and the moments of an optimizer decay
+ * into them); the caller's floating-point state is put back. */
+#ifndef MGPT_CPU_OPS_H
+#define MGPT_CPU_OPS_H
+
+#include <microgpt/backend.h>
+
+#if !defined _OPENMP && defined __GNUC__ /* "omp" pragmas are then comments */
+#pragma GCC diagnostic ignored "-Wunknown-pragmas"
+#endif
+
+/* On kernels: compiled for several instruction sets, chosen when the module is loaded. A kernel
+ * holds whole loops, since it cannot be inlined; what it calls must be CPU_INLINE to be compiled
+ * along with it. */
+#if defined __x86_64__ && defined __linux__ && defined __GNUC__ && !defined __clang__ &&           \
+    !defined __SANITIZE_ADDRESS__
+#define CPU_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define CPU_CLONES
+#endif
+#if defined __GNUC__
+#define CPU_INLINE static inline __attribute__((always_inline))
+#else
+#define CPU_INLINE static inline
+#endif
+
+struct mgpt_buffer {
+    uint64_t bytes;
+    char *data; /* aligned to 64 */
+};
+
+struct mgpt_device {
+    int threads;
+    uint32_t most_threads; /* that ran at once so far */
+    char *scratch;         /* threads pieces of `stride` bytes */
+    size_t stride;
+    double *partials; /* one a task, where tasks are summed */
+    int64_t n_partials;
+};
+
+/* The data of a slot, NULL when it is empty. */
+CPU_INLINE float *cpu_f32(const struct mgpt_tensor *t)
+{
+    return t->rank ? (float *)(void *)(t->buffer->data + t->offset) : NULL;
+}
+
+CPU_INLINE int32_t *cpu_i32(const struct mgpt_tensor *t)
+{
+    return t->rank ? (int32_t *)(void *)(t->buffer->data + t->offset) : NULL;
+}
+
+CPU_INLINE struct mgpt_step_state *cpu_state(const struct mgpt_tensor *t)
+{
+    return t->rank ? (struct mgpt_step_state *)(void *)(t->buffer->data + t->offset) : NULL;
+}
+
+/* ---- threads (pool.c) ---- */
+
+/* Scratch that every thread always has. */
+#define CPU_SCRATCH (256 << 10)
+
+/* Task i of n; scratch is the thread's own, aligned to 64. */
+typedef void cpu_task(const void *job, int64_t i, float *scratch);
+
+/* Runs task 0..n-1, on several threads when `work` (about flops) is worth it. Cannot fail. */
+void cpu_run(struct mgpt_device *device, cpu_task *task, const void *job, int64_t n, double work);
+/* Sees to `bytes` of scratch a thread, and to n partials. MGPT_NOMEM. */
+enum mgpt_status cpu_scratch(struct mgpt_device *device, size_t bytes, struct mgpt_error *error);
+enum mgpt_status cpu_partials(struct mgpt_device *device, int64_t n, struct mgpt_error *error);
+enum mgpt_status cpu_pool_init(struct mgpt_device *device, int threads, struct mgpt_error *error);
+void cpu_pool_finish(struct mgpt_device *device);
+
+/* n things in pieces of `size`. */
+CPU_INLINE int64_t cpu_pieces(int64_t n, int64_t size)
+{
+    return (n + size - 1) / size;
+}
+
+CPU_INLINE int64_t cpu_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- ops, as in core/ref ---- */
+
+#define CPU_OP(name)                                                                               \
+    enum mgpt_status name(struct mgpt_device *device, const struct mgpt_op *op,                    \
+                          struct mgpt_error *error)
+CPU_OP(cpu_embed);
+CPU_OP(cpu_embed_backward);
+CPU_OP(cpu_norm);
+CPU_OP(cpu_norm_backward);
+CPU_OP(cpu_linear);
+CPU_OP(cpu_linear_backward);
+CPU_OP(cpu_activation);
+CPU_OP(cpu_activation_backward);
+CPU_OP(cpu_attention);
+CPU_OP(cpu_attention_backward);
+CPU_OP(cpu_add);
+CPU_OP(cpu_dropout);
+CPU_OP(cpu_cross_entropy);
+CPU_OP(cpu_fill);
+CPU_OP(cpu_clip);
+CPU_OP(cpu_scaler);
+#undef CPU_OP
+
+enum mgpt_status cpu_update(struct mgpt_device *device, const struct mgpt_update *update,
+                            struct mgpt_error *error);
+
+/* Factors of dropout, 0 or 1 / (1 - rate), of elements first .. first + n - 1 of the op's draws:
+ * to[0], to[stride],
+ * ... (dropout.c) */
+void cpu_drop_factors(const struct mgpt_op *op, uint64_t step, uint64_t first, int64_t n, float *to,
+                      int64_t stride);
+
+#endif

@@ -1,0 +1,103 @@
+# The plugins: one libtool module a file, built as plugins/.libs/KIND_NAME.so. A new one is a line in
+# configure.ac, which puts it on MGPT_PLUGINS, and here: its name, its sources, how it is linked.
+plugindir = $(pkglibdir)/plugins
+plugin_LTLIBRARIES = $(MGPT_PLUGINS)
+
+# A module that exports one symbol and links nothing from the core. (Automake cannot know whether
+# one of EXTRA_LTLIBRARIES will be installed, hence the -rpath.)
+MODULE_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -no-undefined $(MGPT_PLUGIN_LDFLAGS) \
+    -export-symbols-regex '^microgpt_plugin_v1$$'
+PLUGIN_LDFLAGS = $(MODULE_LDFLAGS) -rpath $(plugindir)
+# For inner loops, optimizer rules among them.
+KERNEL_CFLAGS = $(AM_CFLAGS) $(MGPT_KERNEL_CFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/backend_ref.la
+%C%_backend_ref_la_SOURCES = %D%/backend/ref/plugin.c
+%C%_backend_ref_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/backend_cpu.la
+%C%_backend_cpu_la_SOURCES = \
+    %D%/backend/cpu/activation.c \
+    %D%/backend/cpu/add.c \
+    %D%/backend/cpu/attention.c \
+    %D%/backend/cpu/clip.c \
+    %D%/backend/cpu/cross_entropy.c \
+    %D%/backend/cpu/dropout.c \
+    %D%/backend/cpu/embed.c \
+    %D%/backend/cpu/fastmath.h \
+    %D%/backend/cpu/fill.c \
+    %D%/backend/cpu/linear.c \
+    %D%/backend/cpu/matmul.c \
+    %D%/backend/cpu/matmul.h \
+    %D%/backend/cpu/norm.c \
+    %D%/backend/cpu/ops.h \
+    %D%/backend/cpu/plugin.c \
+    %D%/backend/cpu/pool.c \
+    %D%/backend/cpu/scaler.c \
+    %D%/backend/cpu/tile.c \
+    %D%/backend/cpu/tile.h \
+    %D%/backend/cpu/update.c
+%C%_backend_cpu_la_CFLAGS = $(KERNEL_CFLAGS) $(OPENMP_CFLAGS)
+%C%_backend_cpu_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/precision_fp32.la
+%C%_precision_fp32_la_SOURCES = %D%/precision/fp32.c
+%C%_precision_fp32_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/precision_fp64.la
+%C%_precision_fp64_la_SOURCES = %D%/precision/fp64.c
+%C%_precision_fp64_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/optimizer_adamw.la
+%C%_optimizer_adamw_la_SOURCES = %D%/optimizer/adamw.c
+%C%_optimizer_adamw_la_CFLAGS = $(KERNEL_CFLAGS)
+%C%_optimizer_adamw_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/optimizer_sgd.la
+%C%_optimizer_sgd_la_SOURCES = %D%/optimizer/sgd.c
+%C%_optimizer_sgd_la_CFLAGS = $(KERNEL_CFLAGS)
+%C%_optimizer_sgd_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/scheduler_cosine.la
+%C%_scheduler_cosine_la_SOURCES = %D%/scheduler/cosine.c
+%C%_scheduler_cosine_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/scheduler_linear.la
+%C%_scheduler_linear_la_SOURCES = %D%/scheduler/linear.c
+%C%_scheduler_linear_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/scheduler_constant.la
+%C%_scheduler_constant_la_SOURCES = %D%/scheduler/constant.c
+%C%_scheduler_constant_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/tokenizer_char.la
+%C%_tokenizer_char_la_SOURCES = %D%/tokenizer/char.c
+%C%_tokenizer_char_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+%C%_tokenizer_char_la_LIBADD = $(JANSSON_LIBS)
+%C%_tokenizer_char_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/tokenizer_byte.la
+%C%_tokenizer_byte_la_SOURCES = %D%/tokenizer/byte.c
+%C%_tokenizer_byte_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+%C%_tokenizer_byte_la_LIBADD = $(JANSSON_LIBS)
+%C%_tokenizer_byte_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/dataset_lines.la
+%C%_dataset_lines_la_SOURCES = %D%/dataset/lines.c
+%C%_dataset_lines_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/sampler_topk.la
+%C%_sampler_topk_la_SOURCES = %D%/sampler/topk.c
+%C%_sampler_topk_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/sampler_greedy.la
+%C%_sampler_greedy_la_SOURCES = %D%/sampler/greedy.c
+%C%_sampler_greedy_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/logger_console.la
+%C%_logger_console_la_SOURCES = %D%/logger/console.c
+%C%_logger_console_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/logger_jsonl.la
+%C%_logger_jsonl_la_SOURCES = %D%/logger/jsonl.c
+%C%_logger_jsonl_la_LDFLAGS = $(PLUGIN_LDFLAGS)

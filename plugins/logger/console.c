@@ -1,0 +1,252 @@
+/* Logger console: what a person watches, on standard output.
+ *
+ *   num docs: 32033 (train 28829, val 3204)
+ *   step    1/ 500 | loss 3.3185 | lr 1.00e-02 | grad norm 0.917 | 98k tok/s
+ *   val loss: 2.8043
+ *   sample  1: anna
+ *
+ * On a terminal the steps are one live line, redrawn in place. Elsewhere the lines come through
+ * stdio's buffer, with a flush where a reader would wait for one. */
+#define _DEFAULT_SOURCE
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <microgpt/logger.h>
+
+#define REDRAW 0.1 /* seconds between two pictures of the live line */
+#define BAR 20     /* columns of the progress bar */
+
+struct mgpt_logger {
+    uint64_t first, total, every;
+    bool terminal; /* so samples must not control it */
+    bool live, color;
+    bool drawn;   /* the live line stands there */
+    double shown; /* when it was drawn, in seconds of the run */
+};
+
+/* ---- writing ---- */
+
+static enum mgpt_status wrote(int result, struct mgpt_error *error)
+{
+    if (result >= 0 && !ferror(stdout))
+        return MGPT_OK;
+    return mgpt_fail(error, MGPT_IO, "standard output: %s", strerror(errno ? errno : EIO));
+}
+
+static enum mgpt_status flush(struct mgpt_logger *l, struct mgpt_error *error)
+{
+    (void)l;
+    return wrote(fflush(stdout), error);
+}
+
+/* Takes the live line away before anything else is printed. */
+static void clear(struct mgpt_logger *l)
+{
+    if (l->drawn)
+        fputs("\r\033[K", stdout);
+    l->drawn = false;
+}
+
+/* Prints text; for a terminal, control characters but newline and tab as \xNN, those of Latin-1 (in
+ * UTF-8, C2 80 to C2 9F) among them. */
+static void print_text(const struct mgpt_logger *l, const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        bool latin = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
+        if (!l->terminal || (*c >= ' ' && *c != 0x7f && !latin) || *c == '\n' || *c == '\t')
+            putchar(*c);
+        else
+            printf("\\x%02x", latin ? *++c : *c);
+    }
+}
+
+/* ---- steps ---- */
+
+/* "950", "98k", "1.2M": three digits at most. */
+static const char *short_number(double x, char text[16])
+{
+    static const char *const units[] = {"", "k", "M", "G", "T"};
+    size_t unit = 0;
+
+    for (; x >= 999.5 && unit + 1 < sizeof units / sizeof units[0]; unit++)
+        x /= 1000;
+    (void)snprintf(text, 16, "%.*f%s", unit && x < 9.95, x, units[unit]);
+    return text;
+}
+
+static enum mgpt_status print_step(struct mgpt_logger *l, const struct mgpt_event *e,
+                                   struct mgpt_error *error)
+{
+    char pace[16];
+    int result;
+
+    clear(l);
+    if (e->skipped)
+        result = printf("step %4llu/%4llu | loss %.4f | skipped: NaN or Inf\n",
+                        (unsigned long long)e->step, (unsigned long long)l->total, e->loss);
+    else
+        result = printf("step %4llu/%4llu | loss %.4f | lr %.2e | grad norm %.3f | %s tok/s\n",
+                        (unsigned long long)e->step, (unsigned long long)l->total, e->loss, e->lr,
+                        e->grad_norm, short_number(e->tokens_per_s, pace));
+    return wrote(result, error);
+}
+
+/* Columns of the terminal. */
+static int width(void)
+{
+    struct winsize size;
+
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+static enum mgpt_status draw(struct mgpt_logger *l, const struct mgpt_event *e,
+                             struct mgpt_error *error)
+{
+    double done = (double)(e->step - l->first), left = (double)(l->total - e->step);
+    int filled = (int)((double)e->step / (double)l->total * BAR), room = width() - BAR - 3;
+    uint64_t eta = done > 0 && e->seconds < 1e9 ? (uint64_t)(e->seconds / done * left + 0.5) : 0;
+    char text[256], pace[16];
+
+    l->drawn = true;
+    l->shown = e->seconds;
+    (void)snprintf(text, sizeof text,
+                   " step %llu/%llu | loss %.4f | %s tok/s | ETA %llu:%02llu:%02llu",
+                   (unsigned long long)e->step, (unsigned long long)l->total, e->loss,
+                   short_number(e->tokens_per_s, pace), (unsigned long long)(eta / 3600),
+                   (unsigned long long)(eta / 60 % 60), (unsigned long long)(eta % 60));
+    fputs(l->color ? "\r[\033[32m" : "\r[", stdout);
+    for (int i = 0; i < BAR; i++)
+        putchar(i < filled ? '#' : '-');
+    printf(l->color ? "\033[0m]%.*s\033[K" : "]%.*s\033[K", room > 0 ? room : 0, text);
+    return flush(l, error);
+}
+
+static enum mgpt_status on_step(struct mgpt_logger *l, const struct mgpt_event *e,
+                                struct mgpt_error *error)
+{
+    bool last = e->step >= l->total;
+
+    if (l->live && !last && !e->skipped) {
+        bool due = !l->drawn || e->seconds - l->shown >= REDRAW;
+        return due ? draw(l, e, error) : MGPT_OK;
+    }
+    if (last || e->skipped || e->step == l->first + 1 || e->step % l->every == 0)
+        return print_step(l, e, error);
+    return MGPT_OK;
+}
+
+static enum mgpt_status event(struct mgpt_logger *l, const struct mgpt_event *e,
+                              struct mgpt_error *error)
+{
+    if (e->type == MGPT_EVENT_STEP)
+        return on_step(l, e, error);
+    if (e->type == MGPT_EVENT_VALIDATION) {
+        clear(l);
+        printf("val loss: %.4f\n", e->val_loss);
+    } else if (e->type == MGPT_EVENT_SAMPLE) {
+        clear(l);
+        printf("sample %2llu: ", (unsigned long long)e->index);
+        print_text(l, e->text ? e->text : "");
+        putchar('\n');
+    } else if (e->type == MGPT_EVENT_NOTE) {
+        clear(l);
+        fputs("note: ", stdout);
+        print_text(l, e->text ? e->text : "");
+        putchar('\n');
+    } else {
+        return MGPT_OK; /* a checkpoint is no news to a person */
+    }
+    return flush(l, error);
+}
+
+/* ---- life ---- */
+
+static bool wants_live(const char *setting, bool terminal)
+{
+    const char *term = getenv("TERM");
+
+    if (strcmp(setting, "auto") != 0)
+        return strcmp(setting, "on") == 0;
+    return terminal && term && strcmp(term, "dumb") != 0;
+}
+
+static enum mgpt_status open_console(const struct mgpt_host *host, const struct mgpt_config *config,
+                                     const struct mgpt_run_info *run, struct mgpt_logger **logger,
+                                     struct mgpt_error *error)
+{
+    struct mgpt_logger *l = calloc(1, sizeof *l);
+    const char *no_color = getenv("NO_COLOR"); /* https://no-color.org */
+    enum mgpt_status status;
+
+    if (!l)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory for logger console");
+    l->first = run->first_step;
+    l->total = run->total_steps;
+    l->every = (uint64_t)host->get_int(config, "every");
+    l->live = wants_live(host->get_text(config, "live"), isatty(STDOUT_FILENO));
+    l->terminal = l->live || isatty(STDOUT_FILENO);
+    l->color = !no_color || !*no_color;
+    printf("num docs: %llu (train %llu, val %llu)\nvocab size: %u\nnum params: %llu\n",
+           (unsigned long long)run->documents, (unsigned long long)run->train_documents,
+           (unsigned long long)run->valid_documents, (unsigned)run->vocab,
+           (unsigned long long)run->parameters);
+    status = flush(l, error);
+    if (status != MGPT_OK) {
+        free(l);
+        return status;
+    }
+    *logger = l;
+    return MGPT_OK;
+}
+
+/* An error has nobody left to hear of it: whoever calls flushes first. */
+static void close_console(struct mgpt_logger *l)
+{
+    if (l) {
+        clear(l);
+        (void)fflush(stdout);
+    }
+    free(l);
+}
+
+static const char *const lives[] = {"auto", "on", "off", NULL};
+static const struct mgpt_option options[] = {
+    {.key = "every",
+     .value = "1",
+     .help = "print each step of which this is a divisor, besides the first and the last",
+     .unit = "steps",
+     .min = 1,
+     .max = INFINITY,
+     .type = MGPT_OPTION_INT},
+    {.key = "live",
+     .value = "auto",
+     .help = "one line redrawn in place; auto: where standard output is a terminal",
+     .choices = lives,
+     .type = MGPT_OPTION_ENUM},
+};
+
+static const struct mgpt_logger_api api = {
+    .size = sizeof api,
+    .open = open_console,
+    .close = close_console,
+    .event = event,
+    .flush = flush,
+};
+
+static const struct mgpt_component component = {
+    .size = sizeof component,
+    MGPT_OPTIONS(options),
+    .kind = MGPT_KIND_LOGGER,
+    .name = "console",
+    .summary = "steps, losses and samples on standard output",
+    .options = options,
+    .api = &api,
+};
+
+MGPT_PLUGIN_DEFINE("org.microgpt.logger.console", "0.1.0", "MIT", "The microgpt authors", NULL,
+                   &component)

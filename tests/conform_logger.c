@@ -1,0 +1,479 @@
+/* Kind logger: every module takes every event, and says so when it cannot write. */
+#include <config.h>
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include <microgpt/logger.h>
+
+#include "conform.h"
+#include "scratch.h"
+
+/* ---- events ---- */
+
+static struct mgpt_run_info run_info(const char *dir, uint64_t first_step)
+{
+    return (struct mgpt_run_info){.size = sizeof(struct mgpt_run_info),
+                                  .vocab = 27,
+                                  .dir = dir,
+                                  .first_step = first_step,
+                                  .total_steps = 500,
+                                  .documents = 32033,
+                                  .train_documents = 28829,
+                                  .valid_documents = 3204,
+                                  .parameters = 3632,
+                                  .summary = "backend ref"};
+}
+
+static struct mgpt_event step_event(uint64_t step)
+{
+    return (struct mgpt_event){.size = sizeof(struct mgpt_event),
+                               .type = MGPT_EVENT_STEP,
+                               .step = step,
+                               .loss = 3.31848 / (double)step,
+                               .grad_norm = 0.9172,
+                               .lr = 1e-2,
+                               .tokens_per_s = 98123.4,
+                               .val_loss = NAN,
+                               .best_loss = NAN,
+                               .seconds = 0.01 * (double)step};
+}
+
+static struct mgpt_event other_event(enum mgpt_event_type type, uint64_t step, const char *text)
+{
+    return (struct mgpt_event){.size = sizeof(struct mgpt_event),
+                               .type = type,
+                               .step = step,
+                               .index = 1,
+                               .loss = NAN,
+                               .grad_norm = NAN,
+                               .lr = NAN,
+                               .tokens_per_s = NAN,
+                               .val_loss = type == MGPT_EVENT_VALIDATION ? 2.80429 : NAN,
+                               .best_loss = 2.80429,
+                               .text = text};
+}
+
+/* A logger that is open. */
+struct bench {
+    const struct mgpt_logger_api *api;
+    struct mgpt_logger *it;
+};
+
+static struct bench opened(const struct mgpt_component *component, struct mgpt_config *config,
+                           const struct mgpt_run_info *run)
+{
+    struct bench b = {.api = component->api};
+
+    ck_ok(b.api->open(mgpt_host(), config, run, &b.it, error));
+    mgpt_config_destroy(config);
+    return b;
+}
+
+static void put_event(struct bench *b, struct mgpt_event event)
+{
+    ck_ok(b->api->event(b->it, &event, error));
+}
+
+static void flush(struct bench *b)
+{
+    if (b->api->flush)
+        ck_ok(b->api->flush(b->it, error));
+}
+
+/* From now on what is printed goes to a file, or to /dev/full. */
+static void print_to(const char *path)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    ck_assert_int_ge(file, 0);
+    fflush(stdout);
+    ck_assert_int_eq(dup2(file, STDOUT_FILENO), STDOUT_FILENO);
+    close(file);
+}
+
+/* ---- every module ---- */
+
+static void check_events(const struct mgpt_component *component)
+{
+    for (int kept = 0; kept < 2; kept++) {
+        struct mgpt_run_info run = run_info(kept ? scratch : NULL, 0);
+        struct bench b = opened(component, settings(component, NULL), &run);
+        struct mgpt_event bad = step_event(3);
+        put_event(&b, step_event(1));
+        put_event(&b, step_event(2));
+        bad.loss = INFINITY;
+        bad.grad_norm = NAN;
+        bad.skipped = 1;
+        put_event(&b, bad);
+        put_event(&b, other_event(MGPT_EVENT_VALIDATION, 3, NULL));
+        put_event(&b, other_event(MGPT_EVENT_CHECKPOINT, 3, "/run/checkpoints/step-3"));
+        flush(&b);
+        put_event(&b, other_event(MGPT_EVENT_SAMPLE, 3, "anna"));
+        put_event(&b, other_event(MGPT_EVENT_SAMPLE, 3, NULL));
+        put_event(&b, other_event(MGPT_EVENT_NOTE, 3, "a word"));
+        put_event(&b,
+                  other_event((enum mgpt_event_type)99, 3, NULL)); /* of a later minor version */
+        flush(&b);
+        b.api->close(b.it);
+        b.api->close(NULL);
+    }
+}
+
+START_TEST(takes_every_event)
+{
+    print_to(in_scratch("printed"));
+    each_module("logger", check_events);
+}
+END_TEST
+
+/* ---- jsonl ---- */
+
+static struct bench open_jsonl(uint64_t first_step)
+{
+    const struct mgpt_component *component = one_module(MGPT_KIND_LOGGER, "jsonl");
+    struct mgpt_run_info run = run_info(scratch, first_step);
+
+    return opened(component, settings(component, NULL), &run);
+}
+
+/* Line i of metrics.jsonl as an object, or NULL past the end. The caller lets go of it. */
+static json_t *line_of(int i)
+{
+    size_t size;
+    char *text = get_bytes(in_scratch("metrics.jsonl"), &size), *at = text;
+    json_error_t error;
+    json_t *object = NULL;
+
+    while (i-- > 0 && at)
+        at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL;
+    if (at && *at) {
+        object = json_loadb(at, strcspn(at, "\n"), JSON_REJECT_DUPLICATES, &error);
+        ck_assert_msg(object != NULL, "%s", error.text);
+    }
+    free(text);
+    return object;
+}
+
+static double number(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+
+    ck_assert_msg(json_is_number(value), "no number %s", key);
+    return json_number_value(value);
+}
+
+START_TEST(jsonl_keeps_nine_digits)
+{
+    static const double losses[] = {3.31848502,
+                                    0,
+                                    -1.5,
+                                    1e-7,
+                                    123456.789,
+                                    99999999.5,
+                                    1e8,
+                                    2.5e22,
+                                    (float)(1 / 3.0),
+                                    0.000100000001,
+                                    9.99999999999};
+    int n = sizeof losses / sizeof losses[0];
+    struct bench b = open_jsonl(0);
+
+    for (int i = 0; i < n; i++) {
+        struct mgpt_event event = step_event((uint64_t)i + 1);
+        event.loss = losses[i];
+        put_event(&b, event);
+    }
+    b.api->close(b.it);
+    for (int i = 0; i < n; i++) {
+        json_t *object = line_of(i);
+        ck_assert_double_eq(number(object, "step"), i + 1);
+        ck_assert_double_eq_tol(number(object, "loss"), losses[i], fabs(losses[i]) * 6e-9 + 1e-300);
+        ck_assert_double_eq_tol(number(object, "grad_norm"), 0.9172, 1e-9);
+        ck_assert_double_eq_tol(number(object, "lr"), 1e-2, 1e-11);
+        ck_assert_double_eq_tol(number(object, "tokens_per_s"), 98123.4, 1e-3);
+        json_decref(object);
+    }
+    ck_assert_ptr_null(line_of(n));
+}
+END_TEST
+
+START_TEST(jsonl_writes_null_for_what_is_not_finite)
+{
+    struct bench b = open_jsonl(0);
+    struct mgpt_event event = step_event(1);
+
+    event.loss = NAN;
+    event.grad_norm = -INFINITY;
+    event.skipped = 1;
+    put_event(&b, event);
+    put_event(&b, other_event(MGPT_EVENT_VALIDATION, 1, NULL));
+    flush(&b);
+    json_t *step = line_of(0), *validation = line_of(1); /* there before close */
+    ck_assert(json_is_null(json_object_get(step, "loss")));
+    ck_assert(json_is_null(json_object_get(step, "grad_norm")));
+    ck_assert(json_is_true(json_object_get(step, "skipped")));
+    ck_assert_double_eq_tol(number(validation, "val_loss"), 2.80429, 1e-8);
+    ck_assert_double_eq(number(validation, "step"), 1);
+    json_decref(step);
+    json_decref(validation);
+    b.api->close(b.it);
+}
+END_TEST
+
+/* Ten steps, a validation after the fifth; then `tail`, as a killed run may leave it. */
+static void leave_run(const char *tail, size_t size)
+{
+    struct bench b = open_jsonl(0);
+
+    for (uint64_t step = 1; step <= 10; step++) {
+        put_event(&b, step_event(step));
+        if (step == 5)
+            put_event(&b, other_event(MGPT_EVENT_VALIDATION, step, NULL));
+    }
+    b.api->close(b.it);
+    FILE *file = fopen(in_scratch("metrics.jsonl"), "a");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_eq(fwrite(tail, 1, size, file), size);
+    fclose(file);
+}
+
+static int count_lines(void)
+{
+    int n = 0;
+
+    for (json_t *object; (object = line_of(n)); n++)
+        json_decref(object);
+    return n;
+}
+
+START_TEST(jsonl_cuts_back_to_the_step_it_resumes_from)
+{
+    static const struct {
+        uint64_t first;
+        int kept;
+    } cases[] = {{5, 6}, {4, 4}, {1, 1}, {0, 0}, {10, 11}, {400, 11}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        leave_run("", 0);
+        struct bench b = open_jsonl(cases[i].first);
+        ck_assert_int_eq(count_lines(), cases[i].kept);
+        put_event(&b, step_event(cases[i].first + 1));
+        b.api->close(b.it);
+        ck_assert_int_eq(count_lines(), cases[i].kept + 1);
+        json_t *last = line_of(cases[i].kept);
+        ck_assert_double_eq(number(last, "step"), (double)cases[i].first + 1);
+        json_decref(last);
+    }
+}
+END_TEST
+
+START_TEST(jsonl_drops_a_damaged_tail)
+{
+    static const struct {
+        const char *tail;
+        size_t size;
+    } cases[] = {
+#define TAIL(text) {text, sizeof text - 1}
+        TAIL("{\"step\": 11, \"lo"),
+        TAIL("{\"step\": 11, \"loss\": 1}"),
+        TAIL("{\"step\": 1\0\0\0\0}\n"),
+        TAIL("\0\0\0\0\0\0\0\0"),
+        TAIL("\n"),
+        TAIL("{\"step\": }\n"),
+        TAIL("{\"step\": 99999999999999999999, \"loss\": 1}\n"),
+#undef TAIL
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        leave_run(cases[i].tail, cases[i].size);
+        struct bench b = open_jsonl(12);
+        ck_assert_int_eq(count_lines(), 11);
+        put_event(&b, step_event(13));
+        b.api->close(b.it);
+        ck_assert_int_eq(count_lines(), 12);
+    }
+}
+END_TEST
+
+START_TEST(jsonl_starts_a_file_that_is_not_there)
+{
+    struct bench b = open_jsonl(7);
+
+    put_event(&b, step_event(8));
+    b.api->close(b.it);
+    ck_assert_int_eq(count_lines(), 1);
+}
+END_TEST
+
+START_TEST(jsonl_says_why_it_cannot_write)
+{
+    const struct mgpt_component *component = one_module(MGPT_KIND_LOGGER, "jsonl");
+    const struct mgpt_logger_api *api = component->api;
+    struct mgpt_run_info run = run_info(in_scratch("missing"), 0);
+    struct rlimit limit = {4096, 4096};
+    struct mgpt_error why = {0};
+    struct mgpt_logger *it = NULL;
+
+    ck_refused(api->open(mgpt_host(), NULL, &run, &it, &why), MGPT_IO, why);
+    ck_assert_has(why.text, "missing/metrics.jsonl: No such file or directory");
+    ck_assert_ptr_null(it);
+
+    struct bench b = open_jsonl(0);
+    enum mgpt_status status = MGPT_OK;
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    for (uint64_t step = 1; step <= 100 && status == MGPT_OK; step++) {
+        struct mgpt_event event = step_event(step);
+        status = b.api->event(b.it, &event, &why);
+    }
+    if (status == MGPT_OK)
+        status = b.api->flush(b.it, &why);
+    ck_refused(status, MGPT_IO, why);
+    ck_assert_has(why.text, "metrics.jsonl: File too large");
+    b.api->close(b.it);
+}
+END_TEST
+
+/* ---- console ---- */
+
+static struct bench open_console(const char *live, const char *every, uint64_t first_step)
+{
+    const struct mgpt_component *component = one_module(MGPT_KIND_LOGGER, "console");
+    struct mgpt_run_info run = run_info(NULL, first_step);
+
+    print_to(in_scratch("printed"));
+    return opened(component, settings(component, "live", live, "every", every, NULL), &run);
+}
+
+/* What was printed (malloc). */
+static char *printed(void)
+{
+    size_t size;
+
+    return get_bytes(in_scratch("printed"), &size);
+}
+
+#define HEAD "num docs: 32033 (train 28829, val 3204)\nvocab size: 27\nnum params: 3632\n"
+
+START_TEST(console_prints_plain_lines)
+{
+    struct bench b = open_console("auto", "1", 0);
+    struct mgpt_event skipped = step_event(2);
+
+    skipped.loss = NAN;
+    skipped.skipped = 1;
+    put_event(&b, step_event(1));
+    put_event(&b, skipped);
+    put_event(&b, other_event(MGPT_EVENT_VALIDATION, 2, NULL));
+    put_event(&b, other_event(MGPT_EVENT_CHECKPOINT, 2, "/run/checkpoints/step-2"));
+    put_event(&b, other_event(MGPT_EVENT_SAMPLE, 2, "an\033na"));
+    b.api->close(b.it);
+    char *text = printed();
+    ck_assert_str_eq(text, HEAD
+                     "step    1/ 500 | loss 3.3185 | lr 1.00e-02 | grad norm 0.917 | 98k tok/s\n"
+                     "step    2/ 500 | loss nan | skipped: NaN or Inf\n"
+                     "val loss: 2.8043\n"
+                     "sample  1: an\033na\n");
+    free(text);
+}
+END_TEST
+
+START_TEST(console_prints_each_nth_the_first_and_the_last)
+{
+    struct bench b = open_console("off", "100", 98);
+    static const int expected[] = {99, 100, 200, 300, 400, 500};
+
+    for (uint64_t step = 99; step <= 500; step++)
+        put_event(&b, step_event(step));
+    b.api->close(b.it);
+    char *text = printed(), *at = text + strlen(HEAD);
+    for (int i = 0; i < 6; i++) {
+        ck_assert_int_eq(atoi(at + 5), expected[i]);
+        at = strchr(at, '\n') + 1;
+    }
+    ck_assert_int_eq(*at, '\0');
+    free(text);
+}
+END_TEST
+
+START_TEST(console_redraws_a_live_line)
+{
+    struct bench b = open_console("on", "1", 0);
+    int redraws = 0;
+
+    for (uint64_t step = 1; step <= 100; step++) /* a second, at 10 ms a step */
+        put_event(&b, step_event(step));
+    put_event(&b, other_event(MGPT_EVENT_VALIDATION, 100, NULL));
+    put_event(&b, other_event(MGPT_EVENT_SAMPLE, 100,
+                              "a\033[2Jb\xc2\x9b"
+                              "c\n\xc3\xa9"));
+    b.api->close(b.it);
+    char *text = printed();
+    for (const char *at = text; (at = strstr(at, "\r[")); at++)
+        redraws++;
+    ck_assert_msg(redraws >= 5 && redraws <= 11, "%d redraws in a second", redraws);
+    ck_assert_has(text, "ETA 0:00:0");
+    ck_assert_has(text, "\r\033[Kval loss: 2.8043\n"); /* the live line is gone first */
+    ck_assert_has(text, "sample  1: a\\x1b[2Jb\\x9bc\n\xc3\xa9\n");
+    ck_assert_has(text, "\033[32m");
+    free(text);
+}
+END_TEST
+
+START_TEST(console_has_no_color_where_none_is_wanted)
+{
+    ck_assert_int_eq(setenv("NO_COLOR", "1", 1), 0);
+    struct bench b = open_console("on", "1", 0);
+
+    put_event(&b, step_event(1));
+    b.api->close(b.it);
+    char *text = printed();
+    ck_assert_has(text, "step 1/500");
+    ck_assert_ptr_null(strstr(text, "\033[32m"));
+    ck_assert_ptr_null(strstr(text, "\033[0m"));
+    free(text);
+}
+END_TEST
+
+START_TEST(console_says_why_it_cannot_print)
+{
+    if (access("/dev/full", W_OK) != 0)
+        return;
+    struct bench b = open_console("off", "1", 0);
+    struct mgpt_event event = other_event(MGPT_EVENT_VALIDATION, 1, NULL);
+    struct mgpt_error why = {0};
+
+    print_to("/dev/full");
+    ck_refused(b.api->event(b.it, &event, &why), MGPT_IO, why);
+    ck_assert_str_eq(why.text, "standard output: No space left on device");
+    b.api->close(b.it);
+}
+END_TEST
+
+static void add_tests(TCase *tests)
+{
+    unsetenv("NO_COLOR");
+    tcase_add_checked_fixture(tests, scratch_setup, scratch_teardown);
+    tcase_add_test(tests, takes_every_event);
+    tcase_add_test(tests, jsonl_keeps_nine_digits);
+    tcase_add_test(tests, jsonl_writes_null_for_what_is_not_finite);
+    tcase_add_test(tests, jsonl_cuts_back_to_the_step_it_resumes_from);
+    tcase_add_test(tests, jsonl_drops_a_damaged_tail);
+    tcase_add_test(tests, jsonl_starts_a_file_that_is_not_there);
+    tcase_add_test(tests, jsonl_says_why_it_cannot_write);
+    tcase_add_test(tests, console_prints_plain_lines);
+    tcase_add_test(tests, console_prints_each_nth_the_first_and_the_last);
+    tcase_add_test(tests, console_redraws_a_live_line);
+    tcase_add_test(tests, console_has_no_color_where_none_is_wanted);
+    tcase_add_test(tests, console_says_why_it_cannot_print);
+}
+
+int main(void)
+{
+    return test_main("conform_logger", add_tests);
+}

@@ -1,0 +1,130 @@
+/* Kind precision: every module plans something sane for what a device has, or says why not. */
+#include <config.h>
+
+#include <microgpt/precision.h>
+
+#include "conform.h"
+
+#define BIT(dtype) (1u << (dtype))
+
+static const uint32_t devices[] = {
+    0,
+    BIT(MGPT_F32),
+    BIT(MGPT_F64),
+    BIT(MGPT_F32) | BIT(MGPT_F64),
+    BIT(MGPT_F32) | BIT(MGPT_F16),
+    BIT(MGPT_F32) | BIT(MGPT_F16) | BIT(MGPT_BF16),
+};
+
+/* A plan, and what lies behind it. */
+struct guarded {
+    struct mgpt_precision_plan plan;
+    unsigned char behind[16];
+};
+
+static enum mgpt_status plan(const struct mgpt_component *component,
+                             const struct mgpt_config *config, uint32_t formats, uint32_t flags,
+                             struct guarded *out, struct mgpt_error *error)
+{
+    const struct mgpt_precision_api *api = component->api;
+    struct mgpt_caps caps = {
+        .size = sizeof caps, .flags = flags, .formats = formats, .name = "a test device"};
+
+    memset(out, 0x5a, sizeof *out);
+    out->plan = (struct mgpt_precision_plan){.size = sizeof out->plan};
+    return api->plan(mgpt_host(), config, &caps, &out->plan, error);
+}
+
+static void check_plan(const struct mgpt_precision_plan *p, uint32_t formats)
+{
+    ck_module(p->size == sizeof *p, "size is %u", p->size);
+    ck_module(p->master == MGPT_F32 || p->master == MGPT_F64, "master is %u", p->master);
+    ck_module(formats & BIT(p->master), "master %u of %x", p->master, formats);
+    ck_module(formats & BIT(p->activation), "activation %u of %x", p->activation, formats);
+    ck_module(formats & BIT(p->product), "product %u of %x", p->product, formats);
+    ck_module(p->tf32 <= 1 && (!p->tf32 || p->product == MGPT_F32), "tf32 is %u", p->tf32);
+    if (p->scale_interval) {
+        ck_module(p->scale_initial > 0, "%g", p->scale_initial);
+        ck_module(p->scale_growth > 1, "%g", p->scale_growth);
+        ck_module(p->scale_backoff > 0 && p->scale_backoff < 1, "%g", p->scale_backoff);
+    }
+}
+
+static void check_devices(const struct mgpt_component *component)
+{
+    struct mgpt_config *config = settings(component, NULL);
+
+    for (size_t i = 0; i < 2 * sizeof devices / sizeof devices[0]; i++) {
+        uint32_t formats = devices[i / 2], flags = i % 2 ? MGPT_CAPS_HOST : 0;
+        struct guarded one, two;
+        struct mgpt_error error = {0};
+        enum mgpt_status status = plan(component, config, formats, flags, &one, &error);
+        if (status != MGPT_OK) {
+            ck_refused(status, MGPT_UNSUPPORTED, error);
+            continue;
+        }
+        check_plan(&one.plan, formats);
+        for (size_t k = 0; k < sizeof one.behind; k++)
+            ck_module(one.behind[k] == 0x5a, "wrote %zu bytes behind the plan", k + 1);
+        ck_module(plan(component, config, formats, flags, &two, &error) == MGPT_OK, "%s",
+                  error.text);
+        ck_module(memcmp(&one.plan, &two.plan, sizeof one.plan) == 0, "two calls, two plans");
+    }
+    mgpt_config_destroy(config);
+}
+
+START_TEST(plans_only_what_the_device_has)
+{
+    each_module("precision", check_devices);
+}
+END_TEST
+
+static void plans_one_format(const char *name, uint32_t dtype)
+{
+    const struct mgpt_component *component = one_module(MGPT_KIND_PRECISION, name);
+    struct guarded out;
+
+    ck_ok(plan(component, NULL, BIT(MGPT_F32) | BIT(MGPT_F64), 0, &out, error));
+    ck_assert_uint_eq(out.plan.master, dtype);
+    ck_assert_uint_eq(out.plan.activation, dtype);
+    ck_assert_uint_eq(out.plan.product, dtype);
+    ck_assert_uint_eq(out.plan.tf32, 0);
+    ck_assert_uint_eq(out.plan.scale_interval, 0);
+}
+
+START_TEST(fp32_is_32_bits_everywhere)
+{
+    plans_one_format("fp32", MGPT_F32);
+}
+END_TEST
+
+START_TEST(fp64_is_64_bits_everywhere)
+{
+    plans_one_format("fp64", MGPT_F64);
+}
+END_TEST
+
+START_TEST(fp64_names_a_device_that_has_it)
+{
+    const struct mgpt_component *component = one_module(MGPT_KIND_PRECISION, "fp64");
+    struct guarded out;
+    struct mgpt_error error = {0};
+
+    ck_refused(plan(component, NULL, BIT(MGPT_F32), 0, &out, &error), MGPT_UNSUPPORTED, error);
+    ck_assert_str_eq(error.text, "fp64 needs a device with F64; a test device has F32 only: use "
+                                 "backend = ref");
+}
+END_TEST
+
+static void add_tests(TCase *tests)
+{
+    tcase_add_test(tests, plans_only_what_the_device_has);
+    tcase_add_test(tests, fp32_is_32_bits_everywhere);
+    tcase_add_test(tests, fp64_is_64_bits_everywhere);
+    tcase_add_test(tests, fp64_names_a_device_that_has_it);
+}
+
+int main(void)
+{
+    return test_main("conform_precision", add_tests);
+}

@@ -1,0 +1,38 @@
+#!/bin/bash
+# Every .c and .h is as clang-format leaves it, and no source is longer than 500 lines unless one of
+# its first 20 says "Over 500 lines because".
+set -u
+cd "${abs_top_srcdir:-$(dirname "$0")/..}" || exit 1
+
+failed=0
+
+mapfile -t sources < <(
+    find core plugins tests doc conf m4 .ci -type f ! -path '*/.libs/*' ! -path '*/.deps/*' \
+        \( -name '*.c' -o -name '*.h' -o -name '*.cu' -o -name '*.sh' -o -name '*.py' -o -name '*.mk' \
+        -o -name 'mgpt_*.m4' -o -path .ci/run \) | sort
+    ls configure.ac Makefile.am bootstrap
+)
+for file in "${sources[@]}"; do
+    lines=$(wc -l <"$file")
+    if [ "$lines" -gt 500 ] && ! head -n 20 "$file" | grep -q 'Over 500 lines because'; then
+        echo "$file:1: $lines lines; split it, or say \"Over 500 lines because ...\" at the top"
+        failed=1
+    fi
+done
+echo "format: ${#sources[@]} files measured"
+
+formatter=${CLANG_FORMAT:-$(command -v clang-format-14 || command -v clang-format)}
+if [ -z "$formatter" ]; then
+    if [ "${CI:-}" = true ]; then
+        echo "format: clang-format is missing (Debian package clang-format), and CI must have it"
+        exit 1
+    fi
+    [ $failed -eq 0 ] || exit 1
+    echo "SKIP: clang-format is missing (Debian package clang-format)"
+    exit 77
+fi
+
+mapfile -t formatted < <(printf '%s\n' "${sources[@]}" | grep '\.[ch]$')
+"$formatter" --style=file --dry-run -Werror "${formatted[@]}" || failed=1
+echo "format: ${#formatted[@]} files checked by $("$formatter" --version)"
+[ $failed -eq 0 ] || { echo "format: to repair: clang-format -i FILE"; exit 1; }

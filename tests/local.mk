@@ -1,0 +1,116 @@
+# The tests. A Check program is one name below and its tests/NAME.c; a script is one name below.
+CHECK_TESTS = \
+    %D%/check_abi \
+    %D%/check_checkpoint \
+    %D%/check_cli \
+    %D%/check_conf \
+    %D%/check_files \
+    %D%/check_ini \
+    %D%/check_loader \
+    %D%/check_model \
+    %D%/check_ops \
+    %D%/check_ref \
+    %D%/check_registry \
+    %D%/check_rng \
+    %D%/check_safetensors \
+    %D%/check_step \
+    %D%/check_text \
+    %D%/conform_backend \
+    %D%/conform_dataset \
+    %D%/conform_logger \
+    %D%/conform_optimizer \
+    %D%/conform_precision \
+    %D%/conform_sampler \
+    %D%/conform_scheduler \
+    %D%/conform_step \
+    %D%/conform_tokenizer
+
+SCRIPT_TESTS = \
+    %D%/layering.sh \
+    %D%/format.sh \
+    %D%/exports.sh \
+    %D%/docs.sh \
+    %D%/run_names.sh \
+    %D%/run_errors.sh \
+    %D%/run_crash.sh \
+    %D%/run_resume.sh \
+    %D%/run_reference.sh \
+    %D%/run_swap.sh
+
+TESTS = $(SCRIPT_TESTS)
+TEST_EXTENSIONS = .sh
+SH_LOG_COMPILER = bash
+EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh %D%/bench/steps.sh
+
+if HAVE_CHECK
+check_PROGRAMS += $(CHECK_TESTS)
+TESTS += $(CHECK_TESTS)
+
+# What test programs share. LDADD is every program's that does not say otherwise.
+check_LTLIBRARIES += %D%/libtesting.la
+%C%_libtesting_la_SOURCES = \
+    %D%/conf_fixture.h \
+    %D%/conform.h \
+    %D%/modules.h \
+    %D%/op_cases.c %D%/op_cases.h %D%/op_values.c \
+    %D%/scratch.h \
+    %D%/small_snapshot.h \
+    %D%/step_rig.c %D%/step_rig.h \
+    %D%/testing.c %D%/testing.h
+LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
+else
+check_DATA = Check-is-missing
+Check-is-missing:
+	@echo 'make check needs Check (Debian package check). Install it, run configure again.' >&2
+	@exit 1
+endif
+
+# Plugins for tests alone, built as tests/plugins/.libs/NAME.so; most of them are bad ones.
+TEST_PLUGIN_LDFLAGS = $(MODULE_LDFLAGS) -rpath $(abs_builddir)
+check_LTLIBRARIES += %D%/plugins/backend_slow.la
+%C%_plugins_backend_slow_la_SOURCES = %D%/plugins/backend_slow.c
+%C%_plugins_backend_slow_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
+check_LTLIBRARIES += %D%/plugins/bad_abi.la
+%C%_plugins_bad_abi_la_SOURCES = %D%/plugins/bad_abi.c
+%C%_plugins_bad_abi_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
+check_LTLIBRARIES += %D%/plugins/bad_kind.la
+%C%_plugins_bad_kind_la_SOURCES = %D%/plugins/bad_kind.c
+%C%_plugins_bad_kind_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
+check_LTLIBRARIES += %D%/plugins/bad_magic.la
+%C%_plugins_bad_magic_la_SOURCES = %D%/plugins/bad_magic.c
+%C%_plugins_bad_magic_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
+check_LTLIBRARIES += %D%/plugins/bad_option.la
+%C%_plugins_bad_option_la_SOURCES = %D%/plugins/bad_option.c
+%C%_plugins_bad_option_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
+check_LTLIBRARIES += %D%/plugins/bad_size.la
+%C%_plugins_bad_size_la_SOURCES = %D%/plugins/bad_size.c
+%C%_plugins_bad_size_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
+check_LTLIBRARIES += %D%/plugins/good_new.la
+%C%_plugins_good_new_la_SOURCES = %D%/plugins/good_new.c
+%C%_plugins_good_new_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
+check_LTLIBRARIES += %D%/plugins/good_old.la
+%C%_plugins_good_old_la_SOURCES = %D%/plugins/good_old.c
+%C%_plugins_good_old_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
+# These need what nobody has, and export nothing; they link all the same.
+BAD_PLUGIN_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath $(abs_builddir)
+check_LTLIBRARIES += %D%/plugins/bad_undefined.la
+%C%_plugins_bad_undefined_la_SOURCES = %D%/plugins/bad_undefined.c
+%C%_plugins_bad_undefined_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
+check_LTLIBRARIES += %D%/plugins/bad_symbol.la
+%C%_plugins_bad_symbol_la_SOURCES = %D%/plugins/bad_symbol.c
+%C%_plugins_bad_symbol_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
+
+# What run_crash.sh kills.
+check_PROGRAMS += %D%/save_once
+
+# The program and the plugins of this build, and no configuration of whoever runs the tests. Check's
+# four seconds a test are too few on a slow machine or under sanitizers.
+AM_TESTS_ENVIRONMENT = \
+    abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir; \
+    abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
+    builddir='$(builddir)'; export builddir; \
+    MICROGPT='$(abs_builddir)/microgpt$(EXEEXT)'; export MICROGPT; \
+    MICROGPT_PLUGIN_PATH='$(abs_builddir)/plugins/.libs'; export MICROGPT_PLUGIN_PATH; \
+    MICROGPT_TEST_PLUGINS='$(abs_builddir)/%D%/plugins/.libs'; export MICROGPT_TEST_PLUGINS; \
+    XDG_CONFIG_HOME='$(abs_builddir)/%D%/no-config'; export XDG_CONFIG_HOME; \
+    : $${CK_DEFAULT_TIMEOUT=60}; export CK_DEFAULT_TIMEOUT;

@@ -1,0 +1,33 @@
+/* Ops with data to run them on: odd shapes, random shapes, every variant and every alias that is
+ * allowed. */
+#ifndef TESTS_OP_CASES_H
+#define TESTS_OP_CASES_H
+
+#include "ref/ref.h"
+
+struct op_case {
+    struct mgpt_op op;                               /* its tensors have no buffers */
+    void *in[MGPT_OP_MAX_IN], *out[MGPT_OP_MAX_OUT]; /* data of the slots, NULL where empty */
+    int alias[MGPT_OP_MAX_OUT]; /* slot of the input that the output shares, or -1 */
+    char label[160];
+};
+
+#define OP_CASE_LARGE (-1) /* index of a case worth many threads */
+#define OP_CASE_SHAPES 11  /* every variant comes in so many, the smallest first */
+
+/* Cases 0..count-1 of an op. The same arguments give the same case. */
+int op_case_count(uint32_t code);
+void op_case_make(struct op_case *c, uint32_t code, int index, uint32_t dtype, uint64_t seed);
+/* The same values in another float format. */
+void op_case_convert(const struct op_case *from, uint32_t dtype, struct op_case *to);
+void op_case_finish(struct op_case *c);
+/* Fails the test unless the outputs of `got`, run in `dtype`, are close to those of `want`, run in
+ * F64: within some units in the last place of the largest value, or of 1 if that is larger. */
+void op_case_compare(const struct op_case *want, const struct op_case *got, uint32_t dtype);
+
+/* Random values for tests: SplitMix64 (Steele, Lea, Flood 2014). */
+uint64_t op_case_random(uint64_t *state);
+double op_case_uniform(uint64_t *state, double low, double high);
+size_t op_case_bytes(const struct mgpt_tensor *t);
+
+#endif

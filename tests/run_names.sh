@@ -1,0 +1,72 @@
+# The main job: names are learned, printed, kept, continued, judged; nothing but the program is used.
+. "$abs_top_srcdir/tests/run.sh"
+
+run 0 train -c "$ini" --dir run
+has out '^num docs: [0-9]+ \(train [0-9]+, val [0-9]+\)$'
+has out '^vocab size: 27$'
+has out '^num params: 3632$'
+has out '^step    1/ 500 \| loss 3\.[0-9]{4} '
+has out '^step  500/ 500 \| loss [0-9]\.[0-9]{4} '
+[ "$(grep -c '^val loss: [0-9]\.[0-9]\{4\}$' out)" = 5 ] || fail 'expected 5 validations'
+[ "$(grep -cE '^sample [ 0-9]{2}: [a-z]{1,8}$' out)" -ge 18 ] || fail 'expected 20 samples, like names'
+[ "$(grep -c '^sample ' out)" = 20 ] || fail 'expected 20 samples'
+first=$(grep -m1 '^val loss' out | cut -d' ' -f3)
+last=$(grep '^val loss' out | tail -1 | cut -d' ' -f3)
+awk -v a="$first" -v b="$last" 'BEGIN { exit !(b < a) }' || fail "validation loss went from $first to $last"
+
+for file in model.safetensors state.safetensors config.json tokenizer.json manifest.json; do
+    [ -s "run/latest/$file" ] || fail "no run/latest/$file"
+done
+[ -e run/best/model.safetensors ] || fail 'no run/best'
+[ "$(readlink run/latest)" = checkpoints/step-500 ] || fail "run/latest is $(readlink run/latest)"
+
+# Metrics: one object a line, with the promised keys.
+[ "$(grep -c '"loss"' run/metrics.jsonl)" = 500 ] || fail 'expected 500 step lines in metrics.jsonl'
+for key in step loss grad_norm lr tokens_per_s; do
+    [ "$(grep -c "\"$key\":" run/metrics.jsonl)" -ge 500 ] || fail "metrics.jsonl lacks $key"
+done
+[ "$(grep -c '"val_loss":' run/metrics.jsonl)" = 5 ] || fail 'metrics.jsonl lacks val_loss'
+
+# eval says what training said; generate is the same for the same seed, and begins with its prompt.
+run 0 eval --dir run
+has out "^val loss: $last "
+run 0 eval --dir run --json
+has out '"val_loss": [0-9.]+'
+run 0 generate --dir run --samples 3 --prompt mar --seed 7
+[ "$(grep -c '^mar' out)" = 3 ] || fail 'samples do not begin with the prompt'
+mv out first
+run 0 generate --dir run --samples 3 --prompt mar --seed 7
+cmp -s first out || fail 'the same seed gave other samples'
+run 0 generate --dir run --samples 1 --max-tokens 3 --checkpoint best
+run 0 generate --dir run --samples 2 --json
+has out '^\{"sample":1,"text":"'
+
+# A run is not overwritten; it goes on when asked to.
+cp -r run before
+run 3 train -c "$ini" --dir run
+has err 'already holds a run'
+diff -r run before >/dev/null || fail 'a refused train touched the run'
+run 0 train -c "$ini" --dir run --resume --steps 510 --samples 0
+has out '^step  510/ 510 '
+[ "$(grep -c '^step' out)" = 10 ] || fail 'resuming did other than the ten steps left'
+
+# --resume without a checkpoint starts, saying so.
+run 0 train -c "$ini" --dir fresh --resume --steps 3 --samples 0
+has err 'starting at step 0'
+run 0 train -c "$ini" --dir fresh --resume --steps 3 --samples 1
+[ "$(grep -c '^step' out)" = 0 ] || fail 'a finished run ran again'
+
+# A signal saves and says how to go on.
+for signal in INT TERM; do
+    "$MICROGPT" train -c "$ini" --dir "sig$signal" --steps 100000000 --val-every 0 \
+        --set train.checkpoint_every=0 --set logger.use=jsonl >out 2>err </dev/null &
+    pid=$!
+    sleep 0.5
+    kill -$signal $pid
+    wait $pid
+    got=$?
+    [ $got = 130 ] || fail "SIG$signal: exit $got, expected 130"
+    has err 'microgpt train --resume'
+    [ -s "sig$signal/latest/manifest.json" ] || fail "SIG$signal: nothing was saved"
+done
+echo "names: $checks checks"

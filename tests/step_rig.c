@@ -1,0 +1,130 @@
+/* A rig for step modules: a small model with its optimizer, and the inputs of a few steps. */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "step_rig.h"
+
+static void fill_spec(struct step_rig *rig)
+{
+    struct test_net *net = &rig->net;
+    struct mgpt_step_spec *spec = &rig->spec;
+
+    *spec = (struct mgpt_step_spec){.size = sizeof *spec,
+                                    .rows = 3,
+                                    .columns = net->model.context,
+                                    .micro_batches = RIG_MICRO,
+                                    .ranks = 1,
+                                    .n_params = net->params.n,
+                                    .n_state = net->params.n_state,
+                                    .fallback = MGPT_FALLBACK_SILENT,
+                                    .seed = 42,
+                                    .clip = 0.5,
+                                    .host = mgpt_host(),
+                                    .backend = net->machine.api,
+                                    .device = net->machine.device,
+                                    .caps = &net->machine.caps,
+                                    .model = &net->model,
+                                    .precision = &net->precision,
+                                    .params = net->params.items,
+                                    .p = net->params.p,
+                                    .g = net->params.g,
+                                    .step_state = net->state};
+    memcpy(spec->state, net->params.state, sizeof spec->state);
+}
+
+/* adamw without its instance: the scalars of its rule by hand, lr 0.01, betas 0.9 0.99, eps 1e-8.
+ */
+static void fill_scalars(const struct mgpt_rule *rule, uint64_t step, double decay, double *h)
+{
+    double b1 = 0.9, b2 = 0.99, t = (double)step + 1, k1 = 1, k2 = 1;
+
+    for (double i = 0; i < t; i++) {
+        k1 *= b1;
+        k2 *= b2;
+    }
+    const struct {
+        const char *name;
+        double value;
+    } known[] = {{"lr", 0.01},         {"b1", b1},     {"c1", 1 - b1},
+                 {"b2", b2},           {"c2", 1 - b2}, {"k1", 1 / (1 - k1)},
+                 {"k2", 1 / (1 - k2)}, {"eps", 1e-8},  {"decay", decay}};
+    const char *at = rule->scalars + 1;
+    for (uint32_t i = 0; i < rule->n_scalars; i++) {
+        size_t length = strcspn(at, ",)");
+        bool found = false;
+        for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+            if (strlen(known[k].name) == length && strncmp(known[k].name, at, length) == 0) {
+                h[i] = known[k].value;
+                found = true;
+            }
+        ck_assert_msg(found, "the rig does not know scalar %.*s of adamw", (int)length, at);
+        at += length + 1;
+        at += strspn(at, " ");
+    }
+}
+
+void step_rig_open(struct step_rig *rig, const char *backend, const struct mgpt_model *model,
+                   uint32_t dtype)
+{
+    struct mgpt_module adamw;
+    struct mgpt_rng rng;
+
+    memset(rig, 0, sizeof *rig);
+    rig->registry = test_registry();
+    ck_ok(mgpt_registry_use(rig->registry, MGPT_KIND_OPTIMIZER, "adamw", &adamw, error));
+    const struct mgpt_optimizer_api *optimizer = adamw.component->api;
+    test_net_open(&rig->net, backend, model, dtype, optimizer->rule->n_state);
+    fill_spec(rig);
+    rig->spec.optimizer = optimizer;
+    mgpt_rng_seed(&rng, 5);
+    for (uint32_t i = 0; i < RIG_STEPS; i++) {
+        struct mgpt_step_input *input = &rig->inputs[i];
+        input->step = i;
+        input->batches = rig->batches[i];
+        for (uint32_t k = 0; k < RIG_MICRO; k++)
+            input->targets +=
+                test_batch(&rng, model, 3 - k, model->context - (i % 2), &rig->batches[i][k]);
+        fill_scalars(optimizer->rule, i, 0, input->scalars[0]);
+        fill_scalars(optimizer->rule, i, 0.1, input->scalars[1]);
+    }
+}
+
+void step_rig_close(struct step_rig *rig)
+{
+    for (int i = 0; i < RIG_STEPS; i++)
+        for (int k = 0; k < RIG_MICRO; k++) {
+            free(rig->batches[i][k].ids);
+            free(rig->batches[i][k].targets);
+        }
+    test_net_close(&rig->net);
+    mgpt_registry_destroy(rig->registry);
+}
+
+double *step_rig_values(struct step_rig *rig, size_t *n)
+{
+    struct mgpt_params *params = &rig->net.params;
+    size_t count = (size_t)params->elements, size = mgpt_dtype_size(params->dtype);
+    double *values = malloc((1 + params->n_state) * count * sizeof *values);
+    void *raw = malloc(count * size);
+
+    ck_assert(values && raw);
+    *n = 0;
+    for (uint32_t k = 0; k <= params->n_state; k++) {
+        ck_ok(mgpt_machine_read(&rig->net.machine, k ? &params->state[k - 1] : &params->p, raw,
+                                error));
+        for (size_t i = 0; i < count; i++)
+            values[(*n)++] = size == 8 ? ((double *)raw)[i] : (double)((float *)raw)[i];
+    }
+    free(raw);
+    return values;
+}
+
+struct mgpt_step_state step_rig_state(struct step_rig *rig)
+{
+    struct mgpt_step_state state;
+
+    ck_ok(mgpt_machine_read(&rig->net.machine, &rig->net.state, &state, error));
+    return state;
+}

@@ -1,0 +1,30 @@
+/* A rig for step modules: a small model with its optimizer, and the inputs of a few steps. */
+#ifndef MGPT_TESTS_STEP_RIG_H
+#define MGPT_TESTS_STEP_RIG_H
+
+#include <microgpt/step.h>
+
+#include "testing.h"
+
+#define RIG_STEPS 6
+#define RIG_MICRO 2
+
+struct step_rig {
+    struct mgpt_registry *registry;
+    struct test_net net;
+    struct mgpt_step_spec spec;
+    struct mgpt_step_input inputs[RIG_STEPS];
+    struct mgpt_batch batches[RIG_STEPS][RIG_MICRO];
+};
+
+/* The same every time: model, draws, batches. Optimizer adamw with lr 1e-2 and decay on matrices.
+ */
+void step_rig_open(struct step_rig *rig, const char *backend, const struct mgpt_model *model,
+                   uint32_t dtype);
+void step_rig_close(struct step_rig *rig);
+
+/* Copies of all parameters and state as doubles (malloc); *n of them. */
+double *step_rig_values(struct step_rig *rig, size_t *n);
+struct mgpt_step_state step_rig_state(struct step_rig *rig);
+
+#endif
