@@ -1,18 +1,21 @@
-# The configuration file with every key, and the built-in corpus.
-EXTRA_DIST += %D%/microgpt.ini
+# The configuration file with every key, the other recipe, and the built-in corpus.
+INIS = microgpt.ini toygpt.ini
+EXTRA_DIST += %D%/microgpt.ini %D%/toygpt.ini
 
 corpusdir = $(pkgdatadir)/data
 dist_corpus_DATA = %D%/data/given-names.txt
 
-# A configuration that somebody has edited stays; ours is then put beside it as microgpt.ini.new.
-installed_ini = $(DESTDIR)$(sysconfdir)/microgpt/microgpt.ini
+# A configuration that somebody has edited stays; ours is then put beside it as NAME.ini.new.
+inidir = $(DESTDIR)$(sysconfdir)/microgpt
 
 install-data-local:
-	$(MKDIR_P) '$(DESTDIR)$(sysconfdir)/microgpt'
-	@new=; if test -f '$(installed_ini)' && ! cmp -s '$(srcdir)/%D%/microgpt.ini' '$(installed_ini)'; \
-	then new=.new; echo '$(installed_ini) was edited: installing microgpt.ini.new'; fi; \
-	$(INSTALL_DATA) '$(srcdir)/%D%/microgpt.ini' "$(installed_ini)$$new"
+	$(MKDIR_P) '$(inidir)'
+	@for ini in $(INIS); do new=; \
+	if test -f "$(inidir)/$$ini" && ! cmp -s "$(srcdir)/%D%/$$ini" "$(inidir)/$$ini"; \
+	then new=.new; echo "$(inidir)/$$ini was edited: installing $$ini.new"; fi; \
+	$(INSTALL_DATA) "$(srcdir)/%D%/$$ini" "$(inidir)/$$ini$$new" || exit 1; done
 
 uninstall-local:
-	@if cmp -s '$(srcdir)/%D%/microgpt.ini' '$(installed_ini)'; then rm -f '$(installed_ini)'; fi
-	rm -f '$(installed_ini).new'
+	@for ini in $(INIS); do \
+	if cmp -s "$(srcdir)/%D%/$$ini" "$(inidir)/$$ini"; then rm -f "$(inidir)/$$ini"; fi; \
+	rm -f "$(inidir)/$$ini.new"; done

@@ -89,7 +89,8 @@ libmicrogpt_la_SOURCES = \
     %D%/run/snapshot.c %D%/run/snapshot.h \
     %D%/run/step.c %D%/run/step.h \
     %D%/run/train.c %D%/run/train.h \
-    %D%/run/trained.c %D%/run/trained.h
+    %D%/run/trained.c %D%/run/trained.h \
+    %D%/run/validation.c %D%/run/validation.h
 
 bin_PROGRAMS += microgpt
 microgpt_CPPFLAGS = $(CORE_CPPFLAGS) $(JANSSON_CFLAGS)

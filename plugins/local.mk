@@ -58,6 +58,11 @@ EXTRA_LTLIBRARIES += %D%/optimizer_sgd.la
 %C%_optimizer_sgd_la_CFLAGS = $(KERNEL_CFLAGS)
 %C%_optimizer_sgd_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
+EXTRA_LTLIBRARIES += %D%/optimizer_lion.la
+%C%_optimizer_lion_la_SOURCES = %D%/optimizer/lion.c
+%C%_optimizer_lion_la_CFLAGS = $(KERNEL_CFLAGS)
+%C%_optimizer_lion_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
 EXTRA_LTLIBRARIES += %D%/scheduler_cosine.la
 %C%_scheduler_cosine_la_SOURCES = %D%/scheduler/cosine.c
 %C%_scheduler_cosine_la_LDFLAGS = $(PLUGIN_LDFLAGS)
@@ -69,6 +74,10 @@ EXTRA_LTLIBRARIES += %D%/scheduler_linear.la
 EXTRA_LTLIBRARIES += %D%/scheduler_constant.la
 %C%_scheduler_constant_la_SOURCES = %D%/scheduler/constant.c
 %C%_scheduler_constant_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/scheduler_wsd.la
+%C%_scheduler_wsd_la_SOURCES = %D%/scheduler/wsd.c
+%C%_scheduler_wsd_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
 EXTRA_LTLIBRARIES += %D%/tokenizer_char.la
 %C%_tokenizer_char_la_SOURCES = %D%/tokenizer/char.c
@@ -83,8 +92,12 @@ EXTRA_LTLIBRARIES += %D%/tokenizer_byte.la
 %C%_tokenizer_byte_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
 EXTRA_LTLIBRARIES += %D%/dataset_lines.la
-%C%_dataset_lines_la_SOURCES = %D%/dataset/lines.c
+%C%_dataset_lines_la_SOURCES = %D%/dataset/lines.c %D%/dataset/file.c %D%/dataset/file.h
 %C%_dataset_lines_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/dataset_text.la
+%C%_dataset_text_la_SOURCES = %D%/dataset/text.c %D%/dataset/file.c %D%/dataset/file.h
+%C%_dataset_text_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
 EXTRA_LTLIBRARIES += %D%/sampler_topk.la
 %C%_sampler_topk_la_SOURCES = %D%/sampler/topk.c

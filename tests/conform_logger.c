@@ -55,6 +55,7 @@ static struct mgpt_event other_event(enum mgpt_event_type type, uint64_t step, c
                                .tokens_per_s = NAN,
                                .val_loss = type == MGPT_EVENT_VALIDATION ? 2.80429 : NAN,
                                .best_loss = 2.80429,
+                               .train_loss = NAN,
                                .text = text};
 }
 
@@ -363,13 +364,15 @@ static char *printed(void)
 START_TEST(console_prints_plain_lines)
 {
     struct bench b = open_console("auto", "1", 0);
-    struct mgpt_event skipped = step_event(2);
+    struct mgpt_event skipped = step_event(2), both = other_event(MGPT_EVENT_VALIDATION, 2, NULL);
 
     skipped.loss = NAN;
     skipped.skipped = 1;
     put_event(&b, step_event(1));
     put_event(&b, skipped);
     put_event(&b, other_event(MGPT_EVENT_VALIDATION, 2, NULL));
+    both.train_loss = 2.79115;
+    put_event(&b, both);
     put_event(&b, other_event(MGPT_EVENT_CHECKPOINT, 2, "/run/checkpoints/step-2"));
     put_event(&b, other_event(MGPT_EVENT_SAMPLE, 2, "an\033na"));
     b.api->close(b.it);
@@ -378,6 +381,7 @@ START_TEST(console_prints_plain_lines)
                      "step    1/ 500 | loss 3.3185 | lr 1.00e-02 | grad norm 0.917 | 98k tok/s\n"
                      "step    2/ 500 | loss nan | skipped: NaN or Inf\n"
                      "val loss: 2.8043\n"
+                     "val loss: 2.8043 | train loss: 2.7912\n"
                      "sample  1: an\033na\n");
     free(text);
 }

@@ -269,6 +269,29 @@ START_TEST(adamw_is_the_paper)
 }
 END_TEST
 
+START_TEST(lion_is_the_paper)
+{
+    const struct mgpt_component *component = one_module(MGPT_KIND_OPTIMIZER, "lion");
+    struct bench b;
+    double p[N], m[N] = {0};
+
+    bench_open(&b, component, settings(component, "beta2", "0.98", NULL));
+    memcpy(p, b.p, sizeof p);
+    for (uint64_t step = 0; step < 20; step++) {
+        gradient(&b, step);
+        tick(&b, step, 1e-3, 0.1);
+        step64(&b, 1);
+        for (int i = 0; i < N; i++) {
+            double u = 0.9 * m[i] + 0.1 * b.g[i];
+            p[i] -= 1e-3 * (copysign(1, u) + 0.1 * p[i]);
+            m[i] = 0.98 * m[i] + 0.02 * b.g[i];
+            ck_assert_double_eq_tol(b.p[i], p[i], 1e-15);
+        }
+    }
+    b.api->destroy(b.it);
+}
+END_TEST
+
 static void sgd_follows(const char *nesterov)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_OPTIMIZER, "sgd");
@@ -312,6 +335,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, stays_without_gradient_and_decay);
     tcase_add_test(tests, goes_downhill);
     tcase_add_test(tests, adamw_is_the_paper);
+    tcase_add_test(tests, lion_is_the_paper);
     tcase_add_test(tests, sgd_has_momentum);
     tcase_add_test(tests, sgd_has_nesterov_momentum);
 }

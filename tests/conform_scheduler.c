@@ -137,6 +137,64 @@ START_TEST(constant_stays)
 }
 END_TEST
 
+/* A wsd of 1000 steps from 1.0: warmup 100, the last part as given, floor 0.2. */
+static struct mgpt_scheduler *wsd(const struct mgpt_scheduler_api **api, const char *decay,
+                                  const char *shape)
+{
+    const struct mgpt_component *component = one_module(MGPT_KIND_SCHEDULER, "wsd");
+    struct mgpt_config *config =
+        settings(component, "warmup", "100", "floor", "0.2", "decay", decay, "shape", shape, NULL);
+    struct mgpt_scheduler *s = NULL;
+
+    *api = component->api;
+    ck_ok((*api)->create(mgpt_host(), config, &s, error));
+    mgpt_config_destroy(config);
+    return s;
+}
+
+START_TEST(wsd_warms_up_stays_and_falls)
+{
+    static const char *const lasts[] = {"0.2", "200"}; /* a share of the run, and steps */
+
+    for (int i = 0; i < 2; i++) {
+        const struct mgpt_scheduler_api *api;
+        struct mgpt_scheduler *s = wsd(&api, lasts[i], "linear");
+        ck_assert_double_eq_tol(api->lr(s, 49, 1000, 1.0), 0.5, 1e-15);
+        for (uint64_t step = 99; step <= 800; step++)
+            ck_assert_double_eq(api->lr(s, step, 1000, 1.0), 1.0);
+        ck_assert_double_eq_tol(api->lr(s, 850, 1000, 1.0), 0.8, 1e-15);
+        ck_assert_double_eq_tol(api->lr(s, 999, 1000, 1.0), 0.204, 1e-15);
+        api->destroy(s);
+    }
+}
+END_TEST
+
+START_TEST(wsd_falls_as_one_minus_sqrt)
+{
+    const struct mgpt_scheduler_api *api;
+    struct mgpt_scheduler *s = wsd(&api, "0.2", "sqrt");
+
+    ck_assert_double_eq(api->lr(s, 800, 1000, 1.0), 1.0);
+    ck_assert_double_eq_tol(api->lr(s, 850, 1000, 1.0), 0.6, 1e-15);
+    ck_assert_double_eq_tol(api->lr(s, 962, 1000, 1.0), 0.28, 1e-15);
+    api->destroy(s);
+}
+END_TEST
+
+START_TEST(wsd_without_a_last_part_stays_and_a_long_one_starts_after_the_warmup)
+{
+    const struct mgpt_scheduler_api *api;
+    struct mgpt_scheduler *s = wsd(&api, "0", "linear");
+
+    ck_assert_double_eq(api->lr(s, 999, 1000, 1.0), 1.0);
+    api->destroy(s);
+    s = wsd(&api, "1", "linear");
+    ck_assert_double_eq(api->lr(s, 100, 1000, 1.0), 1.0);
+    ck_assert_double_eq_tol(api->lr(s, 550, 1000, 1.0), 0.6, 1e-15);
+    api->destroy(s);
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
     tcase_add_test(tests, gives_finite_rates_up_to_the_base);
@@ -145,6 +203,9 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, cosine_follows_the_recipe_of_toygpt);
     tcase_add_test(tests, linear_is_a_straight_line);
     tcase_add_test(tests, constant_stays);
+    tcase_add_test(tests, wsd_warms_up_stays_and_falls);
+    tcase_add_test(tests, wsd_falls_as_one_minus_sqrt);
+    tcase_add_test(tests, wsd_without_a_last_part_stays_and_a_long_one_starts_after_the_warmup);
 }
 
 int main(void)

@@ -4,6 +4,7 @@ CHECK_TESTS = \
     %D%/check_checkpoint \
     %D%/check_cli \
     %D%/check_conf \
+    %D%/check_crops \
     %D%/check_files \
     %D%/check_ini \
     %D%/check_loader \
@@ -35,7 +36,8 @@ SCRIPT_TESTS = \
     %D%/run_crash.sh \
     %D%/run_resume.sh \
     %D%/run_reference.sh \
-    %D%/run_swap.sh
+    %D%/run_swap.sh \
+    %D%/run_toygpt.sh
 
 TESTS = $(SCRIPT_TESTS)
 TEST_EXTENSIONS = .sh

@@ -1,4 +1,5 @@
-/* microgpt eval: the validation loss of a trained model. */
+/* microgpt eval: the validation loss of a trained model; with [train] val_train, the training loss
+ * too. */
 #include <config.h>
 
 #include "cli/cli.h"
@@ -10,23 +11,40 @@
 #include "run/eval.h"
 #include "run/trained.h"
 
+static void print_json(const struct mgpt_eval *valid, const struct mgpt_eval *train)
+{
+    printf("{\"val_loss\": %.9g, ", valid->loss);
+    if (train->targets)
+        printf("\"train_loss\": %.9g, ", train->loss);
+    printf("\"batches\": %" PRIu64 ", \"targets\": %" PRIu64 "}\n", valid->batches, valid->targets);
+}
+
+static void print_text(const struct mgpt_eval *valid, const struct mgpt_eval *train,
+                       const char *checkpoint)
+{
+    printf("val loss: %.4f ", valid->loss);
+    if (train->targets)
+        printf("| train loss: %.4f ", train->loss);
+    printf("(%" PRIu64 " targets, %s)\n", valid->targets, checkpoint);
+}
+
 static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_session *s, struct mgpt_error *error)
 {
-    uint64_t limit = (uint64_t)mgpt_conf_int(s->conf, "train", "val_docs");
     char *checkpoint = NULL;
-    struct mgpt_eval eval;
+    struct mgpt_eval eval, train = {0};
     enum mgpt_status status = mgpt_trained_open(s, true, &checkpoint, error);
 
     if (status == MGPT_OK)
-        status = mgpt_evaluate(s, MGPT_PART_VALID, limit, &eval, error);
+        status = mgpt_evaluate(s, MGPT_PART_VALID, &eval, error);
     if (status == MGPT_OK && !eval.targets)
         status = mgpt_fail(error, MGPT_DATA,
                            "%s: nothing to validate on; [dataset] split leaves none", s->data_path);
+    if (status == MGPT_OK && mgpt_conf_int(s->conf, "train", "val_train"))
+        status = mgpt_evaluate(s, MGPT_PART_TRAIN_EVAL, &train, error);
     if (status == MGPT_OK && cli->json)
-        printf("{\"val_loss\": %.9g, \"batches\": %" PRIu64 ", \"targets\": %" PRIu64 "}\n",
-               eval.loss, eval.batches, eval.targets);
+        print_json(&eval, &train);
     else if (status == MGPT_OK)
-        printf("val loss: %.4f (%" PRIu64 " targets, %s)\n", eval.loss, eval.targets, checkpoint);
+        print_text(&eval, &train, checkpoint);
     free(checkpoint);
     return status;
 }

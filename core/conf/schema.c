@@ -47,6 +47,7 @@ static const char *const norms[] = {"rms", "layer", NULL};
 static const char *const activations[] = {"relu", "relu2", "gelu", "gelu_tanh", NULL};
 static const char *const biases[] = {"qkv", "proj", "mlp", "head", NULL};
 static const char *const inits[] = {"normal", "uniform", NULL};
+static const char *const moments[] = {"after", "before", NULL};
 static const char *const decays[] = {"all", "matrices", NULL};
 static const char *const fallbacks[] = {"warn", "error", "silent", NULL};
 
@@ -97,7 +98,14 @@ static const struct mgpt_option train[] = {
     INT("accumulate", "1", 1, 65536, "micro-batches", "micro-batches summed into one step"),
     SEED("seed", "42", "of everything random; the same seed gives the same run"),
     INT("val_every", "100", 0, ENDLESS, "steps", "validate after so many; 0: never"),
-    INT("val_docs", "20", 1, MANY, "documents", "how many validate"),
+    INT("val_docs", "20", 1, MANY, "documents", "how many validate, where data are documents"),
+    INT("val_batches", "200", 1, MANY, "batches",
+        "how many validate, drawn at random, where data are one text"),
+    ENUM("val_when", "after", moments,
+         "after so many steps; or before the first, before so many later and before the last"),
+    BOOL("val_train", "false", "tell the loss of as much training data too"),
+    INT("patience", "0", 0, MANY, "validations",
+        "in a row without a better loss before the run ends; 0: it goes on"),
     INT("checkpoint_every", "100", 0, ENDLESS, "steps", "save after so many; 0: only at the end"),
     INT("keep", "2", 1, MANY, "checkpoints", "newest that are kept, besides the best"),
     INT("max_skipped", "10", 0, MANY, "steps", "in a row with NaN or Inf before the run stops"),

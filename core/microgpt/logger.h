@@ -14,7 +14,7 @@ struct mgpt_logger; /* the module's own */
 
 enum mgpt_event_type {
     MGPT_EVENT_STEP = 1,       /* step, loss, grad_norm, lr, tokens_per_s, skipped */
-    MGPT_EVENT_VALIDATION = 2, /* step, val_loss, best_loss */
+    MGPT_EVENT_VALIDATION = 2, /* step, val_loss, best_loss, train_loss */
     MGPT_EVENT_SAMPLE = 3,     /* index, text */
     MGPT_EVENT_CHECKPOINT = 4, /* step, text: its path */
     MGPT_EVENT_NOTE = 5        /* text: one line for a person */
@@ -24,7 +24,7 @@ enum mgpt_event_type {
 struct mgpt_event {
     uint32_t size;
     uint32_t type; /* enum mgpt_event_type */
-    uint64_t step; /* counted from 1 */
+    uint64_t step; /* counted from 1; of a validation, steps completed */
     uint64_t index;
     double loss, grad_norm, lr, tokens_per_s;
     double val_loss, best_loss;
@@ -32,6 +32,7 @@ struct mgpt_event {
     const char *text; /* UTF-8, terminated, or NULL */
     uint32_t skipped; /* 1: the step met NaN or Inf and changed nothing */
     uint32_t reserved;
+    double train_loss; /* of the training data, looked at as val_loss is; NAN: was not asked for */
 };
 
 /* Grows at the tail. Lives as long as the logger. */

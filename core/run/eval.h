@@ -1,4 +1,4 @@
-/* Validation: the mean loss over documents that training does not see. */
+/* Evaluation: the mean loss over data, most often what training does not see. */
 #ifndef MGPT_RUN_EVAL_H
 #define MGPT_RUN_EVAL_H
 
@@ -9,9 +9,9 @@ struct mgpt_eval {
     uint64_t batches, targets;
 };
 
-/* Over the first `limit` evaluation batches of a part (0: all there are). Touches nothing that
- * training reads. */
-enum mgpt_status mgpt_evaluate(struct mgpt_session *s, enum mgpt_part part, uint64_t limit,
-                               struct mgpt_eval *eval, struct mgpt_error *error);
+/* Over the first [train] val_docs evaluation batches of a part; where these are drawn at random,
+ * over val_batches of them. Touches nothing that training reads. MGPT_CANCELED after a signal. */
+enum mgpt_status mgpt_evaluate(struct mgpt_session *s, enum mgpt_part part, struct mgpt_eval *eval,
+                               struct mgpt_error *error);
 
 #endif

@@ -11,7 +11,7 @@
 struct extras {
     struct mgpt_step_state step_state;
     double best_loss;
-    int64_t step, seed;
+    int64_t step, seed, validated, stale;
 };
 
 /* The blobs of a checkpoint, backed by one copy of the device's buffers. */
@@ -24,7 +24,7 @@ struct image {
     struct extras extras;
 };
 
-#define N_EXTRAS 8
+#define N_EXTRAS 10
 
 static void free_image(struct image *image)
 {
@@ -68,6 +68,8 @@ static void add_extras(struct mgpt_session *s, struct image *image)
     *b++ = flat("run.step", MGPT_I64, 1, &x->step);
     *b++ = flat("run.seed", MGPT_I64, 1, &x->seed);
     *b++ = flat("run.best_loss", MGPT_F64, 1, &x->best_loss);
+    *b++ = flat("run.validated", MGPT_I64, 1, &x->validated);
+    *b++ = flat("run.stale", MGPT_I64, 1, &x->stale);
     *b++ = flat("run.step_state", MGPT_U8, sizeof x->step_state, &x->step_state);
     *b++ = flat("rng.words", MGPT_U32, 624, s->rng.words);
     *b++ = flat("rng.index", MGPT_U32, 1, &s->rng.index);
@@ -163,6 +165,8 @@ enum mgpt_status mgpt_snapshot_write(struct mgpt_session *s, const char *run_dir
     image.extras.step = (int64_t)progress->step;
     image.extras.seed = (int64_t)mgpt_conf_seed(s->conf, "train", "seed");
     image.extras.best_loss = progress->best_loss;
+    image.extras.validated = (int64_t)progress->validated;
+    image.extras.stale = (int64_t)progress->stale;
     status = move_image(s, &image, false, error);
     if (status == MGPT_OK)
         status =
@@ -210,6 +214,8 @@ enum mgpt_status mgpt_snapshot_read(struct mgpt_session *s, const char *checkpoi
             mgpt_machine_write(&s->machine, &progress->step_state, &image.extras.step_state, error);
     progress->step = (uint64_t)image.extras.step;
     progress->best_loss = image.extras.best_loss;
+    progress->validated = (uint64_t)image.extras.validated;
+    progress->stale = (uint64_t)image.extras.stale;
     free_image(&image);
     return status;
 }

@@ -8,6 +8,8 @@
 struct mgpt_progress {
     uint64_t step;                 /* completed */
     double best_loss;              /* best validation loss so far; INFINITY before the first */
+    uint64_t validated;            /* `step` of the last validation, plus 1; 0: none yet */
+    uint64_t stale;                /* validations in a row that were not the best */
     struct mgpt_tensor step_state; /* on the device */
 };
 

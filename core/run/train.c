@@ -11,12 +11,12 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "run/block.h"
-#include "run/eval.h"
 #include "run/generate.h"
 #include "run/loggers.h"
 #include "run/snapshot.h"
 #include "run/step.h"
 #include "run/train.h"
+#include "run/validation.h"
 
 /* A training run while it lasts. */
 struct run {
@@ -27,6 +27,7 @@ struct run {
     struct mgpt_loggers loggers;
     struct mgpt_block block;
     struct mgpt_progress progress;
+    struct mgpt_validation validation;
     uint64_t total, saved; /* steps of the run; those of the newest checkpoint */
     uint64_t bad;          /* steps skipped in a row */
     double started, pace;  /* seconds: the clock at the start, one step lately */
@@ -142,6 +143,10 @@ static enum mgpt_status fill_state(struct run *r, struct mgpt_error *error)
                          "%s: [train] steps = %llu, but %s has done %llu; to go on, ask for more",
                          mgpt_conf_origin(r->conf, "train", "steps"), (unsigned long long)r->total,
                          r->checkpoint, (unsigned long long)r->progress.step);
+    if (status == MGPT_OK && r->progress.step == 0) { /* all of it is about to happen again */
+        r->progress.best_loss = INFINITY;
+        r->progress.validated = r->progress.stale = 0;
+    }
     return status;
 }
 
@@ -184,6 +189,7 @@ static enum mgpt_status open_run(struct run *r, bool resume, struct mgpt_error *
     enum mgpt_status status;
 
     r->total = setting(r, "steps");
+    mgpt_validation_read(&r->validation, r->conf);
     r->dir = mgpt_path_absolute(mgpt_conf_text(r->conf, "run", "dir"));
     status = r->dir ? find_start(r, resume, error) : mgpt_fail(error, MGPT_NOMEM, "out of memory");
     if (status == MGPT_OK)
@@ -237,6 +243,7 @@ static struct mgpt_event event(const struct run *r, enum mgpt_event_type type, u
                                .lr = NAN,
                                .tokens_per_s = NAN,
                                .val_loss = NAN,
+                               .train_loss = NAN,
                                .best_loss = r->progress.best_loss,
                                .seconds = now() - r->started};
 }
@@ -263,18 +270,12 @@ static enum mgpt_status save(struct run *r, bool best, struct mgpt_error *error)
 /* *best: this is the lowest validation loss so far. */
 static enum mgpt_status validate(struct run *r, bool *best, struct mgpt_error *error)
 {
-    struct mgpt_event e;
-    struct mgpt_eval eval;
+    struct mgpt_event e = event(r, MGPT_EVENT_VALIDATION, r->progress.step);
     enum mgpt_status status =
-        mgpt_evaluate(&r->session, MGPT_PART_VALID, setting(r, "val_docs"), &eval, error);
+        mgpt_validate(&r->validation, &r->session, &r->progress, &e, best, error);
 
-    if (status != MGPT_OK || !eval.targets)
+    if (status != MGPT_OK || isnan(e.val_loss))
         return status;
-    *best = eval.loss < r->progress.best_loss;
-    if (*best)
-        r->progress.best_loss = eval.loss;
-    e = event(r, MGPT_EVENT_VALIDATION, r->progress.step);
-    e.val_loss = eval.loss;
     return mgpt_loggers_event(&r->loggers, &e, error);
 }
 
@@ -356,11 +357,9 @@ static uint64_t up_to(uint64_t step, uint64_t every, uint64_t end)
 static uint32_t block_size(const struct run *r)
 {
     uint64_t step = r->progress.step;
-    uint64_t end = up_to(step, setting(r, "val_every"), r->total);
-    uint64_t n;
+    uint64_t end = mgpt_validation_next(&r->validation, step);
+    uint64_t n = up_to(step, setting(r, "checkpoint_every"), end) - step;
 
-    end = up_to(step, setting(r, "checkpoint_every"), end);
-    n = end - step;
     if (n > r->block.capacity)
         n = r->block.capacity;
     if (r->pace * (double)n > 0.05)
@@ -395,17 +394,19 @@ static enum mgpt_status run_block(struct run *r, struct mgpt_error *error)
     return status;
 }
 
-/* After a block: what is due at this step. */
-static enum mgpt_status after_block(struct run *r, struct mgpt_error *error)
+/* Between blocks: what is due at this step. */
+static enum mgpt_status settle(struct run *r, struct mgpt_error *error)
 {
-    uint64_t step = r->progress.step;
-    uint64_t val_every = setting(r, "val_every"), every = setting(r, "checkpoint_every");
-    enum mgpt_status status = MGPT_OK;
-    bool best = false;
+    uint64_t step = r->progress.step, every = setting(r, "checkpoint_every");
+    bool validates = mgpt_validation_due(&r->validation, &r->progress), best = false;
+    enum mgpt_status status = validates ? validate(r, &best, error) : MGPT_OK;
+    bool due = step == r->total || (every && step % every == 0) ||
+               mgpt_validation_enough(&r->validation, &r->progress);
 
-    if (val_every && step % val_every == 0)
-        status = validate(r, &best, error);
-    if (status == MGPT_OK && (best || (every && step % every == 0) || step == r->total))
+    /* A signal may have saved this step before its validation: then it is saved again. */
+    if (r->saved == step)
+        due = validates && step;
+    if (status == MGPT_OK && (best || due))
         status = save(r, best, error);
     return status;
 }
@@ -426,18 +427,39 @@ static enum mgpt_status stop(struct run *r, struct mgpt_error *error)
         (unsigned long long)r->progress.step, (unsigned long long)r->total, r->dir);
 }
 
+static enum mgpt_status say_enough(struct run *r, struct mgpt_error *error)
+{
+    struct mgpt_event e = event(r, MGPT_EVENT_NOTE, r->progress.step);
+    char text[160];
+
+    (void)snprintf(text, sizeof text,
+                   "stopped early, after step %llu: no validation loss below %.4f in %llu",
+                   (unsigned long long)r->progress.step, r->progress.best_loss,
+                   (unsigned long long)r->progress.stale);
+    e.text = text;
+    return mgpt_loggers_event(&r->loggers, &e, error);
+}
+
 static enum mgpt_status loop(struct run *r, struct mgpt_error *error)
 {
-    enum mgpt_status status = MGPT_OK;
+    bool enough = false;
 
     r->started = now();
-    while (r->progress.step < r->total && status == MGPT_OK) {
+    enum mgpt_status status = settle(r, error);
+    while (status == MGPT_OK && r->progress.step < r->total) {
+        enough = mgpt_validation_enough(&r->validation, &r->progress);
+        if (enough)
+            break;
         if (mgpt_stop_requested())
             return stop(r, error);
         status = run_block(r, error);
         if (status == MGPT_OK)
-            status = after_block(r, error);
+            status = settle(r, error);
     }
+    if (status == MGPT_CANCELED) /* in a validation, which a resumed run makes anew */
+        return stop(r, error);
+    if (status == MGPT_OK && enough)
+        status = say_enough(r, error);
     if (status == MGPT_OK)
         status = print_samples(r, error);
     return status == MGPT_OK ? mgpt_loggers_flush(&r->loggers, error) : status;

@@ -7,26 +7,20 @@
  *
  * Step s takes the documents (s accumulate + micro) rows + 0, 1, ... of the training part, around
  * and around. An evaluation batch is one document. */
-#define _POSIX_C_SOURCE 200809L
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <microgpt/dataset.h>
 
-#define MAX_BYTES (UINT64_C(1) << 32)     /* of the file */
+#include "file.h"
+
 #define MAX_DOCUMENTS (UINT64_C(1) << 31) /* so that products of counts stay below 2^64 */
 #define POLL_EVERY 4096                   /* documents between two looks at `canceled` */
 
 struct mgpt_dataset {
     const struct mgpt_host *host;
-    char *path;
-    char *bytes; /* the file */
-    uint64_t size;
-    struct mgpt_text *documents; /* in the order of the shuffle; they point into bytes */
+    struct dataset_file file;
+    struct mgpt_text *documents; /* in the order of the shuffle; they point into the file */
     uint64_t n, n_train;
     uint32_t rows, columns, accumulate;
     /* All rows one after the other, neighbours sharing a BOS: document k has ids[start[k]], a BOS,
@@ -38,70 +32,6 @@ struct mgpt_dataset {
 
 /* ---- reading ---- */
 
-static enum mgpt_status read_all(struct mgpt_dataset *d, int file, struct mgpt_error *error)
-{
-    uint64_t done = 0;
-
-    while (done < d->size) {
-        ssize_t got = read(file, d->bytes + done, d->size - done);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return mgpt_fail(error, MGPT_DATA, "%s: %s", d->path, strerror(errno));
-        if (got == 0)
-            return mgpt_fail(error, MGPT_DATA, "%s: ends at byte %llu, expected %llu bytes",
-                             d->path, (unsigned long long)done, (unsigned long long)d->size);
-        done += (uint64_t)got;
-    }
-    return MGPT_OK;
-}
-
-static enum mgpt_status read_file(struct mgpt_dataset *d, struct mgpt_error *error)
-{
-    int file = open(d->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang us */
-    struct stat info;
-    enum mgpt_status status;
-
-    if (file < 0)
-        return mgpt_fail(error, MGPT_DATA, "%s: %s", d->path, strerror(errno));
-    if (fstat(file, &info) != 0)
-        status = mgpt_fail(error, MGPT_DATA, "%s: %s", d->path, strerror(errno));
-    else if (!S_ISREG(info.st_mode))
-        status =
-            mgpt_fail(error, MGPT_DATA, "%s: %s, expected a text file with one document a line",
-                      d->path, S_ISDIR(info.st_mode) ? "a folder" : "not a regular file");
-    else if ((uint64_t)info.st_size > MAX_BYTES)
-        status = mgpt_fail(error, MGPT_DATA, "%s: %lld bytes, expected at most %llu", d->path,
-                           (long long)info.st_size, (unsigned long long)MAX_BYTES);
-    else {
-        d->size = (uint64_t)info.st_size;
-        d->bytes = malloc(d->size + 1);
-        status = d->bytes ? read_all(d, file, error)
-                          : mgpt_fail(error, MGPT_NOMEM, "out of memory for the %llu bytes of %s",
-                                      (unsigned long long)d->size, d->path);
-    }
-    close(file);
-    return status;
-}
-
-/* Reads one character of UTF-8 (RFC 3629): its length, or 0 where there is none. */
-static unsigned utf8_read(const char *text, uint64_t size, uint32_t *c)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned char *b = (const unsigned char *)text;
-    unsigned n = b[0] < 0x80 ? 1 : b[0] < 0xc0 ? 0 : b[0] < 0xe0 ? 2 : b[0] < 0xf0 ? 3 : 4;
-
-    if (n == 0 || n > size || b[0] >= 0xf8)
-        return 0;
-    *c = n == 1 ? b[0] : b[0] & (0x7fu >> n);
-    for (unsigned i = 1; i < n; i++) {
-        if ((b[i] & 0xc0) != 0x80)
-            return 0;
-        *c = *c << 6 | (b[i] & 0x3f);
-    }
-    return *c < least[n] || *c > 0x10ffff || (*c >= 0xd800 && *c < 0xe000) ? 0 : n;
-}
-
 /* What Python's str.isspace() holds for white space: White_Space of Unicode and U+001C to U+001F.
  */
 static int is_space(uint32_t c)
@@ -112,18 +42,16 @@ static int is_space(uint32_t c)
 }
 
 /* The document of one line: from its first to its last character that is not white space. */
-static enum mgpt_status strip(const struct mgpt_dataset *d, uint64_t line, const char *text,
-                              uint64_t size, struct mgpt_text *document, struct mgpt_error *error)
+static enum mgpt_status strip(const struct mgpt_dataset *d, const char *text, uint64_t size,
+                              struct mgpt_text *document, struct mgpt_error *error)
 {
     uint64_t first = size, end = 0;
 
     for (uint64_t at = 0, length; at < size; at += length) {
         uint32_t c = 0;
-        length = utf8_read(text + at, size - at, &c);
+        length = dataset_utf8_read(text + at, size - at, &c);
         if (!length)
-            return mgpt_fail(error, MGPT_DATA, "%s:%llu: byte %llu (0x%02x) is not UTF-8", d->path,
-                             (unsigned long long)line, (unsigned long long)(text + at - d->bytes),
-                             (unsigned char)text[at]);
+            return dataset_utf8_refuse(&d->file, text + at, error);
         if (is_space(c))
             continue;
         first = first < at ? first : at;
@@ -137,13 +65,14 @@ static enum mgpt_status add(struct mgpt_dataset *d, const struct mgpt_text *docu
                             uint64_t *room, struct mgpt_error *error)
 {
     if (d->n == MAX_DOCUMENTS)
-        return mgpt_fail(error, MGPT_DATA, "%s: more than %llu documents", d->path,
+        return mgpt_fail(error, MGPT_DATA, "%s: more than %llu documents", d->file.path,
                          (unsigned long long)MAX_DOCUMENTS);
     if (d->n == *room) {
         uint64_t more = *room ? 2 * *room : 1024;
         struct mgpt_text *list = realloc(d->documents, more * sizeof *list);
         if (!list)
-            return mgpt_fail(error, MGPT_NOMEM, "out of memory for the documents of %s", d->path);
+            return mgpt_fail(error, MGPT_NOMEM, "out of memory for the documents of %s",
+                             d->file.path);
         d->documents = list;
         *room = more;
     }
@@ -153,22 +82,22 @@ static enum mgpt_status add(struct mgpt_dataset *d, const struct mgpt_text *docu
 
 static enum mgpt_status cut_lines(struct mgpt_dataset *d, struct mgpt_error *error)
 {
-    const char *text = d->bytes, *end = d->bytes + d->size;
+    const char *text = d->file.bytes, *end = text + d->file.size;
     uint64_t room = 0;
     enum mgpt_status status = MGPT_OK;
 
-    for (uint64_t line = 1; text < end && status == MGPT_OK; line++) {
+    while (text < end && status == MGPT_OK) {
         const char *stop = memchr(text, '\n', (size_t)(end - text));
         struct mgpt_text document = {0};
         stop = stop ? stop : end;
-        status = strip(d, line, text, (uint64_t)(stop - text), &document, error);
+        status = strip(d, text, (uint64_t)(stop - text), &document, error);
         if (status == MGPT_OK && document.size)
             status = add(d, &document, &room, error);
         text = stop + 1;
     }
     if (status == MGPT_OK && d->n == 0)
-        status = mgpt_fail(error, MGPT_DATA, "%s: %s, expected one document a line", d->path,
-                           d->size ? "no line with text" : "empty");
+        status = mgpt_fail(error, MGPT_DATA, "%s: %s, expected one document a line", d->file.path,
+                           d->file.size ? "no line with text" : "empty");
     return status;
 }
 
@@ -190,7 +119,7 @@ static enum mgpt_status split(struct mgpt_dataset *d, double share, struct mgpt_
         return mgpt_fail(error, MGPT_DATA,
                          "%s: %llu document%s with split = %g, which leaves none to train on: "
                          "expected at least %s",
-                         d->path, (unsigned long long)d->n, d->n == 1 ? "" : "s", share,
+                         d->file.path, (unsigned long long)d->n, d->n == 1 ? "" : "s", share,
                          d->n == 1 ? "2 documents" : "a larger split");
     return MGPT_OK;
 }
@@ -199,8 +128,7 @@ static void close_lines(struct mgpt_dataset *d)
 {
     if (!d)
         return;
-    free(d->path);
-    free(d->bytes);
+    dataset_file_finish(&d->file);
     free(d->documents);
     free(d->ids);
     free(d->start);
@@ -212,13 +140,12 @@ static enum mgpt_status open_lines(const struct mgpt_host *host, const struct mg
                                    struct mgpt_dataset **dataset, struct mgpt_error *error)
 {
     struct mgpt_dataset *d = calloc(1, sizeof *d);
-    enum mgpt_status status = MGPT_OK;
+    enum mgpt_status status;
 
     (void)config;
-    if (!d || !(d->path = strdup(env->path)))
-        status = mgpt_fail(error, MGPT_NOMEM, "out of memory for dataset lines");
-    if (status == MGPT_OK)
-        status = read_file(d, error);
+    if (!d)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory for dataset lines");
+    status = dataset_file_read(&d->file, env->path, "a text file with one document a line", error);
     if (status == MGPT_OK)
         status = cut_lines(d, error);
     if (status == MGPT_OK)
@@ -251,11 +178,8 @@ static const struct mgpt_text *documents(const struct mgpt_dataset *d, uint64_t 
 static enum mgpt_status refuse(const struct mgpt_dataset *d, const char *document,
                                const struct mgpt_error *why, struct mgpt_error *error)
 {
-    unsigned long long line = 1;
-
-    for (const char *c = d->bytes; c < document; c++)
-        line += *c == '\n';
-    return mgpt_fail(error, MGPT_DATA, "%s:%llu: %.900s", d->path, line, why->text);
+    return mgpt_fail(error, MGPT_DATA, "%s:%llu: %.900s", d->file.path,
+                     (unsigned long long)dataset_file_line(&d->file, document), why->text);
 }
 
 /* Makes room for `need` ids. */
@@ -267,7 +191,7 @@ static enum mgpt_status grow(struct mgpt_dataset *d, uint64_t need, uint64_t *ro
     uint64_t more = need + need / 2;
     int32_t *ids = realloc(d->ids, more * sizeof *ids);
     if (!ids)
-        return mgpt_fail(error, MGPT_NOMEM, "out of memory for the ids of %s", d->path);
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory for the ids of %s", d->file.path);
     d->ids = ids;
     *room = more;
     return MGPT_OK;
@@ -320,8 +244,8 @@ static enum mgpt_status encode(struct mgpt_dataset *d, const struct mgpt_tokeniz
     free(d->start);
     d->start = calloc(d->n + 1, sizeof *d->start);
     if (!d->start)
-        return mgpt_fail(error, MGPT_NOMEM, "out of memory for the ids of %s", d->path);
-    status = grow(d, d->size + d->n + 1, &room, error); /* enough for one id a byte */
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory for the ids of %s", d->file.path);
+    status = grow(d, d->file.size + d->n + 1, &room, error); /* enough for one id a byte */
     if (status != MGPT_OK)
         return status;
     d->ids[0] = api->bos(tokenizer);

@@ -3,6 +3,7 @@
  *   num docs: 32033 (train 28829, val 3204)
  *   step    1/ 500 | loss 3.3185 | lr 1.00e-02 | grad norm 0.917 | 98k tok/s
  *   val loss: 2.8043
+ *   val loss: 2.8043 | train loss: 2.7911
  *   sample  1: anna
  *
  * On a terminal the steps are one live line, redrawn in place. Elsewhere the lines come through
@@ -147,7 +148,10 @@ static enum mgpt_status event(struct mgpt_logger *l, const struct mgpt_event *e,
         return on_step(l, e, error);
     if (e->type == MGPT_EVENT_VALIDATION) {
         clear(l);
-        printf("val loss: %.4f\n", e->val_loss);
+        printf("val loss: %.4f", e->val_loss);
+        if (MGPT_HAS(e, train_loss) && !isnan(e->train_loss))
+            printf(" | train loss: %.4f", e->train_loss);
+        putchar('\n');
     } else if (e->type == MGPT_EVENT_SAMPLE) {
         clear(l);
         printf("sample %2llu: ", (unsigned long long)e->index);

@@ -1,9 +1,10 @@
 /* Logger jsonl: DIR/metrics.jsonl, one JSON object a line, for programs to read:
  *
  *   {"step": 1, "loss": 3.31, "grad_norm": 0.9, "lr": 0.01, "tokens_per_s": 98000, "seconds": 0.1}
- *   {"step": 100, "val_loss": 2.80}
+ *   {"step": 100, "val_loss": 2.80, "train_loss": 2.79}
  *
- * A skipped step has "skipped": true; what is not finite is null. Steps count from 1. Lines wait in
+ * A skipped step has "skipped": true; what is not finite is null; "train_loss" is there when it was
+ * asked for. Steps count from 1, and a validation before the first has 0. Lines wait in
  * a buffer until it is full or a checkpoint is due, so a killed run may leave half a line, and
  * lines after its last checkpoint; a resumed run cuts both off. */
 #define _POSIX_C_SOURCE 200809L
@@ -149,6 +150,8 @@ static enum mgpt_status event(struct mgpt_logger *l, const struct mgpt_event *e,
             at += sprintf(at, ", \"skipped\": true");
     } else {
         at = add(at, "val_loss", e->val_loss);
+        if (MGPT_HAS(e, train_loss) && !isnan(e->train_loss))
+            at = add(at, "train_loss", e->train_loss);
     }
     at += sprintf(at, "}\n");
     return fwrite(line, (size_t)(at - line), 1, l->file) == 1 ? MGPT_OK : failed(l, error);

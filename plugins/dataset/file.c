@@ -1,0 +1,108 @@
+/* What datasets of text share: reading a whole file, and UTF-8. */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "file.h"
+
+#define MAX_BYTES (UINT64_C(1) << 32)
+
+static enum mgpt_status read_all(struct dataset_file *f, int file, struct mgpt_error *error)
+{
+    uint64_t done = 0;
+
+    while (done < f->size) {
+        ssize_t got = read(file, f->bytes + done, f->size - done);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return mgpt_fail(error, MGPT_DATA, "%s: %s", f->path, strerror(errno));
+        if (got == 0)
+            return mgpt_fail(error, MGPT_DATA, "%s: ends at byte %llu, expected %llu bytes",
+                             f->path, (unsigned long long)done, (unsigned long long)f->size);
+        done += (uint64_t)got;
+    }
+    return MGPT_OK;
+}
+
+static enum mgpt_status read_open(struct dataset_file *f, int file, const char *expected,
+                                  struct mgpt_error *error)
+{
+    struct stat info;
+
+    if (fstat(file, &info) != 0)
+        return mgpt_fail(error, MGPT_DATA, "%s: %s", f->path, strerror(errno));
+    if (!S_ISREG(info.st_mode))
+        return mgpt_fail(error, MGPT_DATA, "%s: %s, expected %s", f->path,
+                         S_ISDIR(info.st_mode) ? "a folder" : "not a regular file", expected);
+    if ((uint64_t)info.st_size > MAX_BYTES)
+        return mgpt_fail(error, MGPT_DATA, "%s: %lld bytes, expected at most %llu", f->path,
+                         (long long)info.st_size, (unsigned long long)MAX_BYTES);
+    f->size = (uint64_t)info.st_size;
+    f->bytes = malloc(f->size + 1);
+    if (!f->bytes)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory for the %llu bytes of %s",
+                         (unsigned long long)f->size, f->path);
+    return read_all(f, file, error);
+}
+
+enum mgpt_status dataset_file_read(struct dataset_file *f, const char *path, const char *expected,
+                                   struct mgpt_error *error)
+{
+    enum mgpt_status status;
+    int file;
+
+    f->path = strdup(path);
+    if (!f->path)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory for the path %s", path);
+    file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang us */
+    if (file < 0)
+        return mgpt_fail(error, MGPT_DATA, "%s: %s", path, strerror(errno));
+    status = read_open(f, file, expected, error);
+    close(file);
+    return status;
+}
+
+void dataset_file_finish(struct dataset_file *f)
+{
+    free(f->path);
+    free(f->bytes);
+}
+
+unsigned dataset_utf8_read(const char *text, uint64_t size, uint32_t *c)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char *b = (const unsigned char *)text;
+    unsigned n = b[0] < 0x80 ? 1 : b[0] < 0xc0 ? 0 : b[0] < 0xe0 ? 2 : b[0] < 0xf0 ? 3 : 4;
+
+    if (n == 0 || n > size || b[0] >= 0xf8)
+        return 0;
+    *c = n == 1 ? b[0] : b[0] & (0x7fu >> n);
+    for (unsigned i = 1; i < n; i++) {
+        if ((b[i] & 0xc0) != 0x80)
+            return 0;
+        *c = *c << 6 | (b[i] & 0x3f);
+    }
+    return *c < least[n] || *c > 0x10ffff || (*c >= 0xd800 && *c < 0xe000) ? 0 : n;
+}
+
+uint64_t dataset_file_line(const struct dataset_file *f, const char *at)
+{
+    uint64_t line = 1;
+
+    for (const char *c = f->bytes; c < at; c++)
+        line += *c == '\n';
+    return line;
+}
+
+enum mgpt_status dataset_utf8_refuse(const struct dataset_file *f, const char *at,
+                                     struct mgpt_error *error)
+{
+    return mgpt_fail(error, MGPT_DATA, "%s:%llu: byte %llu (0x%02x) is not UTF-8", f->path,
+                     (unsigned long long)dataset_file_line(f, at),
+                     (unsigned long long)(at - f->bytes), (unsigned char)*at);
+}
