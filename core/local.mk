@@ -90,6 +90,7 @@ libmicrogpt_la_SOURCES = \
     %D%/run/step.c %D%/run/step.h \
     %D%/run/train.c %D%/run/train.h \
     %D%/run/trained.c %D%/run/trained.h \
+    %D%/run/training.c %D%/run/training.h \
     %D%/run/validation.c %D%/run/validation.h
 
 bin_PROGRAMS += microgpt

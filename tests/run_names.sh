@@ -56,6 +56,20 @@ has err 'starting at step 0'
 run 0 train -c "$ini" --dir fresh --resume --steps 3 --samples 1
 [ "$(grep -c '^step' out)" = 0 ] || fail 'a finished run ran again'
 
+# A folder has one trainer at a time.
+"$MICROGPT" train -c "$ini" --dir busy --steps 100000000 --val-every 0 --set train.checkpoint_every=0 \
+    --set logger.use=jsonl >/dev/null 2>&1 </dev/null &
+pid=$!
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    [ -s busy/config.ini ] && break
+    sleep 0.1
+done
+run 3 train -c "$ini" --dir busy --resume
+has err 'another microgpt is training'
+kill -KILL $pid
+wait $pid 2>/dev/null
+run 0 train -c "$ini" --dir busy --resume --steps 3 --samples 0
+
 # A signal saves and says how to go on.
 for signal in INT TERM; do
     "$MICROGPT" train -c "$ini" --dir "sig$signal" --steps 100000000 --val-every 0 \

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static int open_dir(const char *path, int flags)
@@ -35,6 +37,40 @@ enum mgpt_status mgpt_dir_sync(const char *path, struct mgpt_error *error)
         status = mgpt_file_fail(error, MGPT_IO, path, "sync");
     close(fd);
     return status;
+}
+
+/* flock, tried for two seconds: who holds it may just have been killed. 0, or errno. */
+static int lock_soon(int fd)
+{
+    const struct timespec pause = {.tv_nsec = 50000000};
+    for (int tries = 40; flock(fd, LOCK_EX | LOCK_NB); tries--) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || !tries)
+            return errno;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+enum mgpt_status mgpt_dir_lock(const char *path, int *lock, struct mgpt_error *error)
+{
+    int fd = open_dir(path, 0);
+    if (fd < 0)
+        return mgpt_file_fail(error, MGPT_IO, path, "open");
+    int why = lock_soon(fd);
+    if (!why) {
+        *lock = fd;
+        return MGPT_OK;
+    }
+    close(fd);
+    if (why == ENOLCK || why == EOPNOTSUPP)
+        return MGPT_OK;
+    if (why == EWOULDBLOCK)
+        return mgpt_fail(error, MGPT_CONFIG,
+                         "%s: another microgpt is training in this folder; wait for it, or use "
+                         "another folder: --dir NAME",
+                         path);
+    errno = why;
+    return mgpt_file_fail(error, MGPT_IO, path, "lock");
 }
 
 static bool is_dir(const char *path)

@@ -7,31 +7,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/stop.h"
-#include "run/block.h"
 #include "run/generate.h"
-#include "run/loggers.h"
-#include "run/snapshot.h"
-#include "run/step.h"
 #include "run/train.h"
-#include "run/validation.h"
-
-/* A training run while it lasts. */
-struct run {
-    struct mgpt_session session;
-    struct mgpt_conf *conf;
-    char *dir, *checkpoint; /* the run's folder; what it resumes from, or NULL */
-    struct mgpt_stepper stepper;
-    struct mgpt_loggers loggers;
-    struct mgpt_block block;
-    struct mgpt_progress progress;
-    struct mgpt_validation validation;
-    uint64_t total, saved; /* steps of the run; those of the newest checkpoint */
-    uint64_t bad;          /* steps skipped in a row */
-    double started, pace;  /* seconds: the clock at the start, one step lately */
-};
+#include "run/training.h"
 
 static double now(void)
 {
@@ -41,199 +21,10 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static uint64_t setting(const struct run *r, const char *key)
-{
-    return (uint64_t)mgpt_conf_int(r->conf, "train", key);
-}
-
-/* ---- opening ---- */
-
-/* A folder that holds a run is not overwritten; one that holds none is started. */
-static enum mgpt_status find_start(struct run *r, bool resume, struct mgpt_error *error)
-{
-    static const char *const traces[] = {"config.ini", "metrics.jsonl", "checkpoints", NULL};
-
-    for (int i = 0; traces[i] && !resume; i++) {
-        char *path = mgpt_path_join(r->dir, traces[i]);
-        bool found = path && mgpt_path_exists(path);
-        free(path);
-        if (found)
-            return mgpt_fail(
-                error, MGPT_CONFIG,
-                "%s already holds a run (%s); use --resume to go on with it, or another "
-                "folder: --dir NAME",
-                r->dir, traces[i]);
-    }
-    if (!resume)
-        return MGPT_OK;
-    enum mgpt_status status = mgpt_checkpoint_find(r->dir, "latest", &r->checkpoint, error);
-    if (status == MGPT_OK && !r->checkpoint)
-        mgpt_log(MGPT_LOG_INFO, "%s holds no checkpoint: starting at step 0", r->dir);
-    return status;
-}
-
-/* The effective configuration, so that the run can be repeated and read. */
-static enum mgpt_status write_config(struct run *r, struct mgpt_error *error)
-{
-    struct mgpt_string text = {0};
-    char *path = mgpt_path_join(r->dir, "config.ini");
-    enum mgpt_status status = mgpt_dir_make(r->dir, error);
-
-    mgpt_conf_print(r->conf, false, &text);
-    if (status == MGPT_OK)
-        status = path && !text.failed ? mgpt_file_replace(path, text.data, text.size, error)
-                                      : mgpt_fail(error, MGPT_NOMEM, "out of memory");
-    mgpt_string_finish(&text);
-    free(path);
-    return status;
-}
-
-static enum mgpt_status open_stepper(struct run *r, struct mgpt_error *error)
-{
-    struct mgpt_session *s = &r->session;
-    struct mgpt_step_spec spec = {
-        .size = sizeof spec,
-        .rows = (uint32_t)setting(r, "batch"),
-        .columns = s->model.context,
-        .micro_batches = (uint32_t)setting(r, "accumulate"),
-        .ranks = 1,
-        .n_params = s->params.n,
-        .n_state = s->params.n_state,
-        .fallback = s->machine.fallback,
-        .seed = mgpt_conf_seed(r->conf, "train", "seed"),
-        .clip = mgpt_conf_float(r->conf, "train", "clip"),
-        .host = mgpt_host(),
-        .backend = s->machine.api,
-        .device = s->machine.device,
-        .caps = &s->machine.caps,
-        .model = &s->model,
-        .precision = &s->precision,
-        .optimizer = s->optimizer_api,
-        .params = s->params.items,
-        .p = s->params.p,
-        .g = s->params.g,
-        .step_state = r->progress.step_state,
-    };
-
-    memcpy(spec.state, s->params.state, sizeof spec.state);
-    return mgpt_stepper_open(&r->stepper, r->conf, s->registry, &spec, error);
-}
-
-/* Parameters and everything that goes with them: drawn, or read from the checkpoint. */
-static enum mgpt_status fill_state(struct run *r, struct mgpt_error *error)
-{
-    struct mgpt_session *s = &r->session;
-    double scale = s->precision.scale_interval ? s->precision.scale_initial : 1;
-    struct mgpt_step_state state = {.loss_scale = scale, .grad_scale = 1 / scale};
-    struct mgpt_tensor *t = &r->progress.step_state;
-    enum mgpt_status status = mgpt_machine_new(&s->machine, MGPT_U8, sizeof state, t, error);
-
-    r->progress.best_loss = INFINITY;
-    if (status == MGPT_OK)
-        status = mgpt_machine_write(&s->machine, t, &state, error);
-    if (status != MGPT_OK)
-        return status;
-    if (!r->checkpoint)
-        return mgpt_params_draw(&s->params, &s->rng, error);
-    status = mgpt_session_load(s, r->checkpoint, error); /* says first whether the shape fits */
-    if (status == MGPT_OK)
-        status = mgpt_snapshot_read(s, r->checkpoint, &r->progress, error);
-    if (status == MGPT_OK && r->progress.step > r->total)
-        return mgpt_fail(error, MGPT_CONFIG,
-                         "%s: [train] steps = %llu, but %s has done %llu; to go on, ask for more",
-                         mgpt_conf_origin(r->conf, "train", "steps"), (unsigned long long)r->total,
-                         r->checkpoint, (unsigned long long)r->progress.step);
-    if (status == MGPT_OK && r->progress.step == 0) { /* all of it is about to happen again */
-        r->progress.best_loss = INFINITY;
-        r->progress.validated = r->progress.stale = 0;
-    }
-    return status;
-}
-
-static enum mgpt_status open_loggers(struct run *r, struct mgpt_error *error)
-{
-    struct mgpt_session *s = &r->session;
-    struct mgpt_dataset_info data = {.size = sizeof data};
-    struct mgpt_string summary = {0};
-    enum mgpt_status status;
-
-    s->dataset_api->info(s->dataset, &data);
-    mgpt_string_format(&summary, "backend %s (%s), precision %s, step %s, optimizer %s", s->backend,
-                       s->machine.caps.name, mgpt_conf_text(r->conf, "precision", "use"),
-                       r->stepper.name, mgpt_conf_text(r->conf, "optimizer", "use"));
-    struct mgpt_run_info info = {.size = sizeof info,
-                                 .vocab = s->model.vocab,
-                                 .dir = r->dir,
-                                 .first_step = r->progress.step,
-                                 .total_steps = r->total,
-                                 .documents = data.documents,
-                                 .train_documents = data.train_documents,
-                                 .valid_documents = data.valid_documents,
-                                 .cut_documents = data.cut_documents,
-                                 .parameters = s->params.count,
-                                 .summary = summary.data ? summary.data : ""};
-    mgpt_log(MGPT_LOG_INFO, "%s", info.summary);
-    if (data.cut_documents)
-        mgpt_log(MGPT_LOG_INFO,
-                 "%llu of %llu documents are longer than the context: only their "
-                 "start is used",
-                 (unsigned long long)data.cut_documents, (unsigned long long)data.documents);
-    status = mgpt_loggers_open(&r->loggers, r->conf, s->registry, &info, error);
-    mgpt_string_finish(&summary);
-    return status;
-}
-
-static enum mgpt_status open_run(struct run *r, bool resume, struct mgpt_error *error)
-{
-    struct mgpt_session *s = &r->session;
-    enum mgpt_status status;
-
-    r->total = setting(r, "steps");
-    mgpt_validation_read(&r->validation, r->conf);
-    r->dir = mgpt_path_absolute(mgpt_conf_text(r->conf, "run", "dir"));
-    status = r->dir ? find_start(r, resume, error) : mgpt_fail(error, MGPT_NOMEM, "out of memory");
-    if (status == MGPT_OK)
-        status = mgpt_session_device(s, error);
-    mgpt_session_seed(s, mgpt_conf_seed(r->conf, "train", "seed"));
-    if (status == MGPT_OK)
-        status = mgpt_session_data(s, r->checkpoint, error);
-    if (status == MGPT_OK)
-        status = mgpt_session_optimizer(s, error);
-    if (status == MGPT_OK)
-        status = mgpt_session_model(s, true, error);
-    if (status == MGPT_OK)
-        status = mgpt_session_sampler(s, error);
-    if (status == MGPT_OK)
-        status = mgpt_session_passes(s, (int64_t)setting(r, "batch"), error);
-    if (status == MGPT_OK)
-        status = fill_state(r, error);
-    if (status == MGPT_OK)
-        status = open_stepper(r, error);
-    if (status == MGPT_OK)
-        status = mgpt_block_open(&r->block, s, error);
-    if (status == MGPT_OK)
-        status = write_config(r, error);
-    if (status == MGPT_OK)
-        status = open_loggers(r, error);
-    r->saved = r->progress.step;
-    return status;
-}
-
-static void close_run(struct run *r)
-{
-    mgpt_loggers_close(&r->loggers);
-    mgpt_block_close(&r->block);
-    mgpt_stepper_close(&r->stepper);
-    if (r->session.machine.api)
-        mgpt_machine_free(&r->session.machine, &r->progress.step_state);
-    mgpt_session_close(&r->session);
-    free(r->checkpoint);
-    free(r->dir);
-}
-
 /* ---- events ---- */
 
-static struct mgpt_event event(const struct run *r, enum mgpt_event_type type, uint64_t step)
+static struct mgpt_event event(const struct mgpt_training *r, enum mgpt_event_type type,
+                               uint64_t step)
 {
     return (struct mgpt_event){.size = sizeof(struct mgpt_event),
                                .type = type,
@@ -248,7 +39,7 @@ static struct mgpt_event event(const struct run *r, enum mgpt_event_type type, u
                                .seconds = now() - r->started};
 }
 
-static enum mgpt_status save(struct run *r, bool best, struct mgpt_error *error)
+static enum mgpt_status save(struct mgpt_training *r, bool best, struct mgpt_error *error)
 {
     struct mgpt_event e = event(r, MGPT_EVENT_CHECKPOINT, r->progress.step);
     struct mgpt_string path = {0};
@@ -268,7 +59,7 @@ static enum mgpt_status save(struct run *r, bool best, struct mgpt_error *error)
 }
 
 /* *best: this is the lowest validation loss so far. */
-static enum mgpt_status validate(struct run *r, bool *best, struct mgpt_error *error)
+static enum mgpt_status validate(struct mgpt_training *r, bool *best, struct mgpt_error *error)
 {
     struct mgpt_event e = event(r, MGPT_EVENT_VALIDATION, r->progress.step);
     enum mgpt_status status =
@@ -279,7 +70,7 @@ static enum mgpt_status validate(struct run *r, bool *best, struct mgpt_error *e
     return mgpt_loggers_event(&r->loggers, &e, error);
 }
 
-static enum mgpt_status print_samples(struct run *r, struct mgpt_error *error)
+static enum mgpt_status print_samples(struct mgpt_training *r, struct mgpt_error *error)
 {
     uint64_t n = (uint64_t)mgpt_conf_int(r->conf, "generate", "samples");
     int32_t *prompt = NULL;
@@ -303,7 +94,7 @@ static enum mgpt_status print_samples(struct run *r, struct mgpt_error *error)
 /* ---- steps ---- */
 
 /* The first parameter whose gradient is not finite, or "the loss". */
-static const char *culprit(struct run *r)
+static const char *culprit(struct mgpt_training *r)
 {
     const struct mgpt_params *params = &r->session.params;
     size_t size = mgpt_dtype_size(params->dtype);
@@ -330,11 +121,11 @@ static const char *culprit(struct run *r)
 }
 
 /* A step that met NaN or Inf changed nothing; too many in a row end the run. */
-static enum mgpt_status count_bad(struct run *r, const struct mgpt_step_result *result, double lr,
-                                  struct mgpt_error *error)
+static enum mgpt_status count_bad(struct mgpt_training *r, const struct mgpt_step_result *result,
+                                  double lr, struct mgpt_error *error)
 {
     r->bad = result->skipped ? r->bad + 1 : 0;
-    if (r->bad <= setting(r, "max_skipped"))
+    if (r->bad <= mgpt_training_setting(r, "max_skipped"))
         return MGPT_OK;
     return mgpt_fail(
         error, MGPT_NONFINITE,
@@ -354,11 +145,11 @@ static uint64_t up_to(uint64_t step, uint64_t every, uint64_t end)
 
 /* How many steps to run in one go: to the next validation or checkpoint, and not so long that a
  * signal would wait. */
-static uint32_t block_size(const struct run *r)
+static uint32_t block_size(const struct mgpt_training *r)
 {
     uint64_t step = r->progress.step;
     uint64_t end = mgpt_validation_next(&r->validation, step);
-    uint64_t n = up_to(step, setting(r, "checkpoint_every"), end) - step;
+    uint64_t n = up_to(step, mgpt_training_setting(r, "checkpoint_every"), end) - step;
 
     if (n > r->block.capacity)
         n = r->block.capacity;
@@ -367,7 +158,7 @@ static uint32_t block_size(const struct run *r)
     return n ? (uint32_t)n : 1;
 }
 
-static enum mgpt_status run_block(struct run *r, struct mgpt_error *error)
+static enum mgpt_status run_block(struct mgpt_training *r, struct mgpt_error *error)
 {
     struct mgpt_step_result results[MGPT_STEP_RING];
     uint32_t n = block_size(r);
@@ -395,9 +186,9 @@ static enum mgpt_status run_block(struct run *r, struct mgpt_error *error)
 }
 
 /* Between blocks: what is due at this step. */
-static enum mgpt_status settle(struct run *r, struct mgpt_error *error)
+static enum mgpt_status settle(struct mgpt_training *r, struct mgpt_error *error)
 {
-    uint64_t step = r->progress.step, every = setting(r, "checkpoint_every");
+    uint64_t step = r->progress.step, every = mgpt_training_setting(r, "checkpoint_every");
     bool validates = mgpt_validation_due(&r->validation, &r->progress), best = false;
     enum mgpt_status status = validates ? validate(r, &best, error) : MGPT_OK;
     bool due = step == r->total || (every && step % every == 0) ||
@@ -412,7 +203,7 @@ static enum mgpt_status settle(struct run *r, struct mgpt_error *error)
 }
 
 /* Saves, and says how to go on. */
-static enum mgpt_status stop(struct run *r, struct mgpt_error *error)
+static enum mgpt_status stop(struct mgpt_training *r, struct mgpt_error *error)
 {
     enum mgpt_status status = MGPT_OK;
 
@@ -427,7 +218,7 @@ static enum mgpt_status stop(struct run *r, struct mgpt_error *error)
         (unsigned long long)r->progress.step, (unsigned long long)r->total, r->dir);
 }
 
-static enum mgpt_status say_enough(struct run *r, struct mgpt_error *error)
+static enum mgpt_status say_enough(struct mgpt_training *r, struct mgpt_error *error)
 {
     struct mgpt_event e = event(r, MGPT_EVENT_NOTE, r->progress.step);
     char text[160];
@@ -440,7 +231,7 @@ static enum mgpt_status say_enough(struct run *r, struct mgpt_error *error)
     return mgpt_loggers_event(&r->loggers, &e, error);
 }
 
-static enum mgpt_status loop(struct run *r, struct mgpt_error *error)
+static enum mgpt_status loop(struct mgpt_training *r, struct mgpt_error *error)
 {
     bool enough = false;
 
@@ -467,20 +258,16 @@ static enum mgpt_status loop(struct run *r, struct mgpt_error *error)
 
 enum mgpt_status mgpt_train(const struct mgpt_train *options, struct mgpt_error *error)
 {
-    struct run *r = calloc(1, sizeof *r);
+    struct mgpt_training *r = calloc(1, sizeof *r);
     enum mgpt_status status;
 
     if (!r)
         return mgpt_fail(error, MGPT_NOMEM, "out of memory");
-    r->conf = options->conf;
-    r->session.conf = options->conf;
-    r->session.registry = options->registry;
-    r->session.config_path = options->config_path;
     mgpt_stop_install();
-    status = open_run(r, options->resume, error);
+    status = mgpt_training_open(r, options, error);
     if (status == MGPT_OK)
         status = loop(r, error);
-    close_run(r);
+    mgpt_training_close(r);
     free(r);
     return status;
 }

@@ -1,0 +1,230 @@
+/* A training run while it lasts: opened from the configuration, from the start or from a checkpoint. */
+#include <config.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "run/training.h"
+
+uint64_t mgpt_training_setting(const struct mgpt_training *r, const char *key)
+{
+    return (uint64_t)mgpt_conf_int(r->conf, "train", key);
+}
+
+/* A folder that holds a run is not overwritten. */
+static enum mgpt_status refuse_run(const struct mgpt_training *r, struct mgpt_error *error)
+{
+    static const char *const traces[] = {"config.ini", "metrics.jsonl", "checkpoints", NULL};
+
+    for (int i = 0; traces[i]; i++) {
+        char *path = mgpt_path_join(r->dir, traces[i]);
+        bool found = path && mgpt_path_exists(path);
+        free(path);
+        if (found)
+            return mgpt_fail(
+                error, MGPT_CONFIG,
+                "%s already holds a run (%s); use --resume to go on with it, or another "
+                "folder: --dir NAME",
+                r->dir, traces[i]);
+    }
+    return MGPT_OK;
+}
+
+/* The checkpoint to resume, in a folder that nobody else trains in. */
+static enum mgpt_status find_checkpoint(struct mgpt_training *r, struct mgpt_error *error)
+{
+    enum mgpt_status status = MGPT_OK;
+
+    if (mgpt_path_exists(r->dir))
+        status = mgpt_dir_lock(r->dir, &r->lock, error);
+    if (status == MGPT_OK)
+        status = mgpt_checkpoint_find(r->dir, "latest", &r->checkpoint, error);
+    if (status == MGPT_OK && !r->checkpoint)
+        mgpt_log(MGPT_LOG_INFO, "%s holds no checkpoint: starting at step 0", r->dir);
+    return status;
+}
+
+/* The run's folder, ours alone. */
+static enum mgpt_status make_folder(struct mgpt_training *r, bool resume, struct mgpt_error *error)
+{
+    enum mgpt_status status = mgpt_dir_make(r->dir, error);
+
+    if (status == MGPT_OK && r->lock < 0)
+        status = mgpt_dir_lock(r->dir, &r->lock, error);
+    if (status == MGPT_OK && !resume)
+        status = refuse_run(r, error); /* somebody may have been faster */
+    return status;
+}
+
+/* The effective configuration, so that the run can be repeated and read. */
+static enum mgpt_status write_config(struct mgpt_training *r, struct mgpt_error *error)
+{
+    struct mgpt_string text = {0};
+    char *path = mgpt_path_join(r->dir, "config.ini");
+    enum mgpt_status status;
+
+    mgpt_conf_print(r->conf, false, &text);
+    status = path && !text.failed ? mgpt_file_replace(path, text.data, text.size, error)
+                                  : mgpt_fail(error, MGPT_NOMEM, "out of memory");
+    mgpt_string_finish(&text);
+    free(path);
+    return status;
+}
+
+static enum mgpt_status open_stepper(struct mgpt_training *r, struct mgpt_error *error)
+{
+    struct mgpt_session *s = &r->session;
+    struct mgpt_step_spec spec = {
+        .size = sizeof spec,
+        .rows = (uint32_t)mgpt_training_setting(r, "batch"),
+        .columns = s->model.context,
+        .micro_batches = (uint32_t)mgpt_training_setting(r, "accumulate"),
+        .ranks = 1,
+        .n_params = s->params.n,
+        .n_state = s->params.n_state,
+        .fallback = s->machine.fallback,
+        .seed = mgpt_conf_seed(r->conf, "train", "seed"),
+        .clip = mgpt_conf_float(r->conf, "train", "clip"),
+        .host = mgpt_host(),
+        .backend = s->machine.api,
+        .device = s->machine.device,
+        .caps = &s->machine.caps,
+        .model = &s->model,
+        .precision = &s->precision,
+        .optimizer = s->optimizer_api,
+        .params = s->params.items,
+        .p = s->params.p,
+        .g = s->params.g,
+        .step_state = r->progress.step_state,
+    };
+
+    memcpy(spec.state, s->params.state, sizeof spec.state);
+    return mgpt_stepper_open(&r->stepper, r->conf, s->registry, &spec, error);
+}
+
+/* Parameters and everything that goes with them: drawn, or read from the checkpoint. */
+static enum mgpt_status fill_state(struct mgpt_training *r, struct mgpt_error *error)
+{
+    struct mgpt_session *s = &r->session;
+    double scale = s->precision.scale_interval ? s->precision.scale_initial : 1;
+    struct mgpt_step_state state = {.loss_scale = scale, .grad_scale = 1 / scale};
+    struct mgpt_tensor *t = &r->progress.step_state;
+    enum mgpt_status status = mgpt_machine_new(&s->machine, MGPT_U8, sizeof state, t, error);
+
+    r->progress.best_loss = INFINITY;
+    if (status == MGPT_OK)
+        status = mgpt_machine_write(&s->machine, t, &state, error);
+    if (status != MGPT_OK)
+        return status;
+    if (!r->checkpoint)
+        return mgpt_params_draw(&s->params, &s->rng, error);
+    status = mgpt_session_load(s, r->checkpoint, error); /* says first whether the shape fits */
+    if (status == MGPT_OK)
+        status = mgpt_snapshot_read(s, r->checkpoint, &r->progress, error);
+    if (status == MGPT_OK && r->progress.step > r->total)
+        return mgpt_fail(error, MGPT_CONFIG,
+                         "%s: [train] steps = %llu, but %s has done %llu; to go on, ask for more",
+                         mgpt_conf_origin(r->conf, "train", "steps"), (unsigned long long)r->total,
+                         r->checkpoint, (unsigned long long)r->progress.step);
+    if (status == MGPT_OK && r->progress.step == 0) { /* all of it is about to happen again */
+        r->progress.best_loss = INFINITY;
+        r->progress.validated = r->progress.stale = 0;
+    }
+    return status;
+}
+
+static enum mgpt_status open_loggers(struct mgpt_training *r, struct mgpt_error *error)
+{
+    struct mgpt_session *s = &r->session;
+    struct mgpt_dataset_info data = {.size = sizeof data};
+    struct mgpt_string summary = {0};
+    enum mgpt_status status;
+
+    s->dataset_api->info(s->dataset, &data);
+    mgpt_string_format(&summary, "backend %s (%s), precision %s, step %s, optimizer %s", s->backend,
+                       s->machine.caps.name, mgpt_conf_text(r->conf, "precision", "use"),
+                       r->stepper.name, mgpt_conf_text(r->conf, "optimizer", "use"));
+    struct mgpt_run_info info = {.size = sizeof info,
+                                 .vocab = s->model.vocab,
+                                 .dir = r->dir,
+                                 .first_step = r->progress.step,
+                                 .total_steps = r->total,
+                                 .documents = data.documents,
+                                 .train_documents = data.train_documents,
+                                 .valid_documents = data.valid_documents,
+                                 .cut_documents = data.cut_documents,
+                                 .parameters = s->params.count,
+                                 .summary = summary.data ? summary.data : ""};
+    mgpt_log(MGPT_LOG_INFO, "%s", info.summary);
+    if (data.cut_documents)
+        mgpt_log(MGPT_LOG_INFO,
+                 "%llu of %llu documents are longer than the context: only their "
+                 "start is used",
+                 (unsigned long long)data.cut_documents, (unsigned long long)data.documents);
+    status = mgpt_loggers_open(&r->loggers, r->conf, s->registry, &info, error);
+    mgpt_string_finish(&summary);
+    return status;
+}
+
+enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_train *options,
+                                    struct mgpt_error *error)
+{
+    struct mgpt_session *s = &r->session;
+    enum mgpt_status status;
+
+    r->lock = -1;
+    r->conf = s->conf = options->conf;
+    s->registry = options->registry;
+    s->config_path = options->config_path;
+    r->total = mgpt_training_setting(r, "steps");
+    mgpt_validation_read(&r->validation, r->conf);
+    r->dir = mgpt_path_absolute(mgpt_conf_text(r->conf, "run", "dir"));
+    if (!r->dir)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory");
+    status = options->resume ? find_checkpoint(r, error) : refuse_run(r, error);
+    if (status == MGPT_OK)
+        status = mgpt_session_device(s, error);
+    mgpt_session_seed(s, mgpt_conf_seed(r->conf, "train", "seed"));
+    if (status == MGPT_OK)
+        status = mgpt_session_data(s, r->checkpoint, error);
+    if (status == MGPT_OK)
+        status = mgpt_session_optimizer(s, error);
+    if (status == MGPT_OK)
+        status = mgpt_session_model(s, true, error);
+    if (status == MGPT_OK)
+        status = mgpt_session_sampler(s, error);
+    if (status == MGPT_OK)
+        status = mgpt_session_passes(s, (int64_t)mgpt_training_setting(r, "batch"), error);
+    if (status == MGPT_OK)
+        status = fill_state(r, error);
+    if (status == MGPT_OK)
+        status = open_stepper(r, error);
+    if (status == MGPT_OK)
+        status = mgpt_block_open(&r->block, s, error);
+    if (status == MGPT_OK)
+        status = make_folder(r, options->resume, error);
+    if (status == MGPT_OK)
+        status = write_config(r, error);
+    if (status == MGPT_OK)
+        status = open_loggers(r, error);
+    r->saved = r->progress.step;
+    return status;
+}
+
+void mgpt_training_close(struct mgpt_training *r)
+{
+    mgpt_loggers_close(&r->loggers);
+    mgpt_block_close(&r->block);
+    mgpt_stepper_close(&r->stepper);
+    if (r->session.machine.api)
+        mgpt_machine_free(&r->session.machine, &r->progress.step_state);
+    mgpt_session_close(&r->session);
+    if (r->lock >= 0)
+        close(r->lock);
+    free(r->checkpoint);
+    free(r->dir);
+}
