@@ -227,7 +227,7 @@ START_TEST(removes_what_killed_runs_left)
     save(1, false, 3);
     ck_assert_int_eq(mkdir(in_scratch("checkpoints/step-2.tmp-77"), 0700), 0);
     put_bytes(in_scratch("checkpoints/step-2.tmp-77/model.safetensors"), "x", 1);
-    put_bytes(in_scratch("checkpoints/file.tmp-77"), "x", 1);
+    put_bytes(in_scratch("checkpoints/step-3.tmp-77"), "x", 1);
     ck_assert_int_eq(mkdir(in_scratch("checkpoints/step-1.old-77"), 0700), 0);
     put_bytes(in_scratch("config.ini.tmp-77"), "x", 1);
     ck_assert_int_eq(symlink("nowhere", in_scratch("latest.tmp-77")), 0);

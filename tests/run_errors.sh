@@ -153,5 +153,38 @@ if [ "$(id -u)" != 0 ]; then
     chmod 555 locked
     bad 1 'locked.*[Pp]ermission' train -c "$ini" $good --dir locked/run
 fi
+# --- what is not finite ---
+"$MICROGPT" train -c "$ini" --steps 60 --val-every 0 --samples 0 --set dataset.path=few.txt --set train.lr=1000 \
+    --set train.weight_decay=1000 --set optimizer.use=sgd --set train.clip=0 \
+    --set train.checkpoint_every=1 --set train.keep=1 --dir burnt >out 2>err </dev/null
+[ $? = 1 ] || fail 'a run that diverges: expected exit 1'
+has err 'is not saved|NaN or Inf'
+ls burnt/checkpoints | grep -q . || fail 'a run that diverges kept no checkpoint'
+command -v python3 >/dev/null && { python3 - burnt/checkpoints/*/model.safetensors <<'END' || fail 'a checkpoint holds NaN or Inf'; }
+import array, json, math, sys
+for path in sys.argv[1:]:
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        json.loads(file.read(size))
+        values = array.array("f", file.read())
+    assert all(map(math.isfinite, values)), path
+END
+
+# --- what is none of ours, or closed ---
+mkdir mine
+touch mine/notes.tmp-5 mine/my.tmp-7.tmp-8
+# shellcheck disable=SC2086
+run 0 train -c "$ini" $good --dir mine
+[ -e mine/notes.tmp-5 ] && [ -e mine/my.tmp-7.tmp-8 ] || fail "a save removed somebody's files"
+# shellcheck disable=SC2086
+"$MICROGPT" train -c "$ini" $good --dir closed --set logger.use=jsonl,console >&- 2>&-
+has closed/metrics.jsonl '^\{"step": 1, '
+[ "$(grep -vc '^{' closed/metrics.jsonl)" = 0 ] || fail 'what was printed went into metrics.jsonl'
+
+# --- a trained model without what trained it ---
+sed -i 's/^use = adamw$/use = gone/' good/config.ini
+run 0 generate --dir good --samples 1 --checkpoint step-4
+bad 4 'gone' train --resume --dir good --steps 5
+
 [ "$(sum good)" = "$before" ] || fail 'some refusal touched the good run'
 echo "errors: $checks checks"

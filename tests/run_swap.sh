@@ -44,6 +44,11 @@ head -c 200 ref64/latest/model.safetensors | grep -q F64 || fail 'fp64 did not k
 [ "$(losses ref | head -5)" = "$(losses ref64 | head -5)" ] || fail 'ref and ref in fp64 differ in 4 decimals'
 [ "$(losses ref | head -5)" = "$(losses plain | head -5)" ] || fail 'cpu and ref differ in 4 decimals'
 
+# A run knows the folders of -P: what goes on with it needs none.
+run 0 train -P "$MICROGPT_TEST_PLUGINS" -c slow.ini --dir far --steps 4
+run 0 train --resume --dir far --steps 8 --samples 1
+run 0 generate --dir far --samples 1
+
 # Sections of modules that are not in use are checked, not obeyed.
 with idle '[optimizer.sgd]' 'momentum = 0.5'
 [ "$(sum plain)" = "$(sum idle)" ] || fail 'options of a module that is not in use had an effect'

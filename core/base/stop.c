@@ -24,15 +24,18 @@ static void on_signal(int number)
  * or write fails because of a signal that is answered later. */
 void mgpt_stop_install(void)
 {
-    static const int numbers[] = {SIGINT, SIGTERM};
-    struct sigaction action;
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action, before;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
     stop_signal = 0;
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        sigaction(numbers[i], &action, NULL);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        sigaction(numbers[i], &action, &before);
+        if (numbers[i] == SIGHUP && before.sa_handler == SIG_IGN)
+            signal(SIGHUP, SIG_IGN); /* nohup */
+    }
 }
 
 int mgpt_stop_requested(void)

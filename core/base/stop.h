@@ -1,8 +1,8 @@
-/* Stopping on request: SIGINT and SIGTERM set a flag, which whatever lasts polls. */
+/* Stopping on request: SIGINT, SIGTERM and SIGHUP set a flag, which whatever lasts polls. */
 #ifndef MGPT_BASE_STOP_H
 #define MGPT_BASE_STOP_H
 
-/* From now on the first SIGINT or SIGTERM only asks to stop; a second one ends the process at once,
+/* From now on the first SIGINT, SIGTERM or SIGHUP only asks to stop; a second one ends the process at once,
  * as if none were caught. [main] */
 void mgpt_stop_install(void);
 

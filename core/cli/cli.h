@@ -26,6 +26,7 @@ struct mgpt_command {
     const char *help;  /* one line */
     const struct mgpt_cli_option *options; /* besides those of every command; or NULL */
     enum mgpt_status (*run)(struct mgpt_cli *cli, struct mgpt_error *error);
+    const char *const *spares; /* kinds of module it can do without; or NULL */
 };
 
 extern const struct mgpt_command mgpt_commands[]; /* ends with a NULL name */

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -41,6 +42,9 @@ static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_session *s, struct
                            "%s: nothing to validate on; [dataset] split leaves none", s->data_path);
     if (status == MGPT_OK && mgpt_conf_int(s->conf, "train", "val_train"))
         status = mgpt_evaluate(s, MGPT_PART_TRAIN_EVAL, &train, error);
+    if (status == MGPT_OK && !isfinite(eval.loss))
+        status =
+            mgpt_fail(error, MGPT_NONFINITE, "%s: its validation loss is not finite", checkpoint);
     if (status == MGPT_OK && cli->json)
         print_json(&eval, &train);
     else if (status == MGPT_OK)

@@ -90,6 +90,26 @@ static enum mgpt_status override(struct mgpt_conf *conf, const struct mgpt_cli_g
     return status;
 }
 
+/* The folders of -P become part of [plugins] path, so that a resumed run finds its modules. */
+static enum mgpt_status keep_folders(const struct mgpt_cli *cli, struct mgpt_conf *conf,
+                                     struct mgpt_error *error)
+{
+    struct mgpt_string all = {0};
+    for (size_t i = 0; i < cli->n_given; i++)
+        if (!strcmp(cli->given[i].option->name, "plugin-path")) {
+            char *path = mgpt_path_absolute(cli->given[i].value);
+            mgpt_string_format(&all, "%s%s", all.size ? ":" : "", path ? path : "");
+            free(path);
+        }
+    const char *rest = mgpt_conf_text(conf, "plugins", "path");
+    if (all.size && *rest)
+        mgpt_string_format(&all, ":%s", rest);
+    enum mgpt_status status =
+        all.size ? mgpt_conf_settle(conf, "plugins", "path", all.data, "-P", error) : MGPT_OK;
+    mgpt_string_finish(&all);
+    return status;
+}
+
 /* Takes `path`, the file to read or NULL. */
 static enum mgpt_status configure_from(struct mgpt_cli *cli, char *path, struct mgpt_conf **conf,
                                        struct mgpt_registry **registry, struct mgpt_error *error)
@@ -104,8 +124,12 @@ static enum mgpt_status configure_from(struct mgpt_cli *cli, char *path, struct 
         status = mgpt_conf_read(*conf, path, error);
     for (size_t i = 0; i < cli->n_given && status == MGPT_OK; i++)
         status = override(*conf, &cli->given[i], error);
-    if (status == MGPT_OK)
+    if (status == MGPT_OK) {
+        mgpt_conf_spare(*conf, cli->command->spares);
         status = mgpt_conf_check(*conf, *registry, error);
+    }
+    if (status == MGPT_OK)
+        status = keep_folders(cli, *conf, error);
     if (status != MGPT_OK) {
         mgpt_conf_destroy(*conf);
         mgpt_registry_destroy(*registry);

@@ -2,8 +2,10 @@
 #include <config.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -52,14 +54,24 @@ static const struct mgpt_cli_option plugins_options[] = {
     {NULL, NULL, NULL, NULL, 0},
 };
 
+/* A trained model is used without what trained it. */
+static const char *const generate_spares[] = {"optimizer", "scheduler", "step",
+                                              "logger",    "dataset",   NULL};
+static const char *const eval_spares[] = {"optimizer", "scheduler", "step",
+                                          "logger",    "sampler",   NULL};
+
 const struct mgpt_command mgpt_commands[] = {
-    {"train", NULL, "train a model and keep it in a run folder", train_options, mgpt_cmd_train},
-    {"generate", NULL, "print samples from a trained model", generate_options, mgpt_cmd_generate},
-    {"eval", NULL, "print the validation loss of a trained model", eval_options, mgpt_cmd_eval},
+    {"train", NULL, "train a model and keep it in a run folder", train_options, mgpt_cmd_train,
+     NULL},
+    {"generate", NULL, "print samples from a trained model", generate_options, mgpt_cmd_generate,
+     generate_spares},
+    {"eval", NULL, "print the validation loss of a trained model", eval_options, mgpt_cmd_eval,
+     eval_spares},
     {"plugins", "list|inspect NAME", "show the modules that can be used", plugins_options,
-     mgpt_cmd_plugins},
-    {"config", "show|check", "show the settings in effect, or check them", NULL, mgpt_cmd_config},
-    {NULL, NULL, NULL, NULL, NULL},
+     mgpt_cmd_plugins, NULL},
+    {"config", "show|check", "show the settings in effect, or check them", NULL, mgpt_cmd_config,
+     NULL},
+    {NULL, NULL, NULL, NULL, NULL, NULL},
 };
 
 const struct mgpt_cli_option mgpt_common_options[] = {
@@ -118,8 +130,17 @@ static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_error *error)
     return cli->command->run(cli, error);
 }
 
+/* A closed stream must not have its number taken by a file of ours, which would then get its text. */
+static void open_standard_streams(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            abort();
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_streams();
     struct mgpt_cli cli = {0};
     struct mgpt_error error = {0, ""};
     signal(SIGPIPE, SIG_IGN); /* `| head` is a failed write, with a message and an exit code */

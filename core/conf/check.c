@@ -170,6 +170,19 @@ static bool chosen_later(const char *kind, const char *name)
     return !strcmp(name, "auto") && (!strcmp(kind, "backend") || !strcmp(kind, "step"));
 }
 
+void mgpt_conf_spare(struct mgpt_conf *conf, const char *const *kinds)
+{
+    conf->spared = kinds;
+}
+
+static bool spared(const struct mgpt_conf *conf, const char *kind)
+{
+    for (size_t i = 0; conf->spared && conf->spared[i]; i++)
+        if (!strcmp(conf->spared[i], kind))
+            return true;
+    return false;
+}
+
 static enum mgpt_status use_module(struct mgpt_conf *conf, const char *kind, const char *name,
                                    struct mgpt_error *error)
 {
@@ -183,7 +196,7 @@ static enum mgpt_status use_module(struct mgpt_conf *conf, const char *kind, con
                          "%s: [%s] use = %s: expected a module's name of a-z, 0-9, _ and -", origin,
                          kind, name);
     enum mgpt_status status = mgpt_conf_open(conf, kind, name, &config, &cause);
-    return status == MGPT_OK
+    return status == MGPT_OK || (status == MGPT_PLUGIN && spared(conf, kind))
                ? MGPT_OK
                : mgpt_fail(error, status, "%s: [%s] use = %s: %s", origin, kind, name, cause.text);
 }

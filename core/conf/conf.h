@@ -24,6 +24,9 @@ enum mgpt_status mgpt_conf_read(struct mgpt_conf *conf, const char *path, struct
 enum mgpt_status mgpt_conf_set(struct mgpt_conf *conf, const char *assignment, const char *origin,
                                struct mgpt_error *error);
 
+/* Kinds (NULL-terminated, lives as long as conf; or NULL) whose module may be missing: the check then passes over it. */
+void mgpt_conf_spare(struct mgpt_conf *conf, const char *const *kinds);
+
 /* Applies [plugins] to the registry, then checks every key against its schema, loading the modules
  * that `use` names. Sections of modules that are not in use are checked when the module is found,
  * else a warning. After it the getters may be used. Once a conf; the registry must outlive it.

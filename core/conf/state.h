@@ -21,6 +21,7 @@ struct mgpt_conf {
     struct mgpt_config **sections; /* see mgpt_conf_at; none before the check */
     size_t n_sections, sections_capacity;
     struct mgpt_registry *registry;
+    const char *const *spared; /* see mgpt_conf_spare */
 };
 
 /* The values of a section ("train", "optimizer.adamw"), or NULL. */

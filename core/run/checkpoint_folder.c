@@ -145,6 +145,18 @@ static void settle_old(const char *checkpoints, const char *name)
     free(path);
 }
 
+/* Does the name begin as those of our own temporary files do? Others' files are left in peace. */
+static bool is_ours(const char *name, bool of_checkpoints)
+{
+    static const char *const in_run[] = {"config.ini.", "latest.", "best.", NULL};
+    if (of_checkpoints)
+        return !strncmp(name, "step-", 5);
+    for (int i = 0; in_run[i]; i++)
+        if (!strncmp(name, in_run[i], strlen(in_run[i])))
+            return true;
+    return false;
+}
+
 static void sweep_one(const char *folder, const char *name, bool of_checkpoints)
 {
     struct mgpt_step_folder item;
@@ -152,7 +164,7 @@ static void sweep_one(const char *folder, const char *name, bool of_checkpoints)
         settle_old(folder, name);
         return;
     }
-    if (!has_tag(name, ".tmp-"))
+    if (!has_tag(name, ".tmp-") || !is_ours(name, of_checkpoints))
         return;
     char *path = mgpt_path_join(folder, name);
     if (path && unlink(path) && errno == EISDIR && of_checkpoints)

@@ -99,6 +99,15 @@ static enum mgpt_status find_latest(const char *run_dir, char **path, struct mgp
     return status;
 }
 
+/* "step-400" is one of the run's own (malloc). */
+static char *step_path(const char *run_dir, const char *name)
+{
+    char *folder = mgpt_path_join(run_dir, "checkpoints");
+    char *path = folder ? mgpt_path_join(folder, name) : NULL;
+    free(folder);
+    return path;
+}
+
 enum mgpt_status mgpt_checkpoint_find(const char *run_dir, const char *which, char **path,
                                       struct mgpt_error *error)
 {
@@ -109,7 +118,7 @@ enum mgpt_status mgpt_checkpoint_find(const char *run_dir, const char *which, ch
         return find_latest(run_dir, path, error);
     if (!strcmp(which, "best"))
         status = mgpt_steps_link(run_dir, "best", &found, error);
-    else if (!(found = strdup(which)))
+    else if (!(found = strchr(which, '/') ? strdup(which) : step_path(run_dir, which)))
         status = mgpt_fail(error, MGPT_NOMEM, "%s: no memory to look into it", which);
     if (status || !found)
         return status;

@@ -38,15 +38,19 @@ static enum mgpt_status begin(struct mgpt_step *s, const struct mgpt_step_input 
                                   offsetof(struct mgpt_step_state, grad_norm), error);
 }
 
-/* FORWARD and BACKWARD of every micro-batch; gradients add up. */
+/* FORWARD and BACKWARD of every micro-batch; gradients add up. A step that is alone in its call gives up when the user
+ * asks to stop: nothing was updated yet. */
 static enum mgpt_status forward_backward(struct mgpt_step *s, const struct mgpt_step_input *input,
-                                         struct mgpt_error *error)
+                                         bool alone, struct mgpt_error *error)
 {
     enum mgpt_status status = mgpt_machine_run(&s->machine, &s->zero, error);
     int64_t first = 0;
 
     for (uint32_t i = 0; i < s->spec.micro_batches && status == MGPT_OK; i++) {
         struct mgpt_tape *tape;
+        if (alone && i && s->spec.host->canceled())
+            return mgpt_fail(error, MGPT_CANCELED, "stopped within step %llu",
+                             (unsigned long long)input->step + 1);
         status =
             mgpt_passes_run(&s->passes, MGPT_MODE_TRAIN, &input->batches[i], first, &tape, error);
         first += input->batches[i].rows;
@@ -136,7 +140,7 @@ static enum mgpt_status run(struct mgpt_step *s, const struct mgpt_step_input *i
     for (uint32_t i = 0; i < n && status == MGPT_OK; i++) {
         status = begin(s, &inputs[i], error);
         if (status == MGPT_OK)
-            status = forward_backward(s, &inputs[i], error);
+            status = forward_backward(s, &inputs[i], n == 1, error);
         if (status == MGPT_OK)
             status = mgpt_composed_rest(s, &inputs[i], (enum mgpt_covers)0, error);
         if (status == MGPT_OK)

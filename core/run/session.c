@@ -196,8 +196,12 @@ enum mgpt_status mgpt_session_model(struct mgpt_session *s, bool training, struc
 {
     uint32_t vocab = (uint32_t)s->tokenizer_api->vocab(s->tokenizer), n_state = 0;
     bool matrices = strcmp(mgpt_conf_text(s->conf, "train", "decay"), "matrices") == 0;
-    enum mgpt_status status = mgpt_model_from_conf(s->conf, vocab, &s->model, error);
+    enum mgpt_status status;
 
+    if (vocab < 1 || vocab > INT32_MAX)
+        return mgpt_fail(error, MGPT_PLUGIN, "tokenizer %s has %d ids, expected at least 1",
+                         mgpt_conf_text(s->conf, "tokenizer", "use"), (int)vocab);
+    status = mgpt_model_from_conf(s->conf, vocab, &s->model, error);
     if (training)
         n_state = s->optimizer_api->rule->n_state;
     if (status == MGPT_OK)
@@ -234,12 +238,13 @@ enum mgpt_status mgpt_session_optimizer(struct mgpt_session *s, struct mgpt_erro
         return status;
     s->optimizer_api = api;
     const struct mgpt_rule *rule = s->optimizer_api->rule;
-    if (!rule || rule->n_state > MGPT_MAX_STATE || rule->n_scalars > MGPT_MAX_SCALARS)
-        return mgpt_fail(error, MGPT_PLUGIN,
-                         "optimizer %s has no rule, or one with more than %d arrays of state or %d "
-                         "scalars",
-                         mgpt_conf_text(s->conf, "optimizer", "use"), MGPT_MAX_STATE,
-                         MGPT_MAX_SCALARS);
+    if (!rule || !rule->f32 || !rule->f64 || !rule->state || rule->n_state > MGPT_MAX_STATE ||
+        rule->n_scalars > MGPT_MAX_SCALARS)
+        return mgpt_fail(
+            error, MGPT_PLUGIN,
+            "optimizer %s: expected a rule as MGPT_RULE makes it, with at most %d arrays "
+            "of state and %d scalars",
+            mgpt_conf_text(s->conf, "optimizer", "use"), MGPT_MAX_STATE, MGPT_MAX_SCALARS);
     status = s->optimizer_api->create(mgpt_host(), config, &s->optimizer, error);
     if (status == MGPT_OK)
         status = use(s, MGPT_KIND_SCHEDULER, "scheduler", &api, &config, error);

@@ -1,6 +1,7 @@
 /* Snapshots: what the device holds, to and from a checkpoint. */
 #include <config.h>
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,6 +152,26 @@ static enum mgpt_status tokenizer_json(struct mgpt_session *s, char **json,
     return MGPT_OK;
 }
 
+/* A checkpoint that holds NaN or Inf is worse than none: it would take the place of a good one. */
+static enum mgpt_status check_finite(const struct mgpt_session *s, const struct image *image,
+                                     uint64_t step, struct mgpt_error *error)
+{
+    for (size_t i = 0; i < image->snapshot.n_model; i++) {
+        const struct mgpt_tensor *t = &s->params.items[i].p;
+        const void *data = image->blobs[i].data;
+        for (int64_t k = 0; k < mgpt_tensor_count(t); k++) {
+            double x = t->dtype == MGPT_F64 ? ((const double *)data)[k] : ((const float *)data)[k];
+            if (!isfinite(x))
+                return mgpt_fail(
+                    error, MGPT_NONFINITE,
+                    "after step %llu parameter %s holds %g; such a model is not saved. "
+                    "A smaller [train] lr may help",
+                    (unsigned long long)step, s->params.items[i].name, x);
+        }
+    }
+    return MGPT_OK;
+}
+
 enum mgpt_status mgpt_snapshot_write(struct mgpt_session *s, const char *run_dir,
                                      const struct mgpt_progress *progress, bool best,
                                      struct mgpt_error *error)
@@ -168,6 +189,8 @@ enum mgpt_status mgpt_snapshot_write(struct mgpt_session *s, const char *run_dir
     image.extras.validated = (int64_t)progress->validated;
     image.extras.stale = (int64_t)progress->stale;
     status = move_image(s, &image, false, error);
+    if (status == MGPT_OK)
+        status = check_finite(s, &image, progress->step, error);
     if (status == MGPT_OK)
         status =
             mgpt_machine_read(&s->machine, &progress->step_state, &image.extras.step_state, error);

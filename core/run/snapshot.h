@@ -13,7 +13,8 @@ struct mgpt_progress {
     struct mgpt_tensor step_state; /* on the device */
 };
 
-/* Writes checkpoints/step-N of the run; it becomes `latest`, and `best` when it is. */
+/* Writes checkpoints/step-N of the run; it becomes `latest`, and `best` when it is.
+ * MGPT_NONFINITE, and nothing is written, when a parameter is not finite. */
 enum mgpt_status mgpt_snapshot_write(struct mgpt_session *s, const char *run_dir,
                                      const struct mgpt_progress *progress, bool best,
                                      struct mgpt_error *error);

@@ -62,10 +62,11 @@ static enum mgpt_status save(struct mgpt_training *r, bool best, struct mgpt_err
 static enum mgpt_status validate(struct mgpt_training *r, bool *best, struct mgpt_error *error)
 {
     struct mgpt_event e = event(r, MGPT_EVENT_VALIDATION, r->progress.step);
+    bool made = false;
     enum mgpt_status status =
-        mgpt_validate(&r->validation, &r->session, &r->progress, &e, best, error);
+        mgpt_validate(&r->validation, &r->session, &r->progress, &e, &made, best, error);
 
-    if (status != MGPT_OK || isnan(e.val_loss))
+    if (status != MGPT_OK || !made)
         return status;
     return mgpt_loggers_event(&r->loggers, &e, error);
 }
@@ -127,13 +128,16 @@ static enum mgpt_status count_bad(struct mgpt_training *r, const struct mgpt_ste
     r->bad = result->skipped ? r->bad + 1 : 0;
     if (r->bad <= mgpt_training_setting(r, "max_skipped"))
         return MGPT_OK;
+    char kept[64] = "no checkpoint was saved";
+    if (r->saved)
+        (void)snprintf(kept, sizeof kept, "the last checkpoint is that of step %llu",
+                       (unsigned long long)r->saved);
     return mgpt_fail(
         error, MGPT_NONFINITE,
-        "step %llu: NaN or Inf in %s for the %lluth step in a row (lr %g, loss scale %g, "
-        "batch %llu of the data); the last good checkpoint is that of step %llu. A "
-        "smaller [train] lr or clip may help",
+        "step %llu: NaN or Inf in %s, and in %llu steps in a row (lr %g, loss scale %g, "
+        "batch %llu of the data); %s. A smaller [train] lr or clip may help",
         (unsigned long long)result->step + 1, culprit(r), (unsigned long long)r->bad, lr,
-        result->loss_scale, (unsigned long long)result->step, (unsigned long long)r->saved);
+        result->loss_scale, (unsigned long long)result->step, kept);
 }
 
 static uint64_t up_to(uint64_t step, uint64_t every, uint64_t end)
@@ -213,8 +217,7 @@ static enum mgpt_status stop(struct mgpt_training *r, struct mgpt_error *error)
         return status;
     return mgpt_fail(
         error, MGPT_CANCELED,
-        "stopped after step %llu of %llu; saved. To go on: microgpt train --resume --dir "
-        "%s",
+        "stopped after step %llu of %llu; saved. To go on: microgpt train --resume --dir '%s'",
         (unsigned long long)r->progress.step, (unsigned long long)r->total, r->dir);
 }
 
@@ -247,7 +250,7 @@ static enum mgpt_status loop(struct mgpt_training *r, struct mgpt_error *error)
         if (status == MGPT_OK)
             status = settle(r, error);
     }
-    if (status == MGPT_CANCELED) /* in a validation, which a resumed run makes anew */
+    if (status == MGPT_CANCELED) /* in a step or a validation, made anew when resumed */
         return stop(r, error);
     if (status == MGPT_OK && enough)
         status = say_enough(r, error);

@@ -44,7 +44,7 @@ static enum mgpt_status find_checkpoint(struct mgpt_training *r, struct mgpt_err
     if (status == MGPT_OK)
         status = mgpt_checkpoint_find(r->dir, "latest", &r->checkpoint, error);
     if (status == MGPT_OK && !r->checkpoint)
-        mgpt_log(MGPT_LOG_INFO, "%s holds no checkpoint: starting at step 0", r->dir);
+        mgpt_log(MGPT_LOG_WARN, "%s holds no checkpoint: starting at step 0", r->dir);
     return status;
 }
 
@@ -208,9 +208,9 @@ enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_t
     if (status == MGPT_OK)
         status = make_folder(r, options->resume, error);
     if (status == MGPT_OK)
-        status = write_config(r, error);
-    if (status == MGPT_OK)
         status = open_loggers(r, error);
+    if (status == MGPT_OK)
+        status = write_config(r, error);
     r->saved = r->progress.step;
     return status;
 }

@@ -45,8 +45,8 @@ bool mgpt_validation_enough(const struct mgpt_validation *v, const struct mgpt_p
 }
 
 enum mgpt_status mgpt_validate(const struct mgpt_validation *v, struct mgpt_session *s,
-                               struct mgpt_progress *progress, struct mgpt_event *event, bool *best,
-                               struct mgpt_error *error)
+                               struct mgpt_progress *progress, struct mgpt_event *event, bool *made,
+                               bool *best, struct mgpt_error *error)
 {
     struct mgpt_eval valid = {0}, train = {0};
     enum mgpt_status status = mgpt_evaluate(s, MGPT_PART_VALID, &valid, error);
@@ -56,7 +56,8 @@ enum mgpt_status mgpt_validate(const struct mgpt_validation *v, struct mgpt_sess
     if (status != MGPT_OK)
         return status;
     progress->validated = progress->step + 1;
-    if (!valid.targets)
+    *made = valid.targets > 0;
+    if (!*made)
         return MGPT_OK;
     *best = valid.loss < progress->best_loss;
     progress->stale = *best ? 0 : progress->stale + 1;

@@ -28,10 +28,10 @@ uint64_t mgpt_validation_next(const struct mgpt_validation *v, uint64_t step);
 bool mgpt_validation_enough(const struct mgpt_validation *v, const struct mgpt_progress *progress);
 
 /* Evaluates; fills val_loss, train_loss and best_loss of the event, and notes in `progress` what a
- * resumed run must know. *best: this is the lowest loss so far. Without data to validate on
- * val_loss stays NAN. MGPT_CANCELED after a signal: then nothing was noted. */
+ * resumed run must know. *best: this is the lowest loss so far. *made: there was data to
+ * validate on. MGPT_CANCELED after a signal: then nothing was noted. */
 enum mgpt_status mgpt_validate(const struct mgpt_validation *v, struct mgpt_session *s,
-                               struct mgpt_progress *progress, struct mgpt_event *event, bool *best,
-                               struct mgpt_error *error);
+                               struct mgpt_progress *progress, struct mgpt_event *event, bool *made,
+                               bool *best, struct mgpt_error *error);
 
 #endif

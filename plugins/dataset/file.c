@@ -26,6 +26,10 @@ static enum mgpt_status read_all(struct dataset_file *f, int file, struct mgpt_e
                              f->path, (unsigned long long)done, (unsigned long long)f->size);
         done += (uint64_t)got;
     }
+    if (f->size >= 3 && memcmp(f->bytes, "\xef\xbb\xbf", 3) == 0) {
+        f->size -= 3; /* a byte order mark is no part of the text */
+        memmove(f->bytes, f->bytes + 3, f->size);
+    }
     return MGPT_OK;
 }
 

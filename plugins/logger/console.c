@@ -109,7 +109,8 @@ static enum mgpt_status draw(struct mgpt_logger *l, const struct mgpt_event *e,
                              struct mgpt_error *error)
 {
     double done = (double)(e->step - l->first), left = (double)(l->total - e->step);
-    int filled = (int)((double)e->step / (double)l->total * BAR), room = width() - BAR - 3;
+    int filled = (int)((double)e->step / (double)l->total * BAR), bar = width() < 2 * BAR ? 0 : BAR,
+        room = width() - bar - 3;
     uint64_t eta = done > 0 && e->seconds < 1e9 ? (uint64_t)(e->seconds / done * left + 0.5) : 0;
     char text[256], pace[16];
 
@@ -121,7 +122,7 @@ static enum mgpt_status draw(struct mgpt_logger *l, const struct mgpt_event *e,
                    short_number(e->tokens_per_s, pace), (unsigned long long)(eta / 3600),
                    (unsigned long long)(eta / 60 % 60), (unsigned long long)(eta % 60));
     fputs(l->color ? "\r[\033[32m" : "\r[", stdout);
-    for (int i = 0; i < BAR; i++)
+    for (int i = 0; i < bar; i++)
         putchar(i < filled ? '#' : '-');
     printf(l->color ? "\033[0m]%.*s\033[K" : "]%.*s\033[K", room > 0 ? room : 0, text);
     return flush(l, error);
