@@ -114,3 +114,51 @@ EXTRA_LTLIBRARIES += %D%/logger_console.la
 EXTRA_LTLIBRARIES += %D%/logger_jsonl.la
 %C%_logger_jsonl_la_SOURCES = %D%/logger/jsonl.c
 %C%_logger_jsonl_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+# A step module whose kernels are compiled once an instruction set, chosen when it is opened.
+EXTRA_LTLIBRARIES += %D%/step_fused_cpu.la
+FUSED_KERNELS = %D%/step/fused_cpu/libbase.la
+if X86_64
+FUSED_KERNELS += \
+    %D%/step/fused_cpu/libavx2.la \
+    %D%/step/fused_cpu/libavx512.la \
+    %D%/step/fused_cpu/libavx512_8.la
+FUSED_X86 = -DFUSED_X86=1
+else
+FUSED_X86 = -DFUSED_X86=0
+endif
+%C%_step_fused_cpu_la_SOURCES = %D%/step/fused_cpu/plugin.c
+%C%_step_fused_cpu_la_CPPFLAGS = $(AM_CPPFLAGS) $(FUSED_X86)
+%C%_step_fused_cpu_la_LIBADD = $(FUSED_KERNELS)
+%C%_step_fused_cpu_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+FUSED_SOURCES = \
+    %D%/step/fused_cpu/attention.h \
+    %D%/step/fused_cpu/lanes.h \
+    %D%/step/fused_cpu/micro.c \
+    %D%/step/fused_cpu/micro.h
+
+EXTRA_LTLIBRARIES += %D%/step/fused_cpu/libbase.la
+%C%_step_fused_cpu_libbase_la_SOURCES = $(FUSED_SOURCES)
+%C%_step_fused_cpu_libbase_la_CPPFLAGS = $(AM_CPPFLAGS) -DFUSED_LANES=4 \
+    -DFUSED_KERNELS=fused_micro_base
+%C%_step_fused_cpu_libbase_la_CFLAGS = $(KERNEL_CFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/step/fused_cpu/libavx2.la
+%C%_step_fused_cpu_libavx2_la_SOURCES = $(FUSED_SOURCES)
+%C%_step_fused_cpu_libavx2_la_CPPFLAGS = $(AM_CPPFLAGS) -DFUSED_LANES=8 \
+    -DFUSED_KERNELS=fused_micro_avx2
+%C%_step_fused_cpu_libavx2_la_CFLAGS = $(KERNEL_CFLAGS) -march=x86-64-v3
+
+FUSED_AVX512 = -march=x86-64-v4 -mprefer-vector-width=512
+EXTRA_LTLIBRARIES += %D%/step/fused_cpu/libavx512.la
+%C%_step_fused_cpu_libavx512_la_SOURCES = $(FUSED_SOURCES)
+%C%_step_fused_cpu_libavx512_la_CPPFLAGS = $(AM_CPPFLAGS) -DFUSED_LANES=16 \
+    -DFUSED_KERNELS=fused_micro_avx512
+%C%_step_fused_cpu_libavx512_la_CFLAGS = $(KERNEL_CFLAGS) $(FUSED_AVX512)
+
+EXTRA_LTLIBRARIES += %D%/step/fused_cpu/libavx512_8.la
+%C%_step_fused_cpu_libavx512_8_la_SOURCES = $(FUSED_SOURCES)
+%C%_step_fused_cpu_libavx512_8_la_CPPFLAGS = $(AM_CPPFLAGS) -DFUSED_LANES=8 \
+    -DFUSED_KERNELS=fused_micro_avx512_8
+%C%_step_fused_cpu_libavx512_8_la_CFLAGS = $(KERNEL_CFLAGS) $(FUSED_AVX512)
