@@ -127,7 +127,11 @@ FUSED_X86 = -DFUSED_X86=1
 else
 FUSED_X86 = -DFUSED_X86=0
 endif
-%C%_step_fused_cpu_la_SOURCES = %D%/step/fused_cpu/plugin.c
+%C%_step_fused_cpu_la_SOURCES = \
+    %D%/step/fused_cpu/bid.c \
+    %D%/step/fused_cpu/fused.h \
+    %D%/step/fused_cpu/open.c \
+    %D%/step/fused_cpu/plugin.c
 %C%_step_fused_cpu_la_CPPFLAGS = $(AM_CPPFLAGS) $(FUSED_X86)
 %C%_step_fused_cpu_la_LIBADD = $(FUSED_KERNELS)
 %C%_step_fused_cpu_la_LDFLAGS = $(PLUGIN_LDFLAGS)

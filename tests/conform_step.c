@@ -6,24 +6,37 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conform.h"
 #include "run/composed.h"
 #include "step_rig.h"
 
 static const char *const backends[] = {"ref", "cpu", "slow", NULL};
 
-/* RIG_STEPS steps on a fresh rig, `at_once` a call. Results, and values as step_rig_values. */
-static double *train(const struct mgpt_step_api *api, const char *backend,
-                     const struct mgpt_model *model, uint32_t at_once,
+/* A module with its settings, and what it is to train. */
+struct subject {
+    const struct mgpt_step_api *api;
+    const struct mgpt_config *config;
+    const char *backend;
+    struct mgpt_model model;
+    struct rig_setup setup;
+};
+
+static int checked;                                   /* subjects so far */
+static void (*check_subject)(const struct subject *); /* what is checked of each */
+
+/* `steps` steps on a fresh rig, `at_once` a call. Results, and values as step_rig_values. */
+static double *train(const struct subject *s, uint32_t steps, uint32_t at_once,
                      struct mgpt_step_result *results, size_t *n)
 {
+    const struct mgpt_step_api *api = s->api;
     struct step_rig rig;
     struct mgpt_step *step;
     uint32_t got = 0;
 
-    step_rig_open(&rig, backend, model, MGPT_F32);
-    ck_ok(api->open(mgpt_host(), NULL, &rig.spec, &step, error));
-    for (uint32_t i = 0; i < RIG_STEPS; i += at_once) {
-        uint32_t count = RIG_STEPS - i < at_once ? RIG_STEPS - i : at_once, k = 0;
+    step_rig_open_as(&rig, s->backend, &s->model, MGPT_F32, &s->setup);
+    ck_ok(api->open(mgpt_host(), s->config, &rig.spec, &step, error));
+    for (uint32_t i = 0; i < steps; i += at_once) {
+        uint32_t count = steps - i < at_once ? steps - i : at_once, k = 0;
         ck_ok(api->run(step, rig.inputs + i, count, error));
         ck_ok(api->fence(step, results + got, &k, error));
         ck_assert_uint_eq(k, count);
@@ -45,47 +58,131 @@ static void close_to(const double *a, const double *b, size_t n, double toleranc
                       "value %zu: %.9g, expected %.9g", i, b[i], a[i]);
 }
 
-/* Calls check(api, backend, model) for every module that bids on that backend and model and covers
- * the whole step. */
-static void for_each(void (*check)(const struct mgpt_step_api *, const char *,
-                                   const struct mgpt_model *))
-{
-    struct mgpt_registry *registry = test_registry();
-    struct mgpt_model models[] = {test_model_names(), test_model_toygpt()};
-    int checked = 0;
+/* ---- what is trained ---- */
 
-    models[1].dropout = 0.25;
-    mgpt_registry_scan(registry, "step");
-    for (size_t i = 0; i < mgpt_registry_count(registry, "step"); i++) {
-        struct mgpt_module module = mgpt_registry_at(registry, "step", i);
-        const struct mgpt_step_api *api = module.component->api;
-        for (int b = 0; backends[b]; b++)
-            for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
-                struct step_rig rig;
-                struct mgpt_bid bid = {.size = sizeof bid};
-                step_rig_open(&rig, backends[b], &models[m], MGPT_F32);
-                api->bid(&rig.spec, &bid);
-                step_rig_close(&rig);
-                ck_assert_msg(bid.reason[0], "%s gives no reason", module.component->name);
-                if (bid.score <= 0 || bid.covers != MGPT_COVERS_FBCUS)
-                    continue;
-                check(api, backends[b], &models[m]);
-                checked++;
-            }
-    }
-    ck_assert_int_ge(checked, 6);
-    mgpt_registry_destroy(registry);
+/* The recipes at odd sizes, and small models of usual sizes, which fused programs are made for. */
+static size_t fill_cases(struct subject *out)
+{
+    const struct rig_setup usual = {"adamw", 3, 2, 0.5}, alone = {"adamw", 1, 1, 0.5};
+    const struct rig_setup sgd = {"sgd", 3, 1, 0};
+    struct mgpt_model toy = test_model_toygpt(), names = test_model_names(), m = names;
+    size_t n = 0;
+
+    toy.dropout = 0.25;
+    m.heads = m.kv_heads = 4;
+    m.embd = 16, m.mlp = 64, m.context = 8, m.vocab = 27;
+    m.init_std = 0.1;
+    struct mgpt_model deep = m, wide = m, longer = m, other = m;
+    deep.layers = 2;
+    wide.embd = 32, wide.mlp = 128, wide.context = 5, wide.heads = wide.kv_heads = 8;
+    longer.heads = longer.kv_heads = 16, longer.context = 12, longer.vocab = 11;
+    other.embd = 32, other.mlp = 48, other.heads = other.kv_heads = 2, other.context = 19;
+    other.vocab = 40, other.tied = 0, other.final_norm = 1, other.embed_norm = 0;
+    out[n++] = (struct subject){.model = names, .setup = usual};
+    out[n++] = (struct subject){.model = toy, .setup = usual};
+    out[n++] = (struct subject){.model = m, .setup = alone};
+    out[n++] = (struct subject){.model = deep, .setup = usual};
+    out[n++] = (struct subject){.model = wide, .setup = alone};
+    out[n++] = (struct subject){.model = wide, .setup = sgd};
+    out[n++] = (struct subject){.model = longer, .setup = sgd};
+    out[n++] = (struct subject){.model = other, .setup = usual};
+    return n;
 }
 
-static void same_as_composed(const struct mgpt_step_api *api, const char *backend,
-                             const struct mgpt_model *model)
+/* Does it bid on that, for the whole step? */
+static bool bids_on(const struct subject *s)
 {
-    struct mgpt_step_result want[RIG_STEPS + 1], got[RIG_STEPS + 1];
-    size_t n;
-    double *a = train(mgpt_composed.api, "ref", model, 1, want, &n);
-    double *b = train(api, backend, model, 1, got, &n);
+    struct step_rig rig;
+    struct mgpt_bid bid = {.size = sizeof bid};
 
-    for (int i = 0; i < RIG_STEPS; i++) {
+    step_rig_open_as(&rig, s->backend, &s->model, MGPT_F32, &s->setup);
+    s->api->bid(&rig.spec, &bid);
+    step_rig_close(&rig);
+    ck_module(bid.reason[0], "it gives no reason");
+    return bid.score > 0 && bid.covers == MGPT_COVERS_FBCUS;
+}
+
+/* Can it be opened with these settings on this machine? */
+static bool opens(const struct subject *s)
+{
+    struct step_rig rig;
+    struct mgpt_step *step;
+    struct mgpt_error why = {0};
+
+    step_rig_open_as(&rig, s->backend, &s->model, MGPT_F32, &s->setup);
+    bool opened = s->api->open(mgpt_host(), s->config, &rig.spec, &step, &why) == MGPT_OK;
+    if (opened)
+        s->api->close(step);
+    else
+        ck_module(why.status == MGPT_UNSUPPORTED, "%s", why.text);
+    step_rig_close(&rig);
+    return opened;
+}
+
+/* Calls check for a module with one instruction set, on each backend and case that it covers whole.
+ */
+static void check_settings(const struct mgpt_component *component, const char *isa,
+                           void (*check)(const struct subject *))
+{
+    struct subject cases[16];
+    size_t n = fill_cases(cases);
+    struct mgpt_config *config = settings(component, "isa", isa, NULL);
+
+    for (int b = 0; backends[b]; b++)
+        for (size_t i = 0; i < n; i++) {
+            struct subject *s = &cases[i];
+            s->api = component->api;
+            s->config = config;
+            s->backend = backends[b];
+            if (bids_on(s) && opens(s)) {
+                check(s);
+                checked++;
+            }
+        }
+    mgpt_config_destroy(config);
+}
+
+/* ... and each instruction set that there is. */
+static void check_module(const struct mgpt_component *component)
+{
+    static const char *const sets[] = {"base", "avx2", "avx512"};
+
+    if (!has_option(component, "isa"))
+        check_settings(component, "", check_subject);
+    for (int i = 0; has_option(component, "isa") && i < 3; i++)
+        check_settings(component, sets[i], check_subject);
+}
+
+static void for_each(void (*check)(const struct subject *))
+{
+    checked = 0;
+    check_subject = check;
+    each_module("step", check_module);
+    ck_assert_int_ge(checked, 6);
+}
+
+/* The same of the composed step on ref, or on another backend. */
+static struct subject composed(const struct subject *s, const char *backend)
+{
+    struct subject out = *s;
+
+    out.api = mgpt_composed.api;
+    out.config = NULL;
+    out.backend = backend;
+    return out;
+}
+
+/* ---- tests ---- */
+
+static void same_as_composed(const struct subject *s)
+{
+    struct mgpt_step_result want[RIG_LONG + 1], got[RIG_LONG + 1];
+    struct subject reference = composed(s, "ref");
+    size_t n;
+    double *a = train(&reference, RIG_LONG, 1, want, &n);
+    double *b = train(s, RIG_LONG, 1, got, &n);
+
+    for (int i = 0; i < RIG_LONG; i++) {
         ck_assert_uint_eq(got[i].step, (uint64_t)i);
         ck_assert_double_eq_tol(got[i].loss, want[i].loss, 1e-5);
         ck_assert_double_eq_tol(got[i].grad_norm, want[i].grad_norm, 1e-4 * want[i].grad_norm);
@@ -102,13 +199,12 @@ START_TEST(computes_what_composed_computes)
 }
 END_TEST
 
-static void same_bits_in_one_call(const struct mgpt_step_api *api, const char *backend,
-                                  const struct mgpt_model *model)
+static void same_bits_in_one_call(const struct subject *s)
 {
     struct mgpt_step_result one[RIG_STEPS + 1], all[RIG_STEPS + 1];
     size_t n;
-    double *a = train(api, backend, model, 1, one, &n);
-    double *b = train(api, backend, model, RIG_STEPS, all, &n);
+    double *a = train(s, RIG_STEPS, 1, one, &n);
+    double *b = train(s, RIG_STEPS, RIG_STEPS, all, &n);
 
     ck_assert_mem_eq(a, b, n * sizeof *a);
     for (int i = 0; i < RIG_STEPS; i++)
@@ -124,8 +220,7 @@ START_TEST(many_steps_in_one_call_give_the_same_bits)
 END_TEST
 
 /* A gradient that is not finite: the step changes nothing and is counted. */
-static void skips_nonfinite(const struct mgpt_step_api *api, const char *backend,
-                            const struct mgpt_model *model)
+static void skips_nonfinite(const struct subject *s)
 {
     struct step_rig rig;
     struct mgpt_step *step;
@@ -134,17 +229,17 @@ static void skips_nonfinite(const struct mgpt_step_api *api, const char *backend
     uint32_t k;
     size_t n;
 
-    step_rig_open(&rig, backend, model, MGPT_F32);
+    step_rig_open_as(&rig, s->backend, &s->model, MGPT_F32, &s->setup);
     struct mgpt_tensor one = rig.net.params.items[0].p;
     one.rank = 1;
     one.shape[0] = 1;
     int32_t first = rig.batches[0][0].ids[0];
-    one.offset += (uint64_t)first * model->embd * sizeof poison;
+    one.offset += (uint64_t)first * s->model.embd * sizeof poison;
     ck_ok(mgpt_machine_write(&rig.net.machine, &one, &poison, error));
-    ck_ok(api->open(mgpt_host(), NULL, &rig.spec, &step, error));
+    ck_ok(s->api->open(mgpt_host(), s->config, &rig.spec, &step, error));
     double *before = step_rig_values(&rig, &n);
-    ck_ok(api->run(step, rig.inputs, 1, error));
-    ck_ok(api->fence(step, result, &k, error));
+    ck_ok(s->api->run(step, rig.inputs, 1, error));
+    ck_ok(s->api->fence(step, result, &k, error));
     ck_assert_uint_eq(k, 1);
     ck_assert_uint_eq(result[0].skipped, 1);
     ck_assert_uint_eq(step_rig_state(&rig).skipped, 1);
@@ -153,7 +248,7 @@ static void skips_nonfinite(const struct mgpt_step_api *api, const char *backend
     ck_assert_mem_eq(before, after, n * sizeof *after);
     free(before);
     free(after);
-    api->close(step);
+    s->api->close(step);
     step_rig_close(&rig);
 }
 
@@ -165,11 +260,12 @@ END_TEST
 
 START_TEST(slow_gives_the_bits_of_ref)
 {
-    struct mgpt_model model = test_model_toygpt();
     struct mgpt_step_result a[RIG_STEPS + 1], b[RIG_STEPS + 1];
+    struct subject toy = {.model = test_model_toygpt(), .setup = {"adamw", 3, 2, 0.5}};
+    struct subject on_ref = composed(&toy, "ref"), on_slow = composed(&toy, "slow");
     size_t n;
-    double *ref = train(mgpt_composed.api, "ref", &model, 1, a, &n);
-    double *slow = train(mgpt_composed.api, "slow", &model, 1, b, &n);
+    double *ref = train(&on_ref, RIG_STEPS, 1, a, &n);
+    double *slow = train(&on_slow, RIG_STEPS, 1, b, &n);
 
     ck_assert_mem_eq(ref, slow, n * sizeof *ref);
     ck_assert_double_eq(a[RIG_STEPS - 1].loss, b[RIG_STEPS - 1].loss);

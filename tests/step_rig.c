@@ -6,21 +6,21 @@
 
 #include "step_rig.h"
 
-static void fill_spec(struct step_rig *rig)
+static void fill_spec(struct step_rig *rig, const struct rig_setup *setup)
 {
     struct test_net *net = &rig->net;
     struct mgpt_step_spec *spec = &rig->spec;
 
     *spec = (struct mgpt_step_spec){.size = sizeof *spec,
-                                    .rows = 3,
+                                    .rows = setup->rows,
                                     .columns = net->model.context,
-                                    .micro_batches = RIG_MICRO,
+                                    .micro_batches = setup->micro,
                                     .ranks = 1,
                                     .n_params = net->params.n,
                                     .n_state = net->params.n_state,
                                     .fallback = MGPT_FALLBACK_SILENT,
                                     .seed = 42,
-                                    .clip = 0.5,
+                                    .clip = setup->clip,
                                     .host = mgpt_host(),
                                     .backend = net->machine.api,
                                     .device = net->machine.device,
@@ -34,8 +34,8 @@ static void fill_spec(struct step_rig *rig)
     memcpy(spec->state, net->params.state, sizeof spec->state);
 }
 
-/* adamw without its instance: the scalars of its rule by hand, lr 0.01, betas 0.9 0.99, eps 1e-8.
- */
+/* adamw or sgd without its instance: the scalars of its rule by hand, lr 0.01, betas 0.9 0.99, eps
+ * 1e-8, momentum 0.9. */
 static void fill_scalars(const struct mgpt_rule *rule, uint64_t step, double decay, double *h)
 {
     double b1 = 0.9, b2 = 0.99, t = (double)step + 1, k1 = 1, k2 = 1;
@@ -49,7 +49,8 @@ static void fill_scalars(const struct mgpt_rule *rule, uint64_t step, double dec
         double value;
     } known[] = {{"lr", 0.01},         {"b1", b1},     {"c1", 1 - b1},
                  {"b2", b2},           {"c2", 1 - b2}, {"k1", 1 / (1 - k1)},
-                 {"k2", 1 / (1 - k2)}, {"eps", 1e-8},  {"decay", decay}};
+                 {"k2", 1 / (1 - k2)}, {"eps", 1e-8},  {"decay", decay},
+                 {"momentum", 0.9},    {"a", 0},       {"b", 1}};
     const char *at = rule->scalars + 1;
     for (uint32_t i = 0; i < rule->n_scalars; i++) {
         size_t length = strcspn(at, ",)");
@@ -59,33 +60,57 @@ static void fill_scalars(const struct mgpt_rule *rule, uint64_t step, double dec
                 h[i] = known[k].value;
                 found = true;
             }
-        ck_assert_msg(found, "the rig does not know scalar %.*s of adamw", (int)length, at);
+        ck_assert_msg(found, "the rig does not know scalar %.*s of %s", (int)length, at,
+                      rule->name);
         at += length + 1;
         at += strspn(at, " ");
     }
 }
 
+/* Later rows are shorter: targets of -1 at their ends. Returns the targets that are left. */
+static uint64_t cut_rows(struct mgpt_batch *batch)
+{
+    uint64_t targets = 0;
+
+    for (uint32_t row = 0; row < batch->rows; row++)
+        for (uint32_t t = 0; t < batch->columns; t++) {
+            int32_t *target = &batch->targets[row * batch->columns + t];
+            if (t > 0 && t + 2 * row >= batch->columns)
+                *target = -1;
+            targets += *target >= 0;
+        }
+    return targets;
+}
+
 void step_rig_open(struct step_rig *rig, const char *backend, const struct mgpt_model *model,
                    uint32_t dtype)
 {
-    struct mgpt_module adamw;
+    step_rig_open_as(rig, backend, model, dtype, &(struct rig_setup){"adamw", 3, RIG_MICRO, 0.5});
+}
+
+void step_rig_open_as(struct step_rig *rig, const char *backend, const struct mgpt_model *model,
+                      uint32_t dtype, const struct rig_setup *setup)
+{
+    struct mgpt_module module;
     struct mgpt_rng rng;
 
     memset(rig, 0, sizeof *rig);
     rig->registry = test_registry();
-    ck_ok(mgpt_registry_use(rig->registry, MGPT_KIND_OPTIMIZER, "adamw", &adamw, error));
-    const struct mgpt_optimizer_api *optimizer = adamw.component->api;
+    ck_ok(mgpt_registry_use(rig->registry, MGPT_KIND_OPTIMIZER, setup->optimizer, &module, error));
+    const struct mgpt_optimizer_api *optimizer = module.component->api;
     test_net_open(&rig->net, backend, model, dtype, optimizer->rule->n_state);
-    fill_spec(rig);
+    fill_spec(rig, setup);
     rig->spec.optimizer = optimizer;
     mgpt_rng_seed(&rng, 5);
-    for (uint32_t i = 0; i < RIG_STEPS; i++) {
+    for (uint32_t i = 0; i < RIG_LONG; i++) {
         struct mgpt_step_input *input = &rig->inputs[i];
         input->step = i;
         input->batches = rig->batches[i];
-        for (uint32_t k = 0; k < RIG_MICRO; k++)
-            input->targets +=
-                test_batch(&rng, model, 3 - k, model->context - (i % 2), &rig->batches[i][k]);
+        for (uint32_t k = 0; k < setup->micro; k++) {
+            struct mgpt_batch *batch = &rig->batches[i][k];
+            test_batch(&rng, model, setup->rows - k, model->context - (i % 2), batch);
+            input->targets += cut_rows(batch);
+        }
         fill_scalars(optimizer->rule, i, 0, input->scalars[0]);
         fill_scalars(optimizer->rule, i, 0.1, input->scalars[1]);
     }
@@ -93,7 +118,7 @@ void step_rig_open(struct step_rig *rig, const char *backend, const struct mgpt_
 
 void step_rig_close(struct step_rig *rig)
 {
-    for (int i = 0; i < RIG_STEPS; i++)
+    for (int i = 0; i < RIG_LONG; i++)
         for (int k = 0; k < RIG_MICRO; k++) {
             free(rig->batches[i][k].ids);
             free(rig->batches[i][k].targets);

@@ -7,20 +7,31 @@
 #include "testing.h"
 
 #define RIG_STEPS 6
-#define RIG_MICRO 2
+#define RIG_LONG 20 /* steps there are inputs for */
+#define RIG_MICRO 2 /* micro-batches a step, at most */
+
+/* What a rig trains with; rows of a micro-batch get fewer by one from each to the next. */
+struct rig_setup {
+    const char *optimizer;
+    uint32_t rows, micro;
+    double clip;
+};
 
 struct step_rig {
     struct mgpt_registry *registry;
     struct test_net net;
     struct mgpt_step_spec spec;
-    struct mgpt_step_input inputs[RIG_STEPS];
-    struct mgpt_batch batches[RIG_STEPS][RIG_MICRO];
+    struct mgpt_step_input inputs[RIG_LONG];
+    struct mgpt_batch batches[RIG_LONG][RIG_MICRO];
 };
 
 /* The same every time: model, draws, batches. Optimizer adamw with lr 1e-2 and decay on matrices.
  */
 void step_rig_open(struct step_rig *rig, const char *backend, const struct mgpt_model *model,
                    uint32_t dtype);
+/* The same with another optimizer (adamw or sgd), other batches. */
+void step_rig_open_as(struct step_rig *rig, const char *backend, const struct mgpt_model *model,
+                      uint32_t dtype, const struct rig_setup *setup);
 void step_rig_close(struct step_rig *rig);
 
 /* Copies of all parameters and state as doubles (malloc); *n of them. */

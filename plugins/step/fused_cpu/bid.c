@@ -1,0 +1,86 @@
+/* What step fused_cpu covers: it bids on just that, and says what is missing otherwise. */
+#include <stdio.h>
+
+#include "fused.h"
+
+#define MOST_VOCAB 512
+#define MOST_POSITIONS 4096 /* a step; more are better spread over cores */
+#define SCORE 100
+
+/* Is what lies behind the part that we know all zeros? */
+static bool known(const void *data, size_t size, size_t ours)
+{
+    const unsigned char *bytes = data;
+
+    for (size_t i = ours; i < size; i++)
+        if (bytes[i])
+            return false;
+    return true;
+}
+
+static bool plain_f32(const struct mgpt_precision_plan *plan)
+{
+    return plan->master == MGPT_F32 && plan->activation == MGPT_F32 && plan->product == MGPT_F32;
+}
+
+/* Host memory, and a device that is not there for the sake of double precision. */
+static bool host_memory(const struct mgpt_step_spec *spec)
+{
+    const struct mgpt_backend_api *api = spec->backend;
+
+    return MGPT_HAS(api, map) && api->map && (spec->caps->flags & MGPT_CAPS_HOST) &&
+           !(spec->caps->formats & 1u << MGPT_F64) &&
+           (!spec->p.buffer || api->map(spec->device, spec->p.buffer));
+}
+
+static uint64_t positions(const struct mgpt_step_spec *spec)
+{
+    return (uint64_t)spec->rows * spec->micro_batches * spec->columns;
+}
+
+/* What is missing, or NULL. */
+static const char *obstacle(const struct mgpt_step_spec *spec)
+{
+    const struct mgpt_model *m = spec->model;
+    const struct mgpt_optimizer_api *o = spec->optimizer;
+    const struct {
+        bool holds;
+        const char *needs;
+    } conditions[] = {
+        {known(spec, spec->size, sizeof *spec) && known(m, m->size, sizeof *m) &&
+             known(o, o->size, sizeof *o),
+         "a model, a step and an optimizer without settings that are newer than it"},
+        {host_memory(spec), "a device that computes in F32 on memory of the host"},
+        {plain_f32(spec->precision), "everything in F32"},
+        {spec->ranks <= 1, "one rank"},
+        {m->embd == 16 || m->embd == 32, "[model] embd 16 or 32"},
+        {m->layers <= MICRO_LAYERS, "at most 4 layers"},
+        {m->context <= MICRO_CONTEXT && spec->columns <= m->context, "a context of at most 32"},
+        {m->vocab <= MOST_VOCAB, "a vocabulary of at most 512"},
+        {m->mlp % 16 == 0 && m->mlp <= 512, "an mlp of 16, 32, ... 512"},
+        {m->heads == m->kv_heads, "kv_heads = heads"},
+        {m->norm == MGPT_NORM_RMS && !m->norm_gain && !m->norm_bias, "norm rms, no gain, no bias"},
+        {m->activation == MGPT_ACT_RELU2, "activation relu2"},
+        {m->bias == 0, "no biases"},
+        {!(m->dropout > 0), "no dropout"},
+        {o->rule && o->rule->f32 && spec->n_state <= MGPT_MAX_STATE, "an optimizer with a rule"},
+        {positions(spec) <= MOST_POSITIONS, "at most 4096 positions a step"},
+    };
+
+    for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++)
+        if (!conditions[i].holds)
+            return conditions[i].needs;
+    return NULL;
+}
+
+void fused_bid(const struct mgpt_step_spec *spec, struct mgpt_bid *out)
+{
+    const char *needs = obstacle(spec);
+
+    out->score = needs ? 0 : SCORE;
+    out->covers = MGPT_COVERS_FBCUS;
+    if (needs)
+        snprintf(out->reason, sizeof out->reason, "small models only; needs %s", needs);
+    else
+        snprintf(out->reason, sizeof out->reason, "the whole step in cache, on one core");
+}
