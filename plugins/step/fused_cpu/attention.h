@@ -16,11 +16,8 @@ struct head {
     float scale; /* 1 / sqrt(D) */
 };
 
-INLINE struct head head_of(const struct micro *m, const struct micro_layer *l, int h, int T, int S,
-                           int C)
+INLINE struct head head_of(const struct micro_layer *l, int h, int T, int S, int C, int D)
 {
-    int D = C / m->heads;
-
     return (struct head){.q = l->mix + h * D * S,
                          .k = l->mix + (C + h * D) * S,
                          .v = l->mix + (2 * C + h * D) * S,
@@ -119,11 +116,10 @@ INLINE void turn(const struct head *h, const float *from, float *to)
         transpose(from + first, h->span, h->span, h->S, to + first, h->S);
 }
 
-INLINE void attention_forward(const struct micro *m, const struct micro_layer *l, int T, int S,
-                              int C)
+INLINE void attention_forward(const struct micro_layer *l, int T, int S, int C, int D)
 {
-    for (int i = 0; i < m->heads; i++) {
-        struct head h = head_of(m, l, i, T, S, C);
+    for (int i = 0; i < C / D; i++) {
+        struct head h = head_of(l, i, T, S, C, D);
         for (int lane = 0; lane < S; lane += W)
             head_forward(&h, lane, l->att + i * h.D * S);
     }
@@ -131,10 +127,10 @@ INLINE void attention_forward(const struct micro *m, const struct micro_layer *l
 
 /* dy (C,S) to dmix (3C,S); dq sums over keys, dk and dv over queries */
 INLINE void attention_backward(const struct micro *m, const struct micro_layer *l, const float *dy,
-                               float *dmix, int T, int S, int C)
+                               float *dmix, int T, int S, int C, int D)
 {
-    for (int i = 0; i < m->heads; i++) {
-        struct head h = head_of(m, l, i, T, S, C);
+    for (int i = 0; i < C / D; i++) {
+        struct head h = head_of(l, i, T, S, C, D);
         const float *dy_head = dy + i * h.D * S;
         float *dq = dmix + i * h.D * S, *dk = dq + C * S, *dv = dk + C * S;
         float *dscore_turned = m->turned, *prob_turned = m->turned + T * S;

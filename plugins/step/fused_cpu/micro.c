@@ -226,11 +226,11 @@ INLINE double loss(const struct micro *m, const struct micro_tile *tile, float s
 /* ---- layers ---- */
 
 INLINE void layer_forward(const struct micro *m, const struct micro_layer *l, int T, int S, int C,
-                          int F)
+                          int F, int D)
 {
     norm(m->x, l->norm1, l->rstd1, m->eps, S, C);
     forward(&l->qkv, 3 * C, C, l->norm1, l->mix, STORE, S);
-    attention_forward(m, l, T, S, C);
+    attention_forward(l, T, S, C, D);
     forward(&l->proj, C, C, l->att, m->x, ADD, S);
 
     norm(m->x, l->norm2, l->rstd2, m->eps, S, C);
@@ -240,7 +240,7 @@ INLINE void layer_forward(const struct micro *m, const struct micro_layer *l, in
 
 /* dx comes in as the gradient of the layer's output and leaves as that of its input. */
 INLINE void layer_backward(const struct micro *m, const struct micro_layer *l, bool first, int T,
-                           int S, int C, int F)
+                           int S, int C, int F, int D)
 {
     float *dx = m->dx, *dpre = m->dwide;
 
@@ -254,14 +254,14 @@ INLINE void layer_backward(const struct micro *m, const struct micro_layer *l, b
 
     gradient_of(m, &l->proj, first, C, C, dx, l->att, S);
     backward(&l->proj, C, C, dx, m->dnorm, S);
-    attention_backward(m, l, m->dnorm, m->dwide, T, S, C);
+    attention_backward(m, l, m->dnorm, m->dwide, T, S, C, D);
     gradient_of(m, &l->qkv, first, 3 * C, C, m->dwide, l->norm1, S);
     backward(&l->qkv, 3 * C, C, m->dwide, m->dnorm, S);
     norm_backward(l->norm1, l->rstd1, m->dnorm, dx, true, S, C);
 }
 
 INLINE double pass(const struct micro *m, const struct micro_tile *tile, bool first, float scale,
-                   int T, int S, int C, int F)
+                   int T, int S, int C, int F, int D)
 {
     const float *last = m->final_norm ? m->normf : m->x;
     double sum;
@@ -272,7 +272,7 @@ INLINE double pass(const struct micro *m, const struct micro_tile *tile, bool fi
         memcpy(m->x, m->norm0, (size_t)(C * S) * sizeof *m->x);
     }
     for (int i = 0; i < m->layers; i++)
-        layer_forward(m, &m->layer[i], T, S, C, F);
+        layer_forward(m, &m->layer[i], T, S, C, F, D);
     if (m->final_norm)
         norm(m->x, m->normf, m->rstdf, m->eps, S, C);
     forward(&m->head, m->vocab, C, last, m->logits, STORE, S);
@@ -283,7 +283,7 @@ INLINE double pass(const struct micro *m, const struct micro_tile *tile, bool fi
     if (m->final_norm)
         norm_backward(m->normf, m->rstdf, m->dnorm, m->dx, false, S, C);
     for (int i = m->layers - 1; i >= 0; i--)
-        layer_backward(m, &m->layer[i], first, T, S, C, F);
+        layer_backward(m, &m->layer[i], first, T, S, C, F, D);
     if (m->embed_norm)
         norm_backward(m->norm0, m->rstd0, m->dx, m->dnorm, false, S, C);
     embed_backward(m, tile, first, m->embed_norm ? m->dnorm : m->dx, S, C);
@@ -327,21 +327,21 @@ static double squares(const float *g, size_t n)
 
 /* ---- the copies for fixed sizes ---- */
 
-#define COPY(name, T, S, C, F)                                                                     \
+#define COPY(name, T, S, C, F, D)                                                                  \
     static double name(const struct micro *m, const struct micro_tile *tile, bool first,           \
                        float scale)                                                                \
     {                                                                                              \
-        return pass(m, tile, first, scale, T, S, C, F);                                            \
+        return pass(m, tile, first, scale, T, S, C, F, D);                                         \
     }
 #if FUSED_LANES < 16
-COPY(short_16, 8, 8, 16, 64)
-COPY(short_32, 8, 8, 32, 128)
+COPY(short_16, 8, 8, 16, 64, 4)
+COPY(short_32, 8, 8, 32, 128, 4)
 #endif
 #if FUSED_LANES == WIDE
-COPY(pair_16, 8, 16, 16, 64)
-COPY(pair_32, 8, 16, 32, 128)
-COPY(any_16, m->span, m->stride, 16, m->mlp)
-COPY(any_32, m->span, m->stride, 32, m->mlp)
+COPY(pair_16, 8, 16, 16, 64, 4)
+COPY(pair_32, 8, 16, 32, 128, 4)
+COPY(any_16, m->span, m->stride, 16, m->mlp, 16 / m->heads)
+COPY(any_32, m->span, m->stride, 32, m->mlp, 32 / m->heads)
 #endif
 #undef COPY
 
@@ -349,10 +349,10 @@ static double tile(const struct micro *m, const struct micro_tile *t, bool first
 {
     bool narrow = m->embd == 16;
 
-#if FUSED_LANES < WIDE /* for one short document, of the usual shape, alone */
+#if FUSED_LANES < WIDE /* opened for one short document of the usual shape alone */
     return narrow ? short_16(m, t, first, scale) : short_32(m, t, first, scale);
 #else
-    if (m->span != 8 || m->mlp != 4 * m->embd || m->stride > 16)
+    if (m->span > 8 || !micro_usual(m))
         return narrow ? any_16(m, t, first, scale) : any_32(m, t, first, scale);
 #if FUSED_LANES < 16
     if (m->stride == 8)

@@ -60,6 +60,13 @@ struct micro_kernels {
     const struct mgpt_rule *adamw;               /* compiled for it */
 };
 
+/* The shape for which there are kernels of fixed size, and those for short documents: F = 4 C,
+ * heads of 4. */
+static inline bool micro_usual(const struct micro *m)
+{
+    return m->mlp == 4 * m->embd && m->embd == 4 * m->heads;
+}
+
 /* By lanes a vector: baseline 4, AVX2 8, AVX-512 with short vectors 8 (S = 8), AVX-512 16. */
 extern const struct micro_kernels fused_micro_base;
 extern const struct micro_kernels fused_micro_avx2;

@@ -157,7 +157,6 @@ static void set_shape(struct mgpt_step *s)
     const struct mgpt_model *model = s->spec.model;
     struct micro *m = &s->micro;
     bool alone = (uint64_t)s->spec.rows * s->spec.micro_batches == 1;
-    bool usual = model->mlp == 4 * model->embd; /* short tiles are compiled for this alone */
 
     *m = (struct micro){.layers = (int)model->layers,
                         .heads = (int)model->heads,
@@ -172,7 +171,7 @@ static void set_shape(struct mgpt_step *s)
                         .embed_norm = model->embed_norm != 0,
                         .final_norm = model->final_norm != 0,
                         .eps = (float)model->norm_eps};
-    m->stride = m->span > 8 ? m->span : alone && usual ? 8 : 16;
+    m->stride = m->span > 8 ? m->span : alone && micro_usual(m) ? 8 : 16;
 }
 
 /* The runs of parameters that decay alike. */
