@@ -18,6 +18,12 @@ enum mgpt_status mgpt_block_open(struct mgpt_block *block, const struct mgpt_ses
     size_t steps = MOST_CELLS / batch / micro;
 
     memset(block, 0, sizeof *block);
+    block->total = (uint64_t)mgpt_conf_int(s->conf, "train", "steps");
+    block->micro = (uint32_t)micro;
+    block->base = mgpt_conf_float(s->conf, "train", "lr");
+    block->decay = mgpt_conf_float(s->conf, "train", "weight_decay");
+    for (uint32_t i = 0; i < s->params.n; i++)
+        block->has[s->params.items[i].decays != 0] = true;
     block->capacity = steps < 1 ? 1 : steps > MGPT_STEP_RING ? MGPT_STEP_RING : (uint32_t)steps;
     size_t n = block->capacity * micro;
     block->batches = calloc(n, sizeof *block->batches);
@@ -42,25 +48,23 @@ void mgpt_block_close(struct mgpt_block *block)
     memset(block, 0, sizeof *block);
 }
 
-/* The rule's scalars for both groups of parameters. */
-static void scalars(const struct mgpt_session *s, uint64_t step, double lr,
+/* The rule's scalars for the groups of parameters that there are. */
+static void scalars(const struct mgpt_block *block, const struct mgpt_session *s, double lr,
                     struct mgpt_step_input *input)
 {
-    struct mgpt_tick tick = {
-        .step = step, .total = (uint64_t)mgpt_conf_int(s->conf, "train", "steps"), .lr = lr};
-
-    s->optimizer_api->scalars(s->optimizer, &tick, input->scalars[0]);
-    tick.weight_decay = mgpt_conf_float(s->conf, "train", "weight_decay");
-    s->optimizer_api->scalars(s->optimizer, &tick, input->scalars[1]);
+    for (int group = 0; group < 2; group++) {
+        struct mgpt_tick tick = {.step = input->step,
+                                 .total = block->total,
+                                 .lr = lr,
+                                 .weight_decay = group ? block->decay : 0};
+        if (block->has[group])
+            s->optimizer_api->scalars(s->optimizer, &tick, input->scalars[group]);
+    }
 }
 
 enum mgpt_status mgpt_block_fill(struct mgpt_block *block, const struct mgpt_session *s,
                                  uint64_t first, uint32_t n, struct mgpt_error *error)
 {
-    uint64_t total = (uint64_t)mgpt_conf_int(s->conf, "train", "steps");
-    uint32_t micro = (uint32_t)mgpt_conf_int(s->conf, "train", "accumulate");
-    double base = mgpt_conf_float(s->conf, "train", "lr");
-
     block->n = n;
     block->targets = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -68,15 +72,15 @@ enum mgpt_status mgpt_block_fill(struct mgpt_block *block, const struct mgpt_ses
         input->step = first + i;
         input->targets = s->dataset_api->targets(s->dataset, input->step);
         block->targets += input->targets;
-        for (uint32_t k = 0; k < micro; k++)
+        for (uint32_t k = 0; k < block->micro; k++)
             s->dataset_api->batch(s->dataset, MGPT_PART_TRAIN, input->step, k,
-                                  &block->batches[i * micro + k]);
-        block->lr[i] = s->scheduler_api->lr(s->scheduler, input->step, total, base);
+                                  &block->batches[i * block->micro + k]);
+        block->lr[i] = s->scheduler_api->lr(s->scheduler, input->step, block->total, block->base);
         if (!isfinite(block->lr[i]) || block->lr[i] < 0)
             return mgpt_fail(error, MGPT_PLUGIN, "scheduler %s gives lr %g at step %llu",
                              mgpt_conf_text(s->conf, "scheduler", "use"), block->lr[i],
                              (unsigned long long)input->step + 1);
-        scalars(s, input->step, block->lr[i], input);
+        scalars(block, s, block->lr[i], input);
     }
     return MGPT_OK;
 }

@@ -13,6 +13,11 @@ struct mgpt_block {
     uint64_t targets; /* of all its steps */
     struct mgpt_batch *batches;
     int32_t *cells; /* ids and targets of all batches */
+    /* Settings, looked up once: with small models a step takes a few microseconds. */
+    uint64_t total;
+    uint32_t micro;
+    double base, decay;
+    bool has[2]; /* parameters of the group that does not decay, of the one that does? */
 };
 
 enum mgpt_status mgpt_block_open(struct mgpt_block *block, const struct mgpt_session *s,

@@ -126,7 +126,7 @@ static enum mgpt_status count_bad(struct mgpt_training *r, const struct mgpt_ste
                                   double lr, struct mgpt_error *error)
 {
     r->bad = result->skipped ? r->bad + 1 : 0;
-    if (r->bad <= mgpt_training_setting(r, "max_skipped"))
+    if (!r->bad || r->bad <= mgpt_training_setting(r, "max_skipped"))
         return MGPT_OK;
     char kept[64] = "no checkpoint was saved";
     if (r->saved)
@@ -175,8 +175,9 @@ static enum mgpt_status run_block(struct mgpt_training *r, struct mgpt_error *er
         return status;
     double seconds = now() - begun;
     r->pace = seconds / n;
+    struct mgpt_event e = event(r, MGPT_EVENT_STEP, 0);
     for (uint32_t i = 0; i < n && status == MGPT_OK; i++) {
-        struct mgpt_event e = event(r, MGPT_EVENT_STEP, ++r->progress.step);
+        e.step = ++r->progress.step;
         e.loss = results[i].loss;
         e.grad_norm = results[i].grad_norm;
         e.lr = r->block.lr[i];
