@@ -62,11 +62,12 @@ INLINE ivec positions(int lane, int span)
     return at;
 }
 
-INLINE void head_forward(const struct head *h, int lane, float *y)
+/* Scores go to prob, those of the future as never; returns the largest of each lane. */
+INLINE vec scores(const struct head *h, int lane)
 {
     const vec never = splat(-1e30f);
     ivec at = positions(lane, h->span);
-    vec most = never, sum = {0}, score[KEYS];
+    vec most = never, score[KEYS];
 
     for (int s = 0; s < h->span; s += KEYS) {
         dots(h, h->k, h->q, s, lane, score);
@@ -77,6 +78,14 @@ INLINE void head_forward(const struct head *h, int lane, float *y)
             store(h->prob + (s + i) * h->S + lane, score[i]);
         }
     }
+    return most;
+}
+
+/* prob = exp(prob - most); returns the sum */
+INLINE vec exponentials(const struct head *h, int lane, vec most)
+{
+    vec sum = {0};
+
     for (int s = 0; s < h->span; s += KEYS)
         UNROLL for (int i = 0; i < KEYS; i++)
         {
@@ -84,10 +93,7 @@ INLINE void head_forward(const struct head *h, int lane, float *y)
             sum += e;
             store(h->prob + (s + i) * h->S + lane, e);
         }
-    sum = 1 / sum;
-    for (int s = 0; s < h->span; s++)
-        store(h->prob + s * h->S + lane, load(h->prob + s * h->S + lane) * sum);
-    weighted(h, h->prob, h->v, lane, y);
+    return sum;
 }
 
 /* dscore[t,s] = p (dp - sum over s of p dp) / sqrt(D),  dp[t,s] = dy[t] . v[s] */
@@ -116,12 +122,26 @@ INLINE void turn(const struct head *h, const float *from, float *to)
         transpose(from + first, h->span, h->span, h->S, to + first, h->S);
 }
 
+/* Each stage for all heads before the next: they do not wait for one another. */
 INLINE void attention_forward(const struct micro_layer *l, int T, int S, int C, int D)
 {
-    for (int i = 0; i < C / D; i++) {
-        struct head h = head_of(l, i, T, S, C, D);
-        for (int lane = 0; lane < S; lane += W)
-            head_forward(&h, lane, l->att + i * h.D * S);
+    for (int lane = 0; lane < S; lane += W) {
+        vec most[MICRO_HEADS], sum[MICRO_HEADS];
+        for (int i = 0; i < C / D; i++) {
+            struct head h = head_of(l, i, T, S, C, D);
+            most[i] = scores(&h, lane);
+        }
+        for (int i = 0; i < C / D; i++) {
+            struct head h = head_of(l, i, T, S, C, D);
+            sum[i] = exponentials(&h, lane, most[i]);
+        }
+        for (int i = 0; i < C / D; i++) {
+            struct head h = head_of(l, i, T, S, C, D);
+            vec scale = 1 / sum[i];
+            for (int s = 0; s < T; s++)
+                store(h.prob + s * S + lane, load(h.prob + s * S + lane) * scale);
+            weighted(&h, h.prob, h.v, lane, l->att + i * D * S);
+        }
     }
 }
 
@@ -129,21 +149,26 @@ INLINE void attention_forward(const struct micro_layer *l, int T, int S, int C, 
 INLINE void attention_backward(const struct micro *m, const struct micro_layer *l, const float *dy,
                                float *dmix, int T, int S, int C, int D)
 {
+    float *dscore = m->dscore, *dscore_turned = m->turned, *prob_turned = m->turned + C / D * T * S;
+
     for (int i = 0; i < C / D; i++) {
         struct head h = head_of(l, i, T, S, C, D);
-        const float *dy_head = dy + i * h.D * S;
-        float *dq = dmix + i * h.D * S, *dk = dq + C * S, *dv = dk + C * S;
-        float *dscore_turned = m->turned, *prob_turned = m->turned + T * S;
+        for (int lane = 0; lane < S; lane += W)
+            scores_backward(&h, lane, dy + i * D * S, dscore + i * T * S);
+        turn(&h, h.prob, prob_turned + i * T * S);
+    }
+    for (int i = 0; i < C / D; i++) {
+        struct head h = head_of(l, i, T, S, C, D);
         for (int lane = 0; lane < S; lane += W) {
-            scores_backward(&h, lane, dy_head, m->dscore);
-            weighted(&h, m->dscore, h.k, lane, dq);
+            weighted(&h, dscore + i * T * S, h.k, lane, dmix + i * D * S);
+            weighted(&h, prob_turned + i * T * S, dy + i * D * S, lane, dmix + (2 * C + i * D) * S);
         }
-        turn(&h, m->dscore, dscore_turned);
-        turn(&h, h.prob, prob_turned);
-        for (int lane = 0; lane < S; lane += W) {
-            weighted(&h, dscore_turned, h.q, lane, dk);
-            weighted(&h, prob_turned, dy_head, lane, dv);
-        }
+        turn(&h, dscore + i * T * S, dscore_turned + i * T * S);
+    }
+    for (int i = 0; i < C / D; i++) {
+        struct head h = head_of(l, i, T, S, C, D);
+        for (int lane = 0; lane < S; lane += W)
+            weighted(&h, dscore_turned + i * T * S, h.q, lane, dmix + (C + i * D) * S);
     }
 }
 

@@ -118,9 +118,16 @@ INLINE vec choose(ivec mask, vec yes, vec no)
     return (vec)((mask & (ivec)yes) | (~mask & (ivec)no));
 }
 
+/* a > b ? a : b, so b where one is NaN */
 INLINE vec larger(vec a, vec b)
 {
+#if W == 16
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#elif W == 8
+    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+#else
     return choose(a > b, a, b);
+#endif
 }
 
 /* exp(x) for x <= 0, about 2 units in the last place; below -87, where the result would soon be
@@ -128,10 +135,10 @@ INLINE vec larger(vec a, vec b)
 INLINE vec exponential(vec x)
 {
     const vec shifter = splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to a whole number */
-    ivec tiny = x < splat(-87.0f);
-    vec t = fma_(choose(tiny, splat(-87.0f), x), splat(1.44269504089f), shifter);
+    vec z = larger(splat(-87.0f), x);
+    vec t = fma_(z, splat(1.44269504089f), shifter);
     vec n = t - shifter; /* round(x / log 2) */
-    vec r = fma_(n, splat(-0.693359375f), choose(tiny, splat(-87.0f), x)), y;
+    vec r = fma_(n, splat(-0.693359375f), z), y;
 
     r = fma_(n, splat(2.12194440e-4f), r); /* x - n log 2, in two parts */
     y = fma_(splat(1.9875691500e-4f), r, splat(1.3981999507e-3f));
@@ -141,7 +148,7 @@ INLINE vec exponential(vec x)
     y = fma_(y, r, splat(5.0000001201e-1f));
     y = fma_(y, r * r, r) + splat(1.0f);
     y = (vec)((ivec)y + ((ivec)t << 23)); /* times 2^n: n stands in the low bits of t */
-    return (vec)((ivec)y & ~tiny);
+    return (vec)((ivec)y & ~(x < splat(-87.0f)));
 }
 
 /* The value of lane `s` of each document's own lanes, T' = span lanes a document: row starts at

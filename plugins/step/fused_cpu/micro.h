@@ -13,6 +13,7 @@
 #include <microgpt/step.h>
 
 #define MICRO_LAYERS 4
+#define MICRO_HEADS 32
 #define MICRO_CONTEXT 32 /* longest document, and most positions of a tile */
 
 /* A weight matrix and its gradient, row-major, in the buffers of the run. */
@@ -39,7 +40,7 @@ struct micro {
     float *logits;                            /* (V,S) */
     float *dx, *dnorm, *dwide;                /* (C,S), (C,S), (max(3C,F),S) */
     float *rows;                              /* (S, max(C,F)): activations as rows */
-    float *dscore, *turned;                   /* (T',S), 2 (T',S) */
+    float *dscore, *turned;                   /* (H,T',S), 2 (H,T',S) */
 };
 
 /* Documents, one after the other in pieces of span lanes; lanes behind a document are empty. */

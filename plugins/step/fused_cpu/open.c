@@ -139,7 +139,8 @@ static size_t place(struct micro *m, float *base)
 
     PLACE(x, m->embd), PLACE(norm0, m->embd), PLACE(normf, m->embd);
     PLACE(dx, m->embd), PLACE(dnorm, m->embd), PLACE(dwide, wide), PLACE(rows, wide);
-    PLACE(logits, m->vocab), PLACE(dscore, m->span), PLACE(turned, 2 * m->span);
+    PLACE(logits, m->vocab), PLACE(dscore, m->heads * m->span),
+        PLACE(turned, 2 * m->heads * m->span);
     PLACE(rstd0, 2), PLACE(rstdf, 2); /* 2: a multiple of 64 bytes */
     for (int i = 0; i < m->layers; i++) {
         PLACE(layer[i].norm1, m->embd), PLACE(layer[i].mix, 3 * m->embd);
