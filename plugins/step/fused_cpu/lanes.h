@@ -59,16 +59,6 @@ INLINE void wide_store(float *at, wide x)
     *(wide_of_array *)at = x;
 }
 
-INLINE four four_load(const float *at)
-{
-    return *(const four_of_array *)at;
-}
-
-INLINE void four_store(float *at, four x)
-{
-    *(four_of_array *)at = x;
-}
-
 INLINE vec splat(float x)
 {
     return x - (vec){0};
@@ -166,6 +156,23 @@ INLINE vec at_position(const float *row, int s, int lane, int span)
     return splat(row[lane / span * span + s]);
 }
 
+#if defined __has_builtin
+#if __has_builtin(__builtin_shufflevector)
+#define HAVE_SHUFFLE 1
+#endif
+#endif
+
+#if defined HAVE_SHUFFLE
+INLINE four four_load(const float *at)
+{
+    return *(const four_of_array *)at;
+}
+
+INLINE void four_store(float *at, four x)
+{
+    *(four_of_array *)at = x;
+}
+
 INLINE void transpose_four(const float *from, int from_stride, float *to, int to_stride)
 {
     four a = four_load(from), b = four_load(from + from_stride);
@@ -180,6 +187,14 @@ INLINE void transpose_four(const float *from, int from_stride, float *to, int to
     four_store(to + 2 * to_stride, __builtin_shufflevector(ab2, cd2, 0, 1, 4, 5));
     four_store(to + 3 * to_stride, __builtin_shufflevector(ab2, cd2, 2, 3, 6, 7));
 }
+#else
+INLINE void transpose_four(const float *from, int from_stride, float *to, int to_stride)
+{
+    for (int r = 0; r < 4; r++)
+        for (int c = 0; c < 4; c++)
+            to[c * to_stride + r] = from[r * from_stride + c];
+}
+#endif
 
 /* to[c][r] = from[r][c]; rows and columns are multiples of 4 */
 INLINE void transpose(const float *from, int rows, int columns, int from_stride, float *to,
