@@ -12,10 +12,15 @@
 #endif
 
 #define W FUSED_LANES
+/* Sanitizers take minutes over what all the copies make. */
+#if defined __SANITIZE_ADDRESS__
+#define INLINE static __attribute__((noinline, unused))
+#define UNROLL
+#elif defined __clang__
 #define INLINE static inline __attribute__((always_inline))
-#if defined __clang__
 #define UNROLL _Pragma("unroll 16")
 #else
+#define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 /* The compiler may not look through this: one pointer and constant offsets from it, instead of
