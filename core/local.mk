@@ -67,6 +67,7 @@ libmicrogpt_la_SOURCES = \
     %D%/ref/scaler.c \
     %D%/ref/store.c \
     %D%/model/backward.c \
+    %D%/model/decode.c \
     %D%/model/forward.c %D%/model/forward.h \
     %D%/model/machine.c %D%/model/machine.h \
     %D%/model/params.c %D%/model/params.h \

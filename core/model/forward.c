@@ -18,18 +18,18 @@ static bool training(const struct mgpt_tape *t)
 /* (B,T,n) in the format of activations, and (B,T,C) in that of the residual stream. */
 static struct mgpt_tensor activation(struct mgpt_tape *t, int64_t n)
 {
-    return mgpt_tape_tensor(t, t->net->precision->activation, 3, (int64_t[]){t->batch, t->time, n});
+    return mgpt_tape_tensor(t, t->net->precision->activation, 3, (int64_t[]){t->batch, t->rows, n});
 }
 
 static struct mgpt_tensor stream(struct mgpt_tape *t)
 {
     return mgpt_tape_tensor(t, t->net->precision->master, 3,
-                            (int64_t[]){t->batch, t->time, t->net->model->embd});
+                            (int64_t[]){t->batch, t->rows, t->net->model->embd});
 }
 
 static struct mgpt_tensor stats(struct mgpt_tape *t)
 {
-    return mgpt_tape_tensor(t, t->net->precision->master, 2, (int64_t[]){t->batch * t->time, 2});
+    return mgpt_tape_tensor(t, t->net->precision->master, 2, (int64_t[]){t->batch * t->rows, 2});
 }
 
 static struct mgpt_tensor tensor_of(const struct mgpt_tape *t, int layer, const char *name,
@@ -115,6 +115,10 @@ static struct mgpt_tensor attention(struct mgpt_tape *t, int layer, struct mgpt_
         op.layer = (uint32_t)layer;
     }
     op.out[0] = activation(t, m->embd);
+    if (t->mode == MGPT_MODE_DECODE) {
+        op.out[2] = mgpt_decode_cache(t, layer);
+        op.position = t->time - t->rows; /* of the last row, once narrowed */
+    }
     if (training(t))
         op.out[1] = p->lse = mgpt_tape_tensor(t, t->net->precision->master, 3,
                                               (int64_t[]){t->batch, m->heads, t->time});
@@ -172,6 +176,8 @@ static void layer_forward(struct mgpt_tape *t, int l, struct mgpt_tensor *x,
 
     /* x (B,T,C) += attention of norm(x) */
     p->norm1 = add_norm(t, x, *delta, l, "ln_1", &p->stats1);
+    if (t->mode == MGPT_MODE_DECODE && l == (int)m->layers - 1)
+        mgpt_decode_narrow(t, l, x, &p->norm1);
     p->x1 = *x;
     p->qkv = layer_linear(t, p->norm1, l, "attn.qkv"); /* (B,T,(H+2KV)D) */
     p->att = attention(t, l, p);                       /* (B,T,C) */

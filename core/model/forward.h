@@ -1,4 +1,5 @@
-/* The pass of a GPT, written out op by op: forward.c, then backward.c in reverse. */
+/* The pass of a GPT, written out op by op: forward.c, then backward.c in reverse. decode.c is what
+ * generation needs of it. */
 #ifndef MGPT_MODEL_FORWARD_H
 #define MGPT_MODEL_FORWARD_H
 
@@ -23,6 +24,15 @@ struct mgpt_pass {
 void mgpt_forward(struct mgpt_tape *tape, struct mgpt_pass *pass);
 void mgpt_loss(struct mgpt_tape *tape, struct mgpt_pass *pass);
 void mgpt_backward(struct mgpt_tape *tape, const struct mgpt_pass *pass);
+
+/* ---- with a cache ---- */
+
+/* The layer's part of the tape's cache, (2,1,S,KV*D). */
+struct mgpt_tensor mgpt_decode_cache(const struct mgpt_tape *tape, int layer);
+/* Where nothing but the last row is read from here on: keys and values of all rows of norm1 go into
+ * the layer's cache, and *x and *norm1 become their last rows. */
+void mgpt_decode_narrow(struct mgpt_tape *tape, int layer, struct mgpt_tensor *x,
+                        struct mgpt_tensor *norm1);
 
 /* y = dropout(x), when the model has any; its own backward. */
 void mgpt_dropout(struct mgpt_tape *tape, struct mgpt_tensor x, struct mgpt_tensor y,

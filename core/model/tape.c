@@ -148,11 +148,12 @@ enum mgpt_status mgpt_tape_record(struct mgpt_tape *tape, struct mgpt_error *err
 
     tape->ids = mgpt_tape_tensor(tape, MGPT_I32, 2, shape);
     tape->targets = mgpt_tape_tensor(tape, MGPT_I32, 2, shape);
+    tape->rows = tape->time;
     pass.layers = calloc(tape->net->model->layers, sizeof *pass.layers);
     if (!pass.layers)
         return mgpt_fail(error, MGPT_NOMEM, "out of memory recording a pass");
     mgpt_forward(tape, &pass);
-    if (tape->mode != MGPT_MODE_LOGITS)
+    if (tape->mode <= MGPT_MODE_LOSS)
         mgpt_loss(tape, &pass);
     if (tape->mode == MGPT_MODE_TRAIN)
         mgpt_backward(tape, &pass);
@@ -163,12 +164,21 @@ enum mgpt_status mgpt_tape_record(struct mgpt_tape *tape, struct mgpt_error *err
     return tape->status;
 }
 
+/* What changes from run to run: the number of draws before these, and where one row is decoded. */
+static void patch(const struct mgpt_tape *tape, int64_t first, struct mgpt_op *op)
+{
+    if (op->rate > 0)
+        op->row = op->code == MGPT_OP_DROPOUT ? first * tape->time : first;
+    if (tape->mode == MGPT_MODE_DECODE && tape->time == 1 &&
+        (op->code == MGPT_OP_EMBED || op->code == MGPT_OP_ATTENTION))
+        op->position = tape->position;
+}
+
 enum mgpt_status mgpt_tape_run(struct mgpt_tape *tape, int64_t first, struct mgpt_error *error)
 {
     for (uint32_t i = 0; i < tape->n; i++) {
         struct mgpt_call *call = &tape->calls[i];
-        if (call->op.rate > 0)
-            call->op.row = call->op.code == MGPT_OP_DROPOUT ? first * tape->time : first;
+        patch(tape, first, &call->op);
         enum mgpt_status status = mgpt_machine_run(tape->net->machine, call, error);
         if (status != MGPT_OK)
             return status;

@@ -1,5 +1,5 @@
 /* The passes of one model on one machine: tapes by shape, kept while there is room, over one buffer
- * of activations. */
+ * of activations. A DECODE pass needs less of it than LOGITS of the same length. */
 #include <config.h>
 
 #include <string.h>
@@ -40,8 +40,10 @@ void mgpt_passes_close(struct mgpt_passes *passes)
 {
     for (int i = 0; i < MGPT_PASSES; i++)
         mgpt_tape_finish(&passes->slots[i].tape);
-    if (passes->net.machine)
+    if (passes->net.machine) {
+        mgpt_machine_free(passes->net.machine, &passes->cache);
         mgpt_machine_free(passes->net.machine, &passes->memory);
+    }
     memset(passes, 0, sizeof *passes);
 }
 
@@ -72,8 +74,26 @@ static enum mgpt_status record(struct mgpt_passes *passes, struct mgpt_slot *slo
                                     .mode = mode,
                                     .batch = batch,
                                     .time = time,
+                                    .cache = passes->cache,
                                     .buffer = passes->memory.buffer};
     return mgpt_tape_record(&slot->tape, error);
+}
+
+/* The tape of that shape, recorded when it is new. */
+static enum mgpt_status tape_of(struct mgpt_passes *passes, enum mgpt_mode mode, int64_t batch,
+                                int64_t time, struct mgpt_tape **tape, struct mgpt_error *error)
+{
+    struct mgpt_slot *slot = find(passes, mode, batch, time);
+    enum mgpt_status status = MGPT_OK;
+
+    if (!slot->used || slot->tape.mode != mode || slot->tape.batch != batch ||
+        slot->tape.time != time)
+        status = record(passes, slot, mode, batch, time, error);
+    if (status != MGPT_OK)
+        return status;
+    slot->used = ++passes->clock;
+    *tape = &slot->tape;
+    return MGPT_OK;
 }
 
 enum mgpt_status mgpt_passes_run(struct mgpt_passes *passes, enum mgpt_mode mode,
@@ -81,18 +101,43 @@ enum mgpt_status mgpt_passes_run(struct mgpt_passes *passes, enum mgpt_mode mode
                                  struct mgpt_tape **tape, struct mgpt_error *error)
 {
     struct mgpt_machine *machine = passes->net.machine;
-    struct mgpt_slot *slot = find(passes, mode, batch->rows, batch->columns);
-    enum mgpt_status status = MGPT_OK;
+    enum mgpt_status status = tape_of(passes, mode, batch->rows, batch->columns, tape, error);
 
-    if (!slot->used || slot->tape.mode != mode || slot->tape.batch != batch->rows ||
-        slot->tape.time != batch->columns)
-        status = record(passes, slot, mode, batch->rows, batch->columns, error);
+    if (status == MGPT_OK)
+        status = mgpt_machine_write(machine, &(*tape)->ids, batch->ids, error);
+    if (status == MGPT_OK && mode != MGPT_MODE_LOGITS)
+        status = mgpt_machine_write(machine, &(*tape)->targets, batch->targets, error);
+    return status == MGPT_OK ? mgpt_tape_run(*tape, first, error) : status;
+}
+
+static enum mgpt_status make_cache(struct mgpt_passes *passes, struct mgpt_error *error)
+{
+    const struct mgpt_model *m = passes->net.model;
+    int64_t wide = (int64_t)m->kv_heads * (m->embd / m->heads);
+
+    if (passes->cache.buffer)
+        return MGPT_OK;
+    return mgpt_machine_new(passes->net.machine, passes->net.precision->activation,
+                            (int64_t)m->layers * 2 * m->context * wide, &passes->cache, error);
+}
+
+enum mgpt_status mgpt_passes_decode(struct mgpt_passes *passes, const int32_t *ids, int64_t n,
+                                    int64_t position, struct mgpt_tape **tape,
+                                    struct mgpt_error *error)
+{
+    int64_t context = passes->net.model->context;
+    enum mgpt_status status;
+
+    if (n < 1 || position < 0 || (n > 1 && position > 0) || n > context - position)
+        return mgpt_fail(error, MGPT_INVALID, "%lld ids from %lld do not go into a context of %lld",
+                         (long long)n, (long long)position, (long long)context);
+    status = make_cache(passes, error);
+    if (status == MGPT_OK)
+        status = tape_of(passes, MGPT_MODE_DECODE, 1, n, tape, error);
+    if (status == MGPT_OK)
+        status = mgpt_machine_write(passes->net.machine, &(*tape)->ids, ids, error);
     if (status != MGPT_OK)
         return status;
-    slot->used = ++passes->clock;
-    *tape = &slot->tape;
-    status = mgpt_machine_write(machine, &slot->tape.ids, batch->ids, error);
-    if (status == MGPT_OK && mode != MGPT_MODE_LOGITS)
-        status = mgpt_machine_write(machine, &slot->tape.targets, batch->targets, error);
-    return status == MGPT_OK ? mgpt_tape_run(&slot->tape, first, error) : status;
+    (*tape)->position = position;
+    return mgpt_tape_run(*tape, 0, error);
 }

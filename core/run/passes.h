@@ -11,6 +11,7 @@
 struct mgpt_passes {
     struct mgpt_net net;
     struct mgpt_tensor memory; /* activations, U8 */
+    struct mgpt_tensor cache;  /* of DECODE; made when it is first run */
     struct mgpt_slot {
         struct mgpt_tape tape;
         uint64_t used; /* when, on the clock below; 0: empty */
@@ -29,5 +30,11 @@ void mgpt_passes_close(struct mgpt_passes *passes);
 enum mgpt_status mgpt_passes_run(struct mgpt_passes *passes, enum mgpt_mode mode,
                                  const struct mgpt_batch *batch, int64_t first,
                                  struct mgpt_tape **tape, struct mgpt_error *error);
+
+/* MGPT_MODE_DECODE: n ids of one sequence at positions `position`.., after the ones before them
+ * were decoded; more than one id at once only at position 0. tape->logits are those of the last. */
+enum mgpt_status mgpt_passes_decode(struct mgpt_passes *passes, const int32_t *ids, int64_t n,
+                                    int64_t position, struct mgpt_tape **tape,
+                                    struct mgpt_error *error);
 
 #endif
