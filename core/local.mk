@@ -78,6 +78,7 @@ libmicrogpt_la_SOURCES = \
     %D%/run/checkpoint_folder.c %D%/run/checkpoint_folder.h \
     %D%/run/checkpoint_read.c \
     %D%/run/composed.c %D%/run/composed.h \
+    %D%/run/endings.c %D%/run/endings.h \
     %D%/run/eval.c %D%/run/eval.h \
     %D%/run/generate.c %D%/run/generate.h \
     %D%/run/loggers.c %D%/run/loggers.h \
@@ -92,7 +93,8 @@ libmicrogpt_la_SOURCES = \
     %D%/run/train.c %D%/run/train.h \
     %D%/run/trained.c %D%/run/trained.h \
     %D%/run/training.c %D%/run/training.h \
-    %D%/run/validation.c %D%/run/validation.h
+    %D%/run/validation.c %D%/run/validation.h \
+    %D%/run/window.c %D%/run/window.h
 
 bin_PROGRAMS += microgpt
 microgpt_CPPFLAGS = $(CORE_CPPFLAGS) $(JANSSON_CFLAGS)

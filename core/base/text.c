@@ -113,6 +113,32 @@ size_t mgpt_utf8_check(const char *text, size_t size)
     return at;
 }
 
+size_t mgpt_utf8_whole(const char *text, size_t size)
+{
+    for (size_t back = 1; back <= 3 && back <= size; back++) {
+        unsigned char c = (unsigned char)text[size - back];
+        size_t length = c >= 0xf0 && c <= 0xf4 ? 4 : c >= 0xe0 ? 3 : 2;
+        if (c < 0x80 || c > 0xf4)
+            return size;
+        if (c >= 0xc2)
+            return back < length ? size - back : size;
+    }
+    return size;
+}
+
+void mgpt_utf8_add(struct mgpt_string *s, const char *text, size_t size)
+{
+    while (size) {
+        size_t valid = mgpt_utf8_check(text, size);
+        mgpt_string_add(s, text, valid);
+        if (valid < size)
+            mgpt_string_add(s, "\xef\xbf\xbd", 3);
+        valid += valid < size;
+        text += valid;
+        size -= valid;
+    }
+}
+
 /* ---- numbers ---- */
 
 /* The C library's readers skip leading blanks, take "0x1p3" and "nan", and a minus for unsigned: so

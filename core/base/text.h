@@ -23,6 +23,11 @@ void mgpt_string_finish(struct mgpt_string *s); /* frees; NULL is fine */
 /* Offset of the first byte that is not valid UTF-8 (RFC 3629), or size. */
 size_t mgpt_utf8_check(const char *text, size_t size);
 
+/* Size without the character at the end that has begun but lacks bytes. */
+size_t mgpt_utf8_whole(const char *text, size_t size);
+/* Adds text with U+FFFD for each byte that is not valid UTF-8. */
+void mgpt_utf8_add(struct mgpt_string *s, const char *text, size_t size);
+
 /* Whole-string numbers: false when anything is left over, out of range or not finite. */
 bool mgpt_parse_int(const char *text, int64_t *value);
 bool mgpt_parse_seed(const char *text, uint64_t *value);

@@ -29,27 +29,30 @@ static enum mgpt_status emit(void *context, int32_t id, const char *text, size_t
 }
 
 /* The prompt, then each id's text the moment it is drawn. */
-static enum mgpt_status stream(struct mgpt_session *s, const char *prompt, const int32_t *ids,
+static enum mgpt_status stream(struct mgpt_generator *g, const char *prompt, const int32_t *ids,
                                size_t n, struct mgpt_error *error)
 {
     enum mgpt_status status = write_out(prompt, strlen(prompt), error);
 
     if (status == MGPT_OK)
-        status = mgpt_generate(s, ids, n, emit, NULL, error);
+        status = mgpt_generate(g, ids, n, emit, NULL, error);
     return status == MGPT_OK ? write_out("\n", 1, error) : status;
 }
 
-/* One object a line: {"sample": 1, "text": "..."}. */
-static enum mgpt_status print_json(struct mgpt_session *s, uint64_t index, const char *prompt,
+/* One object a line: {"sample": 1, "text": "..."}. Bytes that are no character, which a tokenizer of
+ * bytes may sample, become U+FFFD: JSON has no others. */
+static enum mgpt_status print_json(struct mgpt_generator *g, uint64_t index, const char *prompt,
                                    const int32_t *ids, size_t n, struct mgpt_error *error)
 {
-    struct mgpt_string text = {0};
+    struct mgpt_string text = {0}, clean = {0};
     char *line = NULL;
 
     mgpt_string_add(&text, prompt, strlen(prompt));
-    enum mgpt_status status = mgpt_generate(s, ids, n, mgpt_emit_string, &text, error);
+    enum mgpt_status status = mgpt_generate(g, ids, n, mgpt_emit_string, &text, error);
     if (status == MGPT_OK) {
-        json_t *value = json_stringn(text.data, mgpt_utf8_check(text.data, text.size));
+        mgpt_utf8_add(&clean, text.data, text.size);
+        json_t *value =
+            clean.failed ? NULL : json_stringn(clean.data ? clean.data : "", clean.size);
         json_t *object = json_pack("{s:I, s:o}", "sample", (json_int_t)index, "text", value);
         line = object ? json_dumps(object, JSON_COMPACT) : NULL;
         json_decref(object);
@@ -59,6 +62,7 @@ static enum mgpt_status print_json(struct mgpt_session *s, uint64_t index, const
     if (status == MGPT_OK)
         status = write_out("\n", 1, error);
     free(line);
+    mgpt_string_finish(&clean);
     mgpt_string_finish(&text);
     return status;
 }
@@ -67,6 +71,7 @@ static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_session *s, struct
 {
     const char *prompt = mgpt_cli_value(cli, "prompt");
     uint64_t samples = (uint64_t)mgpt_conf_int(s->conf, "generate", "samples");
+    struct mgpt_generator generator = {0}, *g = &generator;
     char *checkpoint = NULL;
     int32_t *ids = NULL;
     size_t n = 0;
@@ -76,9 +81,12 @@ static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_session *s, struct
     samples = samples ? samples : 1; /* 0 keeps `train` quiet; who asks for samples wants one */
     if (status == MGPT_OK)
         status = mgpt_prompt_ids(s, prompt, &ids, &n, error);
+    if (status == MGPT_OK)
+        status = mgpt_generator_init(g, s, error);
     for (uint64_t i = 1; i <= samples && status == MGPT_OK; i++)
         status =
-            cli->json ? print_json(s, i, prompt, ids, n, error) : stream(s, prompt, ids, n, error);
+            cli->json ? print_json(g, i, prompt, ids, n, error) : stream(g, prompt, ids, n, error);
+    mgpt_generator_finish(g);
     free(ids);
     free(checkpoint);
     return status;

@@ -18,6 +18,7 @@
 #define SAMPLING_OPTIONS                                                                           \
     {"samples", "N", "generate.samples", "samples to print", 0},                                   \
         {"max-tokens", "N", "generate.max_tokens", "longest sample", 0},                           \
+        {"stop", "TEXT", "generate.stop", "text that ends a sample; several: A|B", 0},             \
         {"top-k", "N", "sampler.topk.top_k", "draw from the N likeliest tokens; 0: all", 0},       \
         {"temperature", "X", "sampler.topk.temperature", "below 1 safer, above 1 wilder", 0},      \
     {                                                                                              \

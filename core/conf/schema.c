@@ -49,6 +49,7 @@ static const char *const biases[] = {"qkv", "proj", "mlp", "head", NULL};
 static const char *const inits[] = {"normal", "uniform", NULL};
 static const char *const moments[] = {"after", "before", NULL};
 static const char *const decays[] = {"all", "matrices", NULL};
+static const char *const windows[] = {"recompute", "hop", NULL};
 static const char *const fallbacks[] = {"warn", "error", "silent", NULL};
 
 static const struct mgpt_option dataset[] = {
@@ -140,6 +141,9 @@ static const struct mgpt_option sampler[] = {
 static const struct mgpt_option generate[] = {
     INT("samples", "20", 0, MANY, "samples", "how many to print, after training too"),
     INT("max_tokens", "0", 0, MANY, "tokens", "longest sample; 0: as many as the context"),
+    ENUM("window", "recompute", windows,
+         "past the context: read its last tokens again for each new one; or drop the older half"),
+    TEXT("stop", "", "texts that end a sample, parted by |; \\n, \\t, \\s, \\\\, \\| as usual"),
     TEXT("checkpoint", "latest", "latest, best, or the path of a checkpoint"),
 };
 

@@ -1,22 +1,12 @@
 /* Generation: ids after ids, sampled from the model's logits. */
 #include <config.h>
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/stop.h"
 #include "run/generate.h"
-
-/* A sample in the making: `ids` holds the prompt and what was sampled. */
-struct sample {
-    int32_t *ids;
-    size_t n;
-    void *raw;      /* the last row of the logits, as the device has it */
-    double *logits; /* the same, for the sampler */
-    char *text;
-    size_t text_size;
-};
 
 enum mgpt_status mgpt_prompt_ids(struct mgpt_session *s, const char *prompt, int32_t **ids,
                                  size_t *n, struct mgpt_error *error)
@@ -39,48 +29,49 @@ enum mgpt_status mgpt_prompt_ids(struct mgpt_session *s, const char *prompt, int
     return MGPT_OK;
 }
 
-/* The logits after the last id, as doubles. */
-static enum mgpt_status last_logits(struct mgpt_session *s, struct sample *sample,
-                                    struct mgpt_error *error)
+enum mgpt_status mgpt_generator_init(struct mgpt_generator *g, struct mgpt_session *s,
+                                     struct mgpt_error *error)
 {
-    size_t window = sample->n < s->model.context ? sample->n : s->model.context;
-    struct mgpt_batch batch = {
-        .rows = 1, .columns = (uint32_t)window, .ids = sample->ids + sample->n - window};
-    struct mgpt_tape *tape;
+    g->session = s;
+    g->max = (size_t)mgpt_conf_int(s->conf, "generate", "max_tokens");
+    g->max = g->max ? g->max : s->model.context;
+    g->window.passes = &s->passes;
+    if (strcmp(mgpt_conf_text(s->conf, "generate", "window"), "hop") == 0)
+        g->window.past = MGPT_WINDOW_HOP;
     enum mgpt_status status =
-        mgpt_passes_run(&s->passes, MGPT_MODE_LOGITS, &batch, 0, &tape, error);
-
+        mgpt_endings_parse(&g->endings, mgpt_conf_text(s->conf, "generate", "stop"), error);
+    if (status == MGPT_OK)
+        status = mgpt_window_init(&g->window, error);
     if (status != MGPT_OK)
         return status;
-    struct mgpt_tensor row = tape->logits;
-    size_t V = s->model.vocab, size = mgpt_dtype_size(row.dtype);
-    row.offset += (window - 1) * V * size;
-    row.rank = 1;
-    row.shape[0] = (int64_t)V;
-    status = mgpt_machine_read(&s->machine, &row, sample->raw, error);
-    for (size_t i = 0; i < V && status == MGPT_OK; i++) {
-        double x = row.dtype == MGPT_F64 ? ((double *)sample->raw)[i] : ((float *)sample->raw)[i];
-        sample->logits[i] = x;
-        if (!isfinite(x))
-            status = mgpt_fail(error, MGPT_NONFINITE, "the model's logit of id %zu is %g", i, x);
-    }
-    return status;
+    g->logits = calloc(s->model.vocab, sizeof *g->logits);
+    return g->logits ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory for logits");
 }
 
-/* Text of one id into sample->text, which grows as needed. */
-static enum mgpt_status decode(struct mgpt_session *s, struct sample *sample, int32_t id,
-                               size_t *size, struct mgpt_error *error)
+void mgpt_generator_finish(struct mgpt_generator *g)
 {
-    const struct mgpt_tokenizer_api *api = s->tokenizer_api;
-    int64_t need = api->decode(s->tokenizer, &id, 1, sample->text, sample->text_size, error);
+    mgpt_window_finish(&g->window);
+    mgpt_endings_finish(&g->endings);
+    free(g->logits);
+    free(g->text);
+    memset(g, 0, sizeof *g);
+}
 
-    if (need > (int64_t)sample->text_size) {
-        char *text = realloc(sample->text, (size_t)need);
+/* Text of one id into g->text, which grows as needed. */
+static enum mgpt_status decode(struct mgpt_generator *g, int32_t id, size_t *size,
+                               struct mgpt_error *error)
+{
+    const struct mgpt_tokenizer_api *api = g->session->tokenizer_api;
+    struct mgpt_tokenizer *tokenizer = g->session->tokenizer;
+    int64_t need = api->decode(tokenizer, &id, 1, g->text, g->text_size, error);
+
+    if (need > (int64_t)g->text_size) {
+        char *text = realloc(g->text, (size_t)need);
         if (!text)
             return mgpt_fail(error, MGPT_NOMEM, "out of memory decoding id %d", id);
-        sample->text = text;
-        sample->text_size = (size_t)need;
-        need = api->decode(s->tokenizer, &id, 1, text, (uint64_t)need, error);
+        g->text = text;
+        g->text_size = (size_t)need;
+        need = api->decode(tokenizer, &id, 1, text, (uint64_t)need, error);
     }
     if (need < 0)
         return error ? (enum mgpt_status)error->status : MGPT_INTERNAL;
@@ -88,54 +79,76 @@ static enum mgpt_status decode(struct mgpt_session *s, struct sample *sample, in
     return MGPT_OK;
 }
 
-static enum mgpt_status run(struct mgpt_session *s, struct sample *sample, size_t max,
-                            mgpt_emit emit, void *context, struct mgpt_error *error)
+/* The id that follows ids[n - 1]. */
+static enum mgpt_status next_id(struct mgpt_generator *g, const int32_t *ids, size_t n, int32_t *id,
+                                struct mgpt_error *error)
 {
-    int32_t bos = s->tokenizer_api->bos(s->tokenizer);
+    struct mgpt_session *s = g->session;
+    enum mgpt_status status = mgpt_window_logits(&g->window, ids, n, g->logits, error);
+
+    if (status != MGPT_OK)
+        return status;
+    if (g->window.hops && !g->told)
+        mgpt_log(MGPT_LOG_INFO,
+                 "[generate] window = hop: past %u tokens the older half of them is forgotten; "
+                 "the text differs from that of window = recompute",
+                 s->model.context);
+    g->told = g->told || g->window.hops;
+    *id = s->sampler_api->next(s->sampler, g->logits, s->model.vocab, &s->stream);
+    if (*id >= 0 && *id < (int32_t)s->model.vocab)
+        return MGPT_OK;
+    return mgpt_fail(error, MGPT_PLUGIN, "sampler %s returned id %d of %u",
+                     mgpt_conf_text(s->conf, "sampler", "use"), *id, s->model.vocab);
+}
+
+/* Emits what is ready. */
+static enum mgpt_status send(const struct mgpt_endings *e, int32_t id, mgpt_emit emit,
+                             void *context, struct mgpt_error *error)
+{
+    return emit(context, id, e->ready ? e->held.data : "", e->ready, error);
+}
+
+/* Samples after the n ids of the prompt; `ids` has room for g->max more. */
+static enum mgpt_status run(struct mgpt_generator *g, int32_t *ids, size_t n, mgpt_emit emit,
+                            void *context, struct mgpt_error *error)
+{
+    int32_t bos = g->session->tokenizer_api->bos(g->session->tokenizer);
+    struct mgpt_endings *endings = &g->endings;
     enum mgpt_status status = MGPT_OK;
 
-    for (size_t i = 0; i < max && status == MGPT_OK; i++) {
+    for (size_t i = 0; i < g->max && status == MGPT_OK && !endings->ended; i++, n++) {
         size_t size = 0;
         if (mgpt_stop_requested())
             return mgpt_fail(error, MGPT_CANCELED, "stopped");
-        status = last_logits(s, sample, error);
-        if (status != MGPT_OK)
-            return status;
-        int32_t id = s->sampler_api->next(s->sampler, sample->logits, s->model.vocab, &s->stream);
-        if (id == bos)
+        status = next_id(g, ids, n, &ids[n], error);
+        if (status == MGPT_OK && ids[n] == bos)
             break;
-        if (id < 0 || id >= (int32_t)s->model.vocab)
-            return mgpt_fail(error, MGPT_PLUGIN, "sampler %s returned id %d of %u",
-                             mgpt_conf_text(s->conf, "sampler", "use"), id, s->model.vocab);
-        sample->ids[sample->n++] = id;
-        status = decode(s, sample, id, &size, error);
         if (status == MGPT_OK)
-            status = emit(context, id, sample->text, size, error);
+            status = decode(g, ids[n], &size, error);
+        if (status == MGPT_OK)
+            status = mgpt_endings_add(endings, g->text, size, error);
+        if (status == MGPT_OK)
+            status = send(endings, ids[n], emit, context, error);
     }
+    mgpt_endings_flush(endings);
+    if (status == MGPT_OK && endings->ready)
+        status = send(endings, -1, emit, context, error);
     return status;
 }
 
-enum mgpt_status mgpt_generate(struct mgpt_session *s, const int32_t *prompt, size_t n,
+enum mgpt_status mgpt_generate(struct mgpt_generator *g, const int32_t *prompt, size_t n,
                                mgpt_emit emit, void *context, struct mgpt_error *error)
 {
-    size_t max = (size_t)mgpt_conf_int(s->conf, "generate", "max_tokens");
-    struct sample sample = {.n = n};
-    enum mgpt_status status = MGPT_OK;
+    int32_t *ids = calloc(n + g->max, sizeof *ids);
+    enum mgpt_status status;
 
-    max = max ? max : s->model.context;
-    sample.ids = calloc(n + max, sizeof *sample.ids);
-    sample.raw = calloc(s->model.vocab, sizeof(double));
-    sample.logits = calloc(s->model.vocab, sizeof(double));
-    if (!sample.ids || !sample.raw || !sample.logits)
-        status = mgpt_fail(error, MGPT_NOMEM, "out of memory for a sample of %zu ids", max);
-    if (status == MGPT_OK) {
-        memcpy(sample.ids, prompt, n * sizeof *prompt);
-        status = run(s, &sample, max, emit, context, error);
-    }
-    free(sample.ids);
-    free(sample.raw);
-    free(sample.logits);
-    free(sample.text);
+    if (!ids)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory for a sample of %zu ids", g->max);
+    memcpy(ids, prompt, n * sizeof *prompt);
+    mgpt_window_reset(&g->window);
+    mgpt_endings_reset(&g->endings);
+    status = run(g, ids, n, emit, context, error);
+    free(ids);
     return status;
 }
 
