@@ -77,6 +77,44 @@ START_TEST(finds_the_first_byte_that_is_not_utf8)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    size_t size, whole;
+    const char *clean;
+} begun[] = {
+    {"", 0, 0, ""},
+    {"ab", 2, 2, "ab"},
+    {"a\xc3\xa9", 3, 3, "a\xc3\xa9"},
+    {"a\xc3", 2, 1, "a\xef\xbf\xbd"},
+    {"a\xe2\x82", 3, 1, "a\xef\xbf\xbd\xef\xbf\xbd"},
+    {"\xf0\x9f\x98", 3, 0, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+    {"\xf0\x9f\x98\x80", 4, 4, "\xf0\x9f\x98\x80"},
+    {"a\x80", 2, 2, "a\xef\xbf\xbd"}, /* nothing that could become complete */
+    {"\xff", 1, 1, "\xef\xbf\xbd"},
+    {"\xc1", 1, 1, "\xef\xbf\xbd"},
+    {"\xff"
+     "b",
+     2, 2,
+     "\xef\xbf\xbd"
+     "b"},
+};
+
+START_TEST(finds_a_character_that_has_only_begun)
+{
+    ck_assert_uint_eq(mgpt_utf8_whole(begun[_i].text, begun[_i].size), begun[_i].whole);
+}
+END_TEST
+
+START_TEST(replaces_what_is_not_utf8)
+{
+    struct mgpt_string s = {0};
+    mgpt_string_add(&s, ">", 1);
+    mgpt_utf8_add(&s, begun[_i].text, begun[_i].size);
+    ck_assert_str_eq(s.data + 1, begun[_i].clean);
+    mgpt_string_finish(&s);
+}
+END_TEST
+
 /* ---- numbers ---- */
 
 static const struct {
@@ -289,6 +327,8 @@ int main(void)
     tcase_add_test(tests, string_grows_and_stays_terminated);
     tcase_add_test(tests, string_fails_once_and_for_good);
     tcase_add_loop_test(tests, finds_the_first_byte_that_is_not_utf8, 0, COUNT(utf8));
+    tcase_add_loop_test(tests, finds_a_character_that_has_only_begun, 0, COUNT(begun));
+    tcase_add_loop_test(tests, replaces_what_is_not_utf8, 0, COUNT(begun));
     tcase_add_loop_test(tests, parses_whole_numbers, 0, COUNT(ints));
     tcase_add_loop_test(tests, parses_seeds, 0, COUNT(seeds));
     tcase_add_loop_test(tests, parses_finite_numbers, 0, COUNT(floats));

@@ -5,7 +5,9 @@ CHECK_TESTS = \
     %D%/check_cli \
     %D%/check_conf \
     %D%/check_crops \
+    %D%/check_endings \
     %D%/check_files \
+    %D%/check_generate \
     %D%/check_ini \
     %D%/check_loader \
     %D%/check_model \

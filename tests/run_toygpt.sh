@@ -210,6 +210,28 @@ run 0 generate --dir cpu --samples 1 --max-tokens 100 --seed 3
 mv out first
 run 0 generate --dir cpu --samples 1 --max-tokens 100 --seed 3
 cmp -s first out || fail 'the same seed wrote another text'
+[ ! -s err ] || fail 'generate has something to say'
+run 0 generate --dir cpu --samples 2 --max-tokens 100 --seed 3 --set generate.window=hop
+[ "$(grep -c 'window = hop' err)" = 1 ] || fail 'a hopping window is to be told, once'
+[ "$(head -c 16 out)" = "$(head -c 16 first)" ] || fail 'hop differs within the context'
+cmp -s <(head -c 101 out) first && fail 'hop changes nothing past the context'
+stop=$(tr '\n' _ <first | cut -c41-43) # three characters of the text
+stop=${stop//_/\\n}
+stop=${stop// /\\s}
+run 0 generate --dir cpu --samples 1 --max-tokens 100 --seed 3 --stop "no such text|$stop"
+n=$(($(wc -c <out) - 1))
+[ $n -le 40 ] || fail "the stop string '$stop' did not end the text"
+cmp -s <(head -c $n out) <(head -c $n first) || fail 'a stop string changed the text before it'
+run 3 generate --dir cpu --stop 'a|'
+has err '^microgpt: error: --stop a\|: \[generate\] stop = a\|: an empty string'
+run 3 train -c "$toy" "${small[@]}" --dir refused --set generate.stop='\x'
+has err 'stop = .x: .x is not'
+if [ -e refused/latest ]; then fail 'a bad stop string is told after training'; fi
+small bytes --set tokenizer.use=byte --set tokenizer.byte.bos=false --steps 1 --val-every 0
+run 0 generate --dir bytes --samples 1 --max-tokens 300 --json
+has out '^\{"sample":1,"text":"'
+has out $'\xef\xbf\xbd'
+iconv -f UTF-8 -t UTF-8 out >/dev/null || fail 'the sampled bytes are no JSON'
 
 # --- refusals ---
 printf 'too short a text\n' >short.txt

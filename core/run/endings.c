@@ -39,17 +39,17 @@ static enum mgpt_status parse_one(struct mgpt_string *stop, const char **text,
         if (c == '\\') {
             c = unescape(*++at);
             if (!c)
-                return mgpt_fail(error, MGPT_CONFIG,
-                                 "[generate] stop: \\%.1s is not \\n, \\t, \\s, \\\\ or \\|", at);
+                return mgpt_fail(error, MGPT_CONFIG, "\\%.1s is not \\n, \\t, \\s, \\\\ or \\|",
+                                 at);
         }
         mgpt_string_add(stop, &c, 1);
     }
     *text = at;
     if (stop->failed)
         return mgpt_fail(error, MGPT_NOMEM, "out of memory for stop strings");
-    return stop->size ? MGPT_OK
-                      : mgpt_fail(error, MGPT_CONFIG,
-                                  "[generate] stop: an empty string; expected strings parted by |");
+    return stop->size
+               ? MGPT_OK
+               : mgpt_fail(error, MGPT_CONFIG, "an empty string; expected strings parted by |");
 }
 
 enum mgpt_status mgpt_endings_parse(struct mgpt_endings *e, const char *text,

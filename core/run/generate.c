@@ -29,6 +29,19 @@ enum mgpt_status mgpt_prompt_ids(struct mgpt_session *s, const char *prompt, int
     return MGPT_OK;
 }
 
+static enum mgpt_status read_stop(struct mgpt_generator *g, struct mgpt_error *error)
+{
+    const struct mgpt_conf *conf = g->session->conf;
+    const char *stop = mgpt_conf_text(conf, "generate", "stop");
+    struct mgpt_error why;
+    enum mgpt_status status = mgpt_endings_parse(&g->endings, stop, &why);
+
+    if (status == MGPT_OK)
+        return MGPT_OK;
+    return mgpt_fail(error, status, "%s: [generate] stop = %s: %s",
+                     mgpt_conf_origin(conf, "generate", "stop"), stop, why.text);
+}
+
 enum mgpt_status mgpt_generator_init(struct mgpt_generator *g, struct mgpt_session *s,
                                      struct mgpt_error *error)
 {
@@ -36,10 +49,8 @@ enum mgpt_status mgpt_generator_init(struct mgpt_generator *g, struct mgpt_sessi
     g->max = (size_t)mgpt_conf_int(s->conf, "generate", "max_tokens");
     g->max = g->max ? g->max : s->model.context;
     g->window.passes = &s->passes;
-    if (strcmp(mgpt_conf_text(s->conf, "generate", "window"), "hop") == 0)
-        g->window.past = MGPT_WINDOW_HOP;
-    enum mgpt_status status =
-        mgpt_endings_parse(&g->endings, mgpt_conf_text(s->conf, "generate", "stop"), error);
+    g->window.past = (enum mgpt_window_past)mgpt_conf_choice(s->conf, "generate", "window");
+    enum mgpt_status status = read_stop(g, error);
     if (status == MGPT_OK)
         status = mgpt_window_init(&g->window, error);
     if (status != MGPT_OK)

@@ -9,7 +9,6 @@
 
 #include "base/log.h"
 #include "base/stop.h"
-#include "run/generate.h"
 #include "run/train.h"
 #include "run/training.h"
 
@@ -74,24 +73,20 @@ static enum mgpt_status validate(struct mgpt_training *r, bool *best, struct mgp
 static enum mgpt_status print_samples(struct mgpt_training *r, struct mgpt_error *error)
 {
     uint64_t n = (uint64_t)mgpt_conf_int(r->conf, "generate", "samples");
-    struct mgpt_generator generator = {0};
     int32_t *prompt = NULL;
     size_t length = 0;
     enum mgpt_status status = mgpt_prompt_ids(&r->session, "", &prompt, &length, error);
 
-    if (status == MGPT_OK)
-        status = mgpt_generator_init(&generator, &r->session, error);
     for (uint64_t i = 1; i <= n && status == MGPT_OK; i++) {
         struct mgpt_event e = event(r, MGPT_EVENT_SAMPLE, r->progress.step);
         struct mgpt_string text = {0};
-        status = mgpt_generate(&generator, prompt, length, mgpt_emit_string, &text, error);
+        status = mgpt_generate(&r->generator, prompt, length, mgpt_emit_string, &text, error);
         e.index = i;
         e.text = text.data ? text.data : "";
         if (status == MGPT_OK)
             status = mgpt_loggers_event(&r->loggers, &e, error);
         mgpt_string_finish(&text);
     }
-    mgpt_generator_finish(&generator);
     free(prompt);
     return status;
 }

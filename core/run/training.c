@@ -200,6 +200,8 @@ enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_t
     if (status == MGPT_OK)
         status = mgpt_session_passes(s, (int64_t)mgpt_training_setting(r, "batch"), error);
     if (status == MGPT_OK)
+        status = mgpt_generator_init(&r->generator, s, error);
+    if (status == MGPT_OK)
         status = fill_state(r, error);
     if (status == MGPT_OK)
         status = open_stepper(r, error);
@@ -222,6 +224,7 @@ void mgpt_training_close(struct mgpt_training *r)
     mgpt_stepper_close(&r->stepper);
     if (r->session.machine.api)
         mgpt_machine_free(&r->session.machine, &r->progress.step_state);
+    mgpt_generator_finish(&r->generator);
     mgpt_session_close(&r->session);
     if (r->lock >= 0)
         close(r->lock);

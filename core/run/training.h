@@ -3,6 +3,7 @@
 #define MGPT_RUN_TRAINING_H
 
 #include "run/block.h"
+#include "run/generate.h"
 #include "run/loggers.h"
 #include "run/snapshot.h"
 #include "run/step.h"
@@ -12,6 +13,7 @@
 /* Zero-initialise. */
 struct mgpt_training {
     struct mgpt_session session;
+    struct mgpt_generator generator;
     struct mgpt_conf *conf;
     char *dir, *checkpoint; /* the run's folder; what it resumes from, or NULL */
     int lock;               /* on the folder while it is ours; or -1 */
