@@ -31,6 +31,7 @@ libmicrogpt_la_SOURCES = \
     %D%/base/dir.c \
     %D%/base/file.c %D%/base/file.h \
     %D%/base/log.c %D%/base/log.h \
+    %D%/base/memory.c %D%/base/memory.h \
     %D%/base/output.c \
     %D%/base/rng.c %D%/base/rng.h \
     %D%/base/sha256.c %D%/base/sha256.h \
@@ -84,6 +85,7 @@ libmicrogpt_la_SOURCES = \
     %D%/run/loggers.c %D%/run/loggers.h \
     %D%/run/manifest.c %D%/run/manifest.h \
     %D%/run/passes.c %D%/run/passes.h \
+    %D%/run/plan.c %D%/run/plan.h \
     %D%/run/safetensors.c %D%/run/safetensors.h \
     %D%/run/safetensors_header.c %D%/run/safetensors_header.h \
     %D%/run/safetensors_write.c \

@@ -12,6 +12,7 @@ CHECK_TESTS = \
     %D%/check_loader \
     %D%/check_model \
     %D%/check_ops \
+    %D%/check_plan \
     %D%/check_ref \
     %D%/check_registry \
     %D%/check_rng \

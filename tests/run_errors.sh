@@ -85,6 +85,14 @@ cp "$MICROGPT_PLUGIN_PATH/optimizer_adamw.so" modules/optimizer_loose.so
 chmod 666 modules/optimizer_loose.so
 bad 4 'optimizer_loose.so.*lets others write' train -P modules -c "$ini" --set optimizer.use=loose
 
+# --- runs that do not fit ---
+bad 3 'needs .*TB of memory.*activations.*batch = 65536.*context = 1048576' train -c "$ini" --dir never \
+    --set dataset.path=few.txt --set train.batch=65536 --set model.context=1048576
+bad 3 'needs .*TB of memory.*parameters.*embd = 65536' train -c "$ini" --dir never \
+    --set dataset.path=few.txt --set model.embd=65536 --set model.layers=30
+bad 3 'needs .*TB of memory.*accumulate = 65536' train -c "$ini" --dir never \
+    --set dataset.path=few.txt --set train.accumulate=65536 --set model.context=65536 --set train.batch=64
+
 # --- data ---
 bad 5 'nowhere.txt' train -c "$ini" --set dataset.path=nowhere.txt --dir never
 : >empty.txt

@@ -10,12 +10,25 @@
 #define MOST_CELLS                                                                                 \
     (1u << 19) /* ids and targets in one block: 2 MiB each, unless one step is larger */
 
+static uint32_t capacity(size_t batch, size_t micro)
+{
+    size_t steps = MOST_CELLS / batch / micro;
+
+    return steps < 1 ? 1 : steps > MGPT_STEP_RING ? MGPT_STEP_RING : (uint32_t)steps;
+}
+
+uint64_t mgpt_block_bytes(uint32_t rows, uint32_t columns, uint32_t micro_batches)
+{
+    size_t batch = (size_t)rows * columns;
+
+    return (uint64_t)capacity(batch, micro_batches) * micro_batches * 2 * batch * sizeof(int32_t);
+}
+
 enum mgpt_status mgpt_block_open(struct mgpt_block *block, const struct mgpt_session *s,
                                  struct mgpt_error *error)
 {
     size_t batch = (size_t)mgpt_conf_int(s->conf, "train", "batch") * s->model.context;
     size_t micro = (size_t)mgpt_conf_int(s->conf, "train", "accumulate");
-    size_t steps = MOST_CELLS / batch / micro;
 
     memset(block, 0, sizeof *block);
     block->total = (uint64_t)mgpt_conf_int(s->conf, "train", "steps");
@@ -24,7 +37,7 @@ enum mgpt_status mgpt_block_open(struct mgpt_block *block, const struct mgpt_ses
     block->decay = mgpt_conf_float(s->conf, "train", "weight_decay");
     for (uint32_t i = 0; i < s->params.n; i++)
         block->has[s->params.items[i].decays != 0] = true;
-    block->capacity = steps < 1 ? 1 : steps > MGPT_STEP_RING ? MGPT_STEP_RING : (uint32_t)steps;
+    block->capacity = capacity(batch, micro);
     size_t n = block->capacity * micro;
     block->batches = calloc(n, sizeof *block->batches);
     block->cells = calloc(n, 2 * batch * sizeof *block->cells);

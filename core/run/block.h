@@ -20,6 +20,9 @@ struct mgpt_block {
     bool has[2]; /* parameters of the group that does not decay, of the one that does? */
 };
 
+/* Bytes of ids and targets that a block of such batches holds. */
+uint64_t mgpt_block_bytes(uint32_t rows, uint32_t columns, uint32_t micro_batches);
+
 enum mgpt_status mgpt_block_open(struct mgpt_block *block, const struct mgpt_session *s,
                                  struct mgpt_error *error);
 void mgpt_block_close(struct mgpt_block *block);

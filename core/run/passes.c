@@ -18,21 +18,32 @@ static enum mgpt_status measure(const struct mgpt_net *net, enum mgpt_mode mode,
     return status;
 }
 
+enum mgpt_status mgpt_passes_measure(const struct mgpt_net *net, enum mgpt_mode mode, int64_t batch,
+                                     int64_t time, uint64_t *bytes, struct mgpt_error *error)
+{
+    *bytes = 0;
+    for (enum mgpt_mode m = mode; m <= MGPT_MODE_LOGITS; m++) {
+        uint64_t one;
+        enum mgpt_status status = measure(net, m, batch, time, &one, error);
+        if (status != MGPT_OK)
+            return status;
+        *bytes = one > *bytes ? one : *bytes;
+    }
+    return MGPT_OK;
+}
+
 enum mgpt_status mgpt_passes_open(struct mgpt_passes *passes, const struct mgpt_net *net,
                                   enum mgpt_mode mode, int64_t batch, int64_t time,
                                   struct mgpt_error *error)
 {
-    uint64_t most = 0;
+    uint64_t most;
+    enum mgpt_status status;
 
     memset(passes, 0, sizeof *passes);
     passes->net = *net;
-    for (enum mgpt_mode m = mode; m <= MGPT_MODE_LOGITS; m++) {
-        uint64_t bytes;
-        enum mgpt_status status = measure(&passes->net, m, batch, time, &bytes, error);
-        if (status != MGPT_OK)
-            return status;
-        most = bytes > most ? bytes : most;
-    }
+    status = mgpt_passes_measure(&passes->net, mode, batch, time, &most, error);
+    if (status != MGPT_OK)
+        return status;
     return mgpt_machine_new(net->machine, MGPT_U8, (int64_t)most, &passes->memory, error);
 }
 

@@ -19,6 +19,10 @@ struct mgpt_passes {
     uint64_t clock;
 };
 
+/* Bytes of activations of passes of at most batch x time in `mode` and the modes that need less;
+ * net->machine need not have a device's memory for it. */
+enum mgpt_status mgpt_passes_measure(const struct mgpt_net *net, enum mgpt_mode mode, int64_t batch,
+                                     int64_t time, uint64_t *bytes, struct mgpt_error *error);
 /* Room for passes of at most batch x time in `mode` and the modes that need less. */
 enum mgpt_status mgpt_passes_open(struct mgpt_passes *passes, const struct mgpt_net *net,
                                   enum mgpt_mode mode, int64_t batch, int64_t time,

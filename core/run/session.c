@@ -192,9 +192,9 @@ enum mgpt_status mgpt_session_data(struct mgpt_session *s, const char *checkpoin
 
 /* ---- model ---- */
 
-enum mgpt_status mgpt_session_model(struct mgpt_session *s, bool training, struct mgpt_error *error)
+enum mgpt_status mgpt_session_shape(struct mgpt_session *s, struct mgpt_error *error)
 {
-    uint32_t vocab = (uint32_t)s->tokenizer_api->vocab(s->tokenizer), n_state = 0;
+    uint32_t vocab = (uint32_t)s->tokenizer_api->vocab(s->tokenizer);
     bool matrices = strcmp(mgpt_conf_text(s->conf, "train", "decay"), "matrices") == 0;
     enum mgpt_status status;
 
@@ -202,13 +202,49 @@ enum mgpt_status mgpt_session_model(struct mgpt_session *s, bool training, struc
         return mgpt_fail(error, MGPT_PLUGIN, "tokenizer %s has %d ids, expected at least 1",
                          mgpt_conf_text(s->conf, "tokenizer", "use"), (int)vocab);
     status = mgpt_model_from_conf(s->conf, vocab, &s->model, error);
-    if (training)
-        n_state = s->optimizer_api->rule->n_state;
     if (status == MGPT_OK)
         status = mgpt_params_init(&s->params, &s->model, s->precision.master, matrices, error);
+    return status;
+}
+
+enum mgpt_status mgpt_session_model(struct mgpt_session *s, bool training, struct mgpt_error *error)
+{
+    uint32_t n_state = training ? s->optimizer_api->rule->n_state : 0;
+    enum mgpt_status status = s->params.n ? MGPT_OK : mgpt_session_shape(s, error);
+
     if (status == MGPT_OK)
         status = mgpt_params_alloc(&s->params, &s->machine, training, n_state, error);
     return status;
+}
+
+struct mgpt_step_spec mgpt_session_spec(const struct mgpt_session *s, struct mgpt_tensor step_state)
+{
+    struct mgpt_step_spec spec = {
+        .size = sizeof spec,
+        .rows = (uint32_t)mgpt_conf_int(s->conf, "train", "batch"),
+        .columns = s->model.context,
+        .micro_batches = (uint32_t)mgpt_conf_int(s->conf, "train", "accumulate"),
+        .ranks = 1,
+        .n_params = s->params.n,
+        .n_state = s->optimizer_api->rule->n_state,
+        .fallback = s->machine.fallback,
+        .seed = mgpt_conf_seed(s->conf, "train", "seed"),
+        .clip = mgpt_conf_float(s->conf, "train", "clip"),
+        .host = mgpt_host(),
+        .backend = s->machine.api,
+        .device = s->machine.device,
+        .caps = &s->machine.caps,
+        .model = &s->model,
+        .precision = &s->precision,
+        .optimizer = s->optimizer_api,
+        .params = s->params.items,
+        .p = s->params.p,
+        .g = s->params.g,
+        .step_state = step_state,
+    };
+
+    memcpy(spec.state, s->params.state, sizeof spec.state);
+    return spec;
 }
 
 enum mgpt_status mgpt_session_passes(struct mgpt_session *s, int64_t batch,

@@ -58,10 +58,16 @@ enum mgpt_status mgpt_session_data(struct mgpt_session *s, const char *checkpoin
 /* The tokenizer of a checkpoint alone. */
 enum mgpt_status mgpt_session_tokenizer(struct mgpt_session *s, const char *checkpoint,
                                         struct mgpt_error *error);
-/* The model for the tokenizer's vocabulary; its parameters on the device, zero. With training also
- * gradients and the optimizer's state. */
+/* The model for the tokenizer's vocabulary and the table of its parameters, not yet allocated. */
+enum mgpt_status mgpt_session_shape(struct mgpt_session *s, struct mgpt_error *error);
+/* That, unless it was done, and its parameters on the device, zero. With training also gradients and
+ * the optimizer's state. */
 enum mgpt_status mgpt_session_model(struct mgpt_session *s, bool training,
                                     struct mgpt_error *error);
+/* What a training step of this run is to compute, by [train]; after shape, and complete after model.
+ */
+struct mgpt_step_spec mgpt_session_spec(const struct mgpt_session *s,
+                                        struct mgpt_tensor step_state);
 /* Passes for validation and generation over at most `batch` sequences. */
 enum mgpt_status mgpt_session_passes(struct mgpt_session *s, int64_t batch,
                                      struct mgpt_error *error);

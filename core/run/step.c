@@ -73,11 +73,10 @@ static enum mgpt_status choose_highest(struct mgpt_registry *registry,
                                 stepper->bids.data ? stepper->bids.data : "");
 }
 
-enum mgpt_status mgpt_stepper_open(struct mgpt_stepper *stepper, struct mgpt_conf *conf,
-                                   struct mgpt_registry *registry,
-                                   const struct mgpt_step_spec *spec, struct mgpt_error *error)
+enum mgpt_status mgpt_stepper_choose(struct mgpt_stepper *stepper, const char *use,
+                                     struct mgpt_registry *registry,
+                                     const struct mgpt_step_spec *spec, struct mgpt_error *error)
 {
-    const char *use = mgpt_conf_text(conf, "step", "use");
     struct mgpt_module winner = {0};
     enum mgpt_status status;
 
@@ -89,8 +88,21 @@ enum mgpt_status mgpt_stepper_open(struct mgpt_stepper *stepper, struct mgpt_con
         return status;
     snprintf(stepper->name, sizeof stepper->name, "%s", winner.component->name);
     stepper->api = winner.component->api;
-    status = stepper->api->open(mgpt_host(), mgpt_conf_module(conf, "step", stepper->name), spec,
-                                &stepper->step, error);
+    return MGPT_OK;
+}
+
+bool mgpt_stepper_composes(const struct mgpt_stepper *stepper)
+{
+    return stepper->api == mgpt_composed.api || stepper->covers < MGPT_COVERS_FBCUS;
+}
+
+enum mgpt_status mgpt_stepper_start(struct mgpt_stepper *stepper, struct mgpt_conf *conf,
+                                    struct mgpt_error *error)
+{
+    const struct mgpt_step_spec *spec = &stepper->spec;
+    enum mgpt_status status = stepper->api->open(
+        mgpt_host(), mgpt_conf_module(conf, "step", stepper->name), spec, &stepper->step, error);
+
     if (status == MGPT_OK && stepper->covers < MGPT_COVERS_FBCUS) {
         const struct mgpt_step_api *composed = mgpt_composed.api;
         status = composed->open(mgpt_host(), NULL, spec, &stepper->rest, error);
@@ -98,12 +110,22 @@ enum mgpt_status mgpt_stepper_open(struct mgpt_stepper *stepper, struct mgpt_con
     return status;
 }
 
+enum mgpt_status mgpt_stepper_open(struct mgpt_stepper *stepper, struct mgpt_conf *conf,
+                                   struct mgpt_registry *registry,
+                                   const struct mgpt_step_spec *spec, struct mgpt_error *error)
+{
+    const char *use = mgpt_conf_text(conf, "step", "use");
+    enum mgpt_status status = mgpt_stepper_choose(stepper, use, registry, spec, error);
+
+    return status == MGPT_OK ? mgpt_stepper_start(stepper, conf, error) : status;
+}
+
 void mgpt_stepper_close(struct mgpt_stepper *stepper)
 {
     const struct mgpt_step_api *composed = mgpt_composed.api;
 
     composed->close(stepper->rest);
-    if (stepper->api)
+    if (stepper->step)
         stepper->api->close(stepper->step);
     mgpt_string_finish(&stepper->bids);
     memset(stepper, 0, sizeof *stepper);

@@ -2,6 +2,8 @@
 #ifndef MGPT_RUN_STEP_H
 #define MGPT_RUN_STEP_H
 
+#include <stdbool.h>
+
 #include <microgpt/step.h>
 
 #include "base/text.h"
@@ -28,6 +30,15 @@ struct mgpt_stepper {
 enum mgpt_status mgpt_stepper_open(struct mgpt_stepper *stepper, struct mgpt_conf *conf,
                                    struct mgpt_registry *registry,
                                    const struct mgpt_step_spec *spec, struct mgpt_error *error);
+/* The two halves of it: who would run the step (`use`: a name, or auto), without opening anything,
+ * for which the buffers of the spec may be NULL; and its opening. */
+enum mgpt_status mgpt_stepper_choose(struct mgpt_stepper *stepper, const char *use,
+                                     struct mgpt_registry *registry,
+                                     const struct mgpt_step_spec *spec, struct mgpt_error *error);
+enum mgpt_status mgpt_stepper_start(struct mgpt_stepper *stepper, struct mgpt_conf *conf,
+                                    struct mgpt_error *error);
+/* Once chosen: does any of it run op by op, by the core? */
+bool mgpt_stepper_composes(const struct mgpt_stepper *stepper);
 void mgpt_stepper_close(struct mgpt_stepper *stepper);
 
 /* Runs n steps, 1 <= n <= MGPT_STEP_RING, and fences: results[0..n), in order. */

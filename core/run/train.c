@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/stop.h"
+#include "run/plan.h"
 #include "run/train.h"
 #include "run/training.h"
 
@@ -189,6 +190,23 @@ static enum mgpt_status run_block(struct mgpt_training *r, struct mgpt_error *er
     return status;
 }
 
+/* Once, when some seconds of the run itself show it: how long the rest will take. A run that is over
+ * by then needs no telling. */
+static void say_pace(struct mgpt_training *r)
+{
+    double seconds = now() - r->started;
+    uint64_t left = r->total - r->progress.step, done = r->progress.step - r->first;
+    struct mgpt_string text = {0};
+
+    if (r->told || seconds < 5 || !left || done < 2)
+        return;
+    r->told = true;
+    mgpt_add_duration(&text, seconds / (double)done * (double)left);
+    mgpt_log(MGPT_LOG_INFO, "%llu steps to go take about %s, at the pace of the first %llu",
+             (unsigned long long)left, text.data ? text.data : "a while", (unsigned long long)done);
+    mgpt_string_finish(&text);
+}
+
 /* Between blocks: what is due at this step. */
 static enum mgpt_status settle(struct mgpt_training *r, struct mgpt_error *error)
 {
@@ -249,6 +267,7 @@ static enum mgpt_status loop(struct mgpt_training *r, struct mgpt_error *error)
         status = run_block(r, error);
         if (status == MGPT_OK)
             status = settle(r, error);
+        say_pace(r);
     }
     if (status == MGPT_CANCELED) /* in a step or a validation, made anew when resumed */
         return stop(r, error);

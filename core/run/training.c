@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "run/plan.h"
 #include "run/training.h"
 
 uint64_t mgpt_training_setting(const struct mgpt_training *r, const char *key)
@@ -77,33 +78,18 @@ static enum mgpt_status write_config(struct mgpt_training *r, struct mgpt_error 
 
 static enum mgpt_status open_stepper(struct mgpt_training *r, struct mgpt_error *error)
 {
-    struct mgpt_session *s = &r->session;
-    struct mgpt_step_spec spec = {
-        .size = sizeof spec,
-        .rows = (uint32_t)mgpt_training_setting(r, "batch"),
-        .columns = s->model.context,
-        .micro_batches = (uint32_t)mgpt_training_setting(r, "accumulate"),
-        .ranks = 1,
-        .n_params = s->params.n,
-        .n_state = s->params.n_state,
-        .fallback = s->machine.fallback,
-        .seed = mgpt_conf_seed(r->conf, "train", "seed"),
-        .clip = mgpt_conf_float(r->conf, "train", "clip"),
-        .host = mgpt_host(),
-        .backend = s->machine.api,
-        .device = s->machine.device,
-        .caps = &s->machine.caps,
-        .model = &s->model,
-        .precision = &s->precision,
-        .optimizer = s->optimizer_api,
-        .params = s->params.items,
-        .p = s->params.p,
-        .g = s->params.g,
-        .step_state = r->progress.step_state,
-    };
+    struct mgpt_step_spec spec = mgpt_session_spec(&r->session, r->progress.step_state);
 
-    memcpy(spec.state, s->params.state, sizeof spec.state);
-    return mgpt_stepper_open(&r->stepper, r->conf, s->registry, &spec, error);
+    return mgpt_stepper_open(&r->stepper, r->conf, r->session.registry, &spec, error);
+}
+
+/* Says what the run will take, and refuses it when that is more than there is. */
+static enum mgpt_status plan(struct mgpt_training *r, struct mgpt_error *error)
+{
+    struct mgpt_step_spec spec = mgpt_session_spec(&r->session, r->progress.step_state);
+    const char *step = mgpt_conf_text(r->conf, "step", "use");
+
+    return mgpt_plan_run(&spec, r->session.registry, step, r->total, error);
 }
 
 /* Parameters and everything that goes with them: drawn, or read from the checkpoint. */
@@ -194,6 +180,10 @@ enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_t
     if (status == MGPT_OK)
         status = mgpt_session_optimizer(s, error);
     if (status == MGPT_OK)
+        status = mgpt_session_shape(s, error);
+    if (status == MGPT_OK)
+        status = plan(r, error);
+    if (status == MGPT_OK)
         status = mgpt_session_model(s, true, error);
     if (status == MGPT_OK)
         status = mgpt_session_sampler(s, error);
@@ -213,7 +203,7 @@ enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_t
         status = open_loggers(r, error);
     if (status == MGPT_OK)
         status = write_config(r, error);
-    r->saved = r->progress.step;
+    r->saved = r->first = r->progress.step;
     return status;
 }
 

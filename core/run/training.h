@@ -25,6 +25,8 @@ struct mgpt_training {
     uint64_t total, saved; /* steps of the run; those of the newest checkpoint */
     uint64_t bad;          /* steps skipped in a row */
     double started, pace;  /* seconds: the clock at the start, one step lately */
+    uint64_t first;        /* step at which it started */
+    bool told;             /* how long it will take */
 };
 
 /* Close it in any case. */

@@ -1,0 +1,322 @@
+/* The plan of a run: what it will hold in memory and how much it will compute, known before anything
+ * is allocated on the device. */
+#include <config.h>
+
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "run/block.h"
+#include "run/passes.h"
+#include "run/plan.h"
+
+/* ---- arithmetic ---- */
+
+double mgpt_step_flops(const struct mgpt_model *m, uint64_t sequences, uint64_t time)
+{
+    double C = m->embd, T = (double)time, kv = 2.0 * m->kv_heads * (C / m->heads);
+    double layer = C * (C + kv) + C * C + 2 * C * m->mlp;
+    double weights = m->layers * layer + C * m->vocab;
+    double attention = m->layers * C * (T + 1);
+
+    return (double)sequences * T * (6 * weights + 6 * attention);
+}
+
+static uint64_t add(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+static struct mgpt_net net_of(const struct mgpt_step_spec *spec, struct mgpt_machine *machine)
+{
+    mgpt_machine_borrow(machine, spec);
+    return (struct mgpt_net){.machine = machine,
+                             .model = spec->model,
+                             .params = spec->params,
+                             .n_params = spec->n_params,
+                             .precision = spec->precision,
+                             .state = spec->step_state,
+                             .seed = spec->seed};
+}
+
+/* Would a pass count more bytes than 64 bits can say? Each token keeps at least one row of C and F
+ * a layer, and at most some twenty. */
+static bool is_absurd(const struct mgpt_step_spec *spec)
+{
+    const struct mgpt_model *m = spec->model;
+    double row = (double)m->layers * (m->embd + m->mlp) + m->embd + m->vocab;
+
+    return (double)spec->rows * spec->columns * row > 1e15;
+}
+
+/* Elements of a whole buffer: up to the end of the last tensor, filled up to 64 bytes. */
+static uint64_t bytes_of_params(const struct mgpt_step_spec *spec, uint64_t *count)
+{
+    uint64_t end = 0;
+
+    *count = 0;
+    for (uint32_t i = 0; i < spec->n_params; i++) {
+        const struct mgpt_tensor *t = &spec->params[i].p;
+        uint64_t n = (uint64_t)mgpt_tensor_count(t);
+        *count += n;
+        end = t->offset + n * mgpt_dtype_size(t->dtype);
+    }
+    return (end + 63) / 64 * 64;
+}
+
+static enum mgpt_status measure(struct mgpt_plan *plan, const struct mgpt_step_spec *spec,
+                                bool composed, struct mgpt_error *error)
+{
+    struct mgpt_machine machine;
+    struct mgpt_net net = net_of(spec, &machine);
+    enum mgpt_status status = MGPT_OK;
+
+    plan->activations = plan->validation = UINT64_MAX;
+    if (is_absurd(spec))
+        return MGPT_OK;
+    plan->activations = 0;
+    if (composed)
+        status = mgpt_passes_measure(&net, MGPT_MODE_TRAIN, spec->rows, spec->columns,
+                                     &plan->activations, error);
+    if (status == MGPT_OK)
+        status = mgpt_passes_measure(&net, MGPT_MODE_LOSS, spec->rows, spec->columns,
+                                     &plan->validation, error);
+    return status;
+}
+
+enum mgpt_status mgpt_plan_make(struct mgpt_plan *plan, const struct mgpt_step_spec *spec,
+                                bool composed, struct mgpt_error *error)
+{
+    uint64_t sequences = (uint64_t)spec->rows * spec->micro_batches;
+    enum mgpt_status status;
+
+    memset(plan, 0, sizeof *plan);
+    status = measure(plan, spec, composed, error);
+    if (status != MGPT_OK)
+        return status;
+    plan->params = plan->gradients = bytes_of_params(spec, &plan->parameters);
+    plan->state = spec->n_state * plan->params;
+    plan->batches = mgpt_block_bytes(spec->rows, spec->columns, spec->micro_batches);
+    plan->tokens = sequences * spec->columns;
+    plan->flops = mgpt_step_flops(spec->model, sequences, spec->columns);
+    plan->total = add(plan->params, plan->gradients);
+    plan->total = add(plan->total, plan->state);
+    plan->total = add(plan->total, plan->activations);
+    plan->total = add(plan->total, plan->validation);
+    plan->total = add(plan->total, plan->batches);
+    plan->available =
+        spec->caps->flags & MGPT_CAPS_HOST ? mgpt_memory_available() : spec->caps->memory_free;
+    return MGPT_OK;
+}
+
+/* ---- words ---- */
+
+void mgpt_add_duration(struct mgpt_string *out, double seconds)
+{
+    static const struct {
+        double most, unit;
+        const char *name;
+    } units[] = {{120, 1, "s"}, {7200, 60, "min"}, {172800, 3600, "h"}, {1e300, 86400, "days"}};
+    int i = 0;
+
+    while (seconds >= units[i].most && i < 3)
+        i++;
+    mgpt_string_format(out, "%.3g %s", seconds / units[i].unit, units[i].name);
+}
+
+void mgpt_add_amount(struct mgpt_string *out, double value, const char *unit)
+{
+    static const char *const prefixes[] = {"", "k", "M", "G", "T", "P", "E"};
+    int i = 0;
+
+    for (; value >= 999.5 && i < 6; i++)
+        value /= 1000;
+    mgpt_string_format(out, "%.3g %s%s", value, prefixes[i], unit);
+}
+
+/* "parameters 6.5 MB, gradients 6.5 MB, ..." */
+static void add_terms(const struct mgpt_plan *plan, struct mgpt_string *out)
+{
+    const struct {
+        const char *name;
+        uint64_t bytes;
+    } terms[] = {{"parameters", plan->params},     {"gradients", plan->gradients},
+                 {"optimizer", plan->state},       {"activations", plan->activations},
+                 {"validation", plan->validation}, {"batches", plan->batches}};
+
+    for (size_t i = 0; i < sizeof terms / sizeof *terms; i++) {
+        if (!terms[i].bytes)
+            continue;
+        mgpt_string_format(out, "%s%s ", i ? ", " : "", terms[i].name);
+        mgpt_add_amount(out, (double)terms[i].bytes, "B");
+    }
+}
+
+/* Rows of a micro-batch that would fit beside `weights` bytes; 0: not even one. */
+static uint32_t rows_that_fit(const struct mgpt_plan *plan, const struct mgpt_step_spec *spec,
+                              uint64_t weights)
+{
+    double row = (double)add(plan->activations, plan->validation) / spec->rows;
+    uint64_t batches = plan->batches;
+    uint32_t rows = spec->rows;
+
+    for (int i = 0; i < 2; i++) { /* how many batches are made ready depends on the answer */
+        uint64_t rest = add(weights, batches);
+        double fits = plan->available > rest ? (double)(plan->available - rest) / row : 0;
+        rows = fits < rows ? (uint32_t)fits : rows;
+        if (rows)
+            batches = mgpt_block_bytes(rows, spec->columns, spec->micro_batches);
+    }
+    return rows;
+}
+
+/* What to shrink: the term that is largest, and the keys that it grows with. */
+static void add_advice(const struct mgpt_plan *plan, const struct mgpt_step_spec *spec,
+                       struct mgpt_string *out)
+{
+    const struct mgpt_model *m = spec->model;
+    uint64_t weights = add(add(plan->params, plan->gradients), plan->state);
+    uint64_t passes = add(plan->activations, plan->validation);
+
+    if (plan->batches > weights && plan->batches > passes) {
+        mgpt_string_format(out, "most is ids of batches: shrink [train] accumulate = %u",
+                           spec->micro_batches);
+    } else if (weights > passes) {
+        mgpt_string_format(out,
+                           "most is parameters and what goes with each: shrink [model] embd = %u "
+                           "(they grow with its square), layers = %u or mlp = %u",
+                           m->embd, m->layers, m->mlp);
+    } else {
+        uint32_t rows = rows_that_fit(plan, spec, weights);
+        mgpt_string_format(out, "most is activations: shrink [train] batch = %u", spec->rows);
+        if (rows)
+            mgpt_string_format(out, " (to %u or less; accumulate makes up for it)", rows);
+        mgpt_string_format(out, ", [model] context = %u, layers = %u or embd = %u", m->context,
+                           m->layers, m->embd);
+    }
+}
+
+enum mgpt_status mgpt_plan_check(const struct mgpt_plan *plan, const struct mgpt_step_spec *spec,
+                                 struct mgpt_error *error)
+{
+    struct mgpt_string text = {0};
+
+    if (!plan->available || plan->total <= plan->available)
+        return MGPT_OK;
+    mgpt_string_format(&text, "this run needs ");
+    mgpt_add_amount(&text, (double)plan->total, "B");
+    mgpt_string_format(&text, " of memory and device %s has ", spec->caps->name);
+    mgpt_add_amount(&text, (double)plan->available, "B");
+    mgpt_string_format(&text, " left (");
+    add_terms(plan, &text);
+    mgpt_string_format(&text, "); ");
+    add_advice(plan, spec, &text);
+    mgpt_fail(error, MGPT_CONFIG, "%s", text.failed ? "this run needs too much memory" : text.data);
+    mgpt_string_finish(&text);
+    return MGPT_CONFIG;
+}
+
+/* ---- pace ---- */
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Seconds of the fastest of some calls, which together take a few hundredths of a second, or one
+ * call; 0 when it failed. */
+static double fastest(struct mgpt_machine *machine, const struct mgpt_call *call)
+{
+    double begun = now(), best = 0;
+
+    for (int i = 0; i < 100 && (i == 0 || now() - begun < 0.03); i++) {
+        double start = now();
+        if (mgpt_machine_run(machine, call, NULL) != MGPT_OK ||
+            machine->api->sync(machine->device, NULL) != MGPT_OK)
+            return 0;
+        double seconds = now() - start;
+        best = i == 0 || seconds < best ? seconds : best;
+    }
+    return best;
+}
+
+/* Operations a second in y (N,F) = x (N,C) w (F,C)^T, the largest product of a layer, over as many
+ * rows as a step has, up to a thousand; 0 when it cannot be told. */
+static double probe(const struct mgpt_step_spec *spec)
+{
+    const struct mgpt_model *m = spec->model;
+    int64_t tokens = (int64_t)spec->rows * spec->columns, rows = tokens < 1024 ? tokens : 1024;
+    struct mgpt_machine machine;
+    struct mgpt_tensor t[3];
+    struct mgpt_call call;
+    const int64_t shapes[3][2] = {{rows, m->embd}, {m->mlp, m->embd}, {rows, m->mlp}};
+    enum mgpt_status status = MGPT_OK;
+    double seconds = 0;
+
+    mgpt_machine_borrow(&machine, spec);
+    memset(t, 0, sizeof t);
+    for (int i = 0; i < 3 && status == MGPT_OK; i++) {
+        status = mgpt_machine_new(&machine, (enum mgpt_dtype)spec->precision->product,
+                                  shapes[i][0] * shapes[i][1], &t[i], NULL);
+        t[i].rank = 2;
+        memcpy(t[i].shape, shapes[i], sizeof shapes[i]);
+    }
+    struct mgpt_op op = {
+        .size = sizeof op, .code = MGPT_OP_LINEAR, .in = {t[0], t[1]}, .out = {t[2]}};
+    if (status == MGPT_OK)
+        status = mgpt_machine_plan(&machine, &op, &call, NULL);
+    if (status == MGPT_OK)
+        seconds = fastest(&machine, &call);
+    for (int i = 0; i < 3; i++)
+        mgpt_machine_free(&machine, &t[i]);
+    return seconds > 0 ? 2.0 * (double)rows * m->embd * m->mlp / seconds : 0;
+}
+
+void mgpt_plan_say(const struct mgpt_plan *plan, const struct mgpt_step_spec *spec, uint64_t steps)
+{
+    struct mgpt_string memory = {0}, time = {0}, work = {0};
+    double pace = probe(spec);
+
+    mgpt_add_amount(&memory, (double)plan->total, "B");
+    if (plan->available) {
+        mgpt_string_format(&memory, " of ");
+        mgpt_add_amount(&memory, (double)plan->available, "B");
+    }
+    mgpt_string_format(&memory, ": ");
+    add_terms(plan, &memory);
+    mgpt_add_amount(&work, plan->flops, "FLOP");
+    if (pace > 0) {
+        mgpt_add_duration(&time, plan->flops * (double)steps / pace);
+        mgpt_string_format(&time, " or more, at the ");
+        mgpt_add_amount(&time, pace, "FLOP/s of an mlp product here");
+    }
+    mgpt_log(MGPT_LOG_INFO, "plan: %llu parameters; %llu steps of up to %llu tokens and %s",
+             (unsigned long long)plan->parameters, (unsigned long long)steps,
+             (unsigned long long)plan->tokens, work.data ? work.data : "");
+    mgpt_log(MGPT_LOG_INFO, "plan: memory %s", memory.data ? memory.data : "not known");
+    mgpt_log(MGPT_LOG_INFO, "plan: time %s", time.data ? time.data : "not known");
+    mgpt_string_finish(&work);
+    mgpt_string_finish(&memory);
+    mgpt_string_finish(&time);
+}
+
+enum mgpt_status mgpt_plan_run(const struct mgpt_step_spec *spec, struct mgpt_registry *registry,
+                               const char *use, uint64_t steps, struct mgpt_error *error)
+{
+    struct mgpt_stepper stepper = {0};
+    struct mgpt_plan plan;
+    enum mgpt_status status = mgpt_stepper_choose(&stepper, use, registry, spec, error);
+
+    if (status == MGPT_OK)
+        status = mgpt_plan_make(&plan, spec, mgpt_stepper_composes(&stepper), error);
+    if (status == MGPT_OK)
+        status = mgpt_plan_check(&plan, spec, error);
+    if (status == MGPT_OK)
+        mgpt_plan_say(&plan, spec, steps);
+    mgpt_stepper_close(&stepper);
+    return status;
+}

@@ -1,0 +1,55 @@
+/* The plan of a run: what it will hold in memory and how much it will compute, known before anything
+ * is allocated on the device. */
+#ifndef MGPT_RUN_PLAN_H
+#define MGPT_RUN_PLAN_H
+
+#include "run/step.h"
+
+/* Bytes, as they will be allocated. */
+struct mgpt_plan {
+    uint64_t parameters;        /* how many, without the gaps between tensors */
+    uint64_t params, gradients; /* of one copy each */
+    uint64_t state;             /* of the optimizer */
+    uint64_t activations;       /* of a micro-batch in training; 0: the step module's own affair */
+    uint64_t validation;        /* activations of validation and of generation */
+    uint64_t batches;           /* ids and targets of the steps that are prepared together */
+    uint64_t total;             /* sum of the above; saturates at UINT64_MAX */
+    uint64_t available;         /* of the device; 0: not known */
+    uint64_t tokens;            /* a step, at most */
+    double flops;               /* a step, at most; mgpt_step_flops */
+};
+
+/* Floating-point operations of forward and backward over `sequences` of `time` tokens each:
+ *
+ *   sequences * time * (6 N + 6 L H D (time + 1)),   N = weights of all linear layers and the head
+ *
+ * Two for each weight and token forward, four backward (Kaplan et al. 2020, section 2.1). Attention:
+ * q k^T and weights times v are 2 H D each for each pair of positions, twice that backward; PaLM
+ * (Chowdhery et al. 2022, appendix B) counts all `time` positions of the past, 12 L H D time; here a
+ * token meets only the (time + 1) / 2 on average that it may see. Look-ups, norms, activations and
+ * the update are not counted, nor what a step recomputes. [any] */
+double mgpt_step_flops(const struct mgpt_model *model, uint64_t sequences, uint64_t time);
+
+/* Plans the run of a step: `spec` with its table of parameters, whose buffers need not be there.
+ * `composed`: op by op, by the core; a module that does it all has memory of its own. [main] */
+enum mgpt_status mgpt_plan_make(struct mgpt_plan *plan, const struct mgpt_step_spec *spec,
+                                bool composed, struct mgpt_error *error);
+
+/* MGPT_CONFIG with what to shrink when it needs more memory than there is. [any] */
+enum mgpt_status mgpt_plan_check(const struct mgpt_plan *plan, const struct mgpt_step_spec *spec,
+                                 struct mgpt_error *error);
+
+/* Says it in messages of level INFO, with the time of `steps` steps as a short probe of the device
+ * makes it: its products of one mlp matrix, as if all the rest ran at their pace. What the run itself
+ * turns out to take is told later. [main] */
+void mgpt_plan_say(const struct mgpt_plan *plan, const struct mgpt_step_spec *spec, uint64_t steps);
+
+/* All of it before a run: who would run the step ([step] use), the plan, the check, the words. */
+enum mgpt_status mgpt_plan_run(const struct mgpt_step_spec *spec, struct mgpt_registry *registry,
+                               const char *use, uint64_t steps, struct mgpt_error *error);
+
+/* Appends "3.2 s", "12 min", "4.5 h" or "3.1 days"; "1.5 GB", of 10^9 units. */
+void mgpt_add_duration(struct mgpt_string *out, double seconds);
+void mgpt_add_amount(struct mgpt_string *out, double value, const char *unit);
+
+#endif
