@@ -74,6 +74,8 @@ libmicrogpt_la_SOURCES = \
     %D%/model/params.c %D%/model/params.h \
     %D%/model/spec.c %D%/model/spec.h \
     %D%/model/tape.c %D%/model/tape.h \
+    %D%/run/bench.c %D%/run/bench.h \
+    %D%/run/bench_ops.c %D%/run/bench_ops.h \
     %D%/run/block.c %D%/run/block.h \
     %D%/run/checkpoint.c %D%/run/checkpoint.h \
     %D%/run/checkpoint_folder.c %D%/run/checkpoint_folder.h \
@@ -85,7 +87,9 @@ libmicrogpt_la_SOURCES = \
     %D%/run/loggers.c %D%/run/loggers.h \
     %D%/run/manifest.c %D%/run/manifest.h \
     %D%/run/passes.c %D%/run/passes.h \
+    %D%/run/peak.c %D%/run/peak.h \
     %D%/run/plan.c %D%/run/plan.h \
+    %D%/run/rig.c %D%/run/rig.h \
     %D%/run/safetensors.c %D%/run/safetensors.h \
     %D%/run/safetensors_header.c %D%/run/safetensors_header.h \
     %D%/run/safetensors_write.c \
@@ -104,6 +108,7 @@ microgpt_LDADD = libmicrogpt.la
 microgpt_SOURCES = \
     %D%/cli/args.c \
     %D%/cli/cli.h \
+    %D%/cli/cmd_bench.c \
     %D%/cli/cmd_config.c \
     %D%/cli/cmd_eval.c \
     %D%/cli/cmd_generate.c \

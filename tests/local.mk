@@ -34,6 +34,7 @@ SCRIPT_TESTS = \
     %D%/format.sh \
     %D%/exports.sh \
     %D%/docs.sh \
+    %D%/run_bench.sh \
     %D%/run_names.sh \
     %D%/run_errors.sh \
     %D%/run_crash.sh \
@@ -75,6 +76,9 @@ TEST_PLUGIN_LDFLAGS = $(MODULE_LDFLAGS) -rpath $(abs_builddir)
 check_LTLIBRARIES += %D%/plugins/backend_slow.la
 %C%_plugins_backend_slow_la_SOURCES = %D%/plugins/backend_slow.c
 %C%_plugins_backend_slow_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
+check_LTLIBRARIES += %D%/plugins/backend_wrong.la
+%C%_plugins_backend_wrong_la_SOURCES = %D%/plugins/backend_wrong.c
+%C%_plugins_backend_wrong_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
 check_LTLIBRARIES += %D%/plugins/bad_abi.la
 %C%_plugins_bad_abi_la_SOURCES = %D%/plugins/bad_abi.c
 %C%_plugins_bad_abi_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)

@@ -80,6 +80,7 @@ enum mgpt_status mgpt_cli_configure_run(struct mgpt_cli *cli, struct mgpt_conf *
 enum mgpt_status mgpt_cmd_train(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_generate(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_eval(struct mgpt_cli *cli, struct mgpt_error *error);
+enum mgpt_status mgpt_cmd_bench(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_plugins(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_config(struct mgpt_cli *cli, struct mgpt_error *error);
 

@@ -50,6 +50,13 @@ static const struct mgpt_cli_option eval_options[] = {
     {NULL, NULL, NULL, NULL, 0},
 };
 
+static const struct mgpt_cli_option bench_options[] = {
+    {"seconds", "X", NULL, "about how long all of it may take; 10", 0},
+    {"steps", "N", NULL, "steps to time of each combination, at most; else as time allows", 0},
+    {"vocab", "N", NULL, "size of the vocabulary; else that of the data", 0},
+    {NULL, NULL, NULL, NULL, 0},
+};
+
 static const struct mgpt_cli_option plugins_options[] = {
     {"why", NULL, NULL, "also every path tried, and what came of it", 0},
     {NULL, NULL, NULL, NULL, 0},
@@ -68,6 +75,8 @@ const struct mgpt_command mgpt_commands[] = {
      generate_spares},
     {"eval", NULL, "print the validation loss of a trained model", eval_options, mgpt_cmd_eval,
      eval_spares},
+    {"bench", NULL, "time this model with every backend, step and precision, and compare them",
+     bench_options, mgpt_cmd_bench, NULL},
     {"plugins", "list|inspect NAME", "show the modules that can be used", plugins_options,
      mgpt_cmd_plugins, NULL},
     {"config", "show|check", "show the settings in effect, or check them", NULL, mgpt_cmd_config,

@@ -24,6 +24,16 @@ uint64_t mgpt_block_bytes(uint32_t rows, uint32_t columns, uint32_t micro_batche
     return (uint64_t)capacity(batch, micro_batches) * micro_batches * 2 * batch * sizeof(int32_t);
 }
 
+/* What the scalars of every step depend on, looked up once. */
+static void read_settings(struct mgpt_block *block, const struct mgpt_session *s)
+{
+    block->total = (uint64_t)mgpt_conf_int(s->conf, "train", "steps");
+    block->base = mgpt_conf_float(s->conf, "train", "lr");
+    block->decay = mgpt_conf_float(s->conf, "train", "weight_decay");
+    for (uint32_t i = 0; i < s->params.n; i++)
+        block->has[s->params.items[i].decays != 0] = true;
+}
+
 enum mgpt_status mgpt_block_open(struct mgpt_block *block, const struct mgpt_session *s,
                                  struct mgpt_error *error)
 {
@@ -31,12 +41,8 @@ enum mgpt_status mgpt_block_open(struct mgpt_block *block, const struct mgpt_ses
     size_t micro = (size_t)mgpt_conf_int(s->conf, "train", "accumulate");
 
     memset(block, 0, sizeof *block);
-    block->total = (uint64_t)mgpt_conf_int(s->conf, "train", "steps");
+    read_settings(block, s);
     block->micro = (uint32_t)micro;
-    block->base = mgpt_conf_float(s->conf, "train", "lr");
-    block->decay = mgpt_conf_float(s->conf, "train", "weight_decay");
-    for (uint32_t i = 0; i < s->params.n; i++)
-        block->has[s->params.items[i].decays != 0] = true;
     block->capacity = capacity(batch, micro);
     size_t n = block->capacity * micro;
     block->batches = calloc(n, sizeof *block->batches);
@@ -73,6 +79,16 @@ static void scalars(const struct mgpt_block *block, const struct mgpt_session *s
         if (block->has[group])
             s->optimizer_api->scalars(s->optimizer, &tick, input->scalars[group]);
     }
+}
+
+void mgpt_block_scalars(const struct mgpt_session *s, uint64_t step, double lr,
+                        struct mgpt_step_input *input)
+{
+    struct mgpt_block settings = {0};
+
+    read_settings(&settings, s);
+    input->step = step;
+    scalars(&settings, s, lr, input);
 }
 
 enum mgpt_status mgpt_block_fill(struct mgpt_block *block, const struct mgpt_session *s,

@@ -27,6 +27,9 @@ enum mgpt_status mgpt_block_open(struct mgpt_block *block, const struct mgpt_ses
                                  struct mgpt_error *error);
 void mgpt_block_close(struct mgpt_block *block);
 
+/* The rule's scalars of a step for both groups of parameters. */
+void mgpt_block_scalars(const struct mgpt_session *s, uint64_t step, double lr,
+                        struct mgpt_step_input *input);
 /* Batches, learning rates and scalars of steps `first` .. first + n - 1; n <= capacity. */
 enum mgpt_status mgpt_block_fill(struct mgpt_block *block, const struct mgpt_session *s,
                                  uint64_t first, uint32_t n, struct mgpt_error *error);

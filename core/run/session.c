@@ -194,7 +194,12 @@ enum mgpt_status mgpt_session_data(struct mgpt_session *s, const char *checkpoin
 
 enum mgpt_status mgpt_session_shape(struct mgpt_session *s, struct mgpt_error *error)
 {
-    uint32_t vocab = (uint32_t)s->tokenizer_api->vocab(s->tokenizer);
+    return mgpt_session_shape_for(s, (uint32_t)s->tokenizer_api->vocab(s->tokenizer), error);
+}
+
+enum mgpt_status mgpt_session_shape_for(struct mgpt_session *s, uint32_t vocab,
+                                        struct mgpt_error *error)
+{
     bool matrices = strcmp(mgpt_conf_text(s->conf, "train", "decay"), "matrices") == 0;
     enum mgpt_status status;
 
