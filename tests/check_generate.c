@@ -20,6 +20,7 @@ static struct mgpt_model shared_kv_and_all_biases(void)
     m.kv_heads = 2;
     m.embd = 20;
     m.context = 7;
+    m.init = MGPT_INIT_UNIFORM; /* no bias is 0 */
     m.bias = MGPT_BIAS_QKV | MGPT_BIAS_PROJ | MGPT_BIAS_MLP | MGPT_BIAS_HEAD;
     return m;
 }
