@@ -35,6 +35,26 @@ AC_DEFUN([MGPT_COMPILER_FLAGS], [
   AC_SUBST([MGPT_KERNEL_CFLAGS])
 ])
 
+# MGPT_CPU_LEVELS: whether kernels can be compiled for the levels of x86-64 apart (CPU_LEVELS,
+# HAVE_CPU_LEVELS), the flags of each, and MGPT_FUSED_CFLAGS, which allow fused multiply-adds.
+AC_DEFUN([MGPT_CPU_LEVELS], [
+  MGPT_FUSED_CFLAGS= MGPT_AVX2_CFLAGS= MGPT_AVX512_CFLAGS=
+  MGPT_APPEND_FLAG([MGPT_FUSED_CFLAGS], [-ffp-contract=fast])
+  AS_CASE([$host_cpu], [x86_64], [
+    MGPT_APPEND_FLAG([MGPT_AVX2_CFLAGS], [-march=x86-64-v3])
+    MGPT_APPEND_FLAG([MGPT_AVX512_CFLAGS], [-march=x86-64-v4])
+    MGPT_APPEND_FLAG([MGPT_AVX512_CFLAGS], [-mprefer-vector-width=512])])
+  AS_CASE([$MGPT_AVX2_CFLAGS:$MGPT_AVX512_CFLAGS], [*v3*:*v4*], [mgpt_levels=yes],
+          [mgpt_levels=no])
+  AM_CONDITIONAL([CPU_LEVELS], [test $mgpt_levels = yes])
+  AS_VAR_IF([mgpt_levels], [yes],
+    [AC_DEFINE([HAVE_CPU_LEVELS], [1],
+       [Define to 1 if kernels are also compiled for x86-64-v3 and x86-64-v4.])])
+  AC_SUBST([MGPT_FUSED_CFLAGS])
+  AC_SUBST([MGPT_AVX2_CFLAGS])
+  AC_SUBST([MGPT_AVX512_CFLAGS])
+])
+
 # MGPT_SANITIZERS: --enable-asan adds to MGPT_CFLAGS and sets MGPT_LDFLAGS. UBSan only prints unless
 # it is told not to recover.
 AC_DEFUN([MGPT_SANITIZERS], [

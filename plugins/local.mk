@@ -15,30 +15,55 @@ EXTRA_LTLIBRARIES += %D%/backend_ref.la
 %C%_backend_ref_la_SOURCES = %D%/backend/ref/plugin.c
 %C%_backend_ref_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
-EXTRA_LTLIBRARIES += %D%/backend_cpu.la
-%C%_backend_cpu_la_SOURCES = \
+# The cpu backend: all that computes is compiled for each instruction set apart.
+CPU_KERNELS = \
     %D%/backend/cpu/activation.c \
     %D%/backend/cpu/add.c \
     %D%/backend/cpu/attention.c \
+    %D%/backend/cpu/blocked.c \
     %D%/backend/cpu/clip.c \
     %D%/backend/cpu/cross_entropy.c \
     %D%/backend/cpu/dropout.c \
     %D%/backend/cpu/embed.c \
     %D%/backend/cpu/fastmath.h \
     %D%/backend/cpu/fill.c \
+    %D%/backend/cpu/kernel.h \
     %D%/backend/cpu/linear.c \
     %D%/backend/cpu/matmul.c \
     %D%/backend/cpu/matmul.h \
     %D%/backend/cpu/norm.c \
     %D%/backend/cpu/ops.h \
-    %D%/backend/cpu/plugin.c \
-    %D%/backend/cpu/pool.c \
     %D%/backend/cpu/scaler.c \
+    %D%/backend/cpu/table.c \
     %D%/backend/cpu/tile.c \
     %D%/backend/cpu/tile.h \
     %D%/backend/cpu/update.c
+CPU_CFLAGS = $(KERNEL_CFLAGS) $(MGPT_FUSED_CFLAGS) $(OPENMP_CFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/libcpu_baseline.la
+%C%_libcpu_baseline_la_SOURCES = $(CPU_KERNELS)
+%C%_libcpu_baseline_la_CPPFLAGS = $(AM_CPPFLAGS) -DCPU_ISA=baseline
+%C%_libcpu_baseline_la_CFLAGS = $(CPU_CFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/libcpu_avx2.la
+%C%_libcpu_avx2_la_SOURCES = $(CPU_KERNELS)
+%C%_libcpu_avx2_la_CPPFLAGS = $(AM_CPPFLAGS) -DCPU_ISA=avx2
+%C%_libcpu_avx2_la_CFLAGS = $(CPU_CFLAGS) $(MGPT_AVX2_CFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/libcpu_avx512.la
+%C%_libcpu_avx512_la_SOURCES = $(CPU_KERNELS)
+%C%_libcpu_avx512_la_CPPFLAGS = $(AM_CPPFLAGS) -DCPU_ISA=avx512
+%C%_libcpu_avx512_la_CFLAGS = $(CPU_CFLAGS) $(MGPT_AVX512_CFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/backend_cpu.la
+%C%_backend_cpu_la_SOURCES = %D%/backend/cpu/ops.h %D%/backend/cpu/plugin.c %D%/backend/cpu/pool.c
+%C%_backend_cpu_la_CPPFLAGS = $(AM_CPPFLAGS) -DCPU_ISA=baseline
 %C%_backend_cpu_la_CFLAGS = $(KERNEL_CFLAGS) $(OPENMP_CFLAGS)
 %C%_backend_cpu_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+%C%_backend_cpu_la_LIBADD = %D%/libcpu_baseline.la
+if CPU_LEVELS
+%C%_backend_cpu_la_LIBADD += %D%/libcpu_avx2.la %D%/libcpu_avx512.la
+endif
 
 EXTRA_LTLIBRARIES += %D%/precision_fp32.la
 %C%_precision_fp32_la_SOURCES = %D%/precision/fp32.c

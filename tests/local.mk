@@ -46,7 +46,8 @@ SCRIPT_TESTS = \
 TESTS = $(SCRIPT_TESTS)
 TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = bash
-EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh %D%/bench/generate.sh %D%/bench/steps.sh
+EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh \
+    %D%/bench/generate.sh %D%/bench/steps.sh %D%/bench/toygpt.sh
 
 if HAVE_CHECK
 check_PROGRAMS += $(CHECK_TESTS)

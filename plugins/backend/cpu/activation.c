@@ -10,7 +10,7 @@ struct job {
     float *out;
 };
 
-CPU_CLONES static void task(const void *data, int64_t index, float *scratch)
+static void task(const void *data, int64_t index, float *scratch)
 {
     const struct job *j = data;
     int64_t from = index * PIECE, n = cpu_min(PIECE, j->n - from);

@@ -10,7 +10,7 @@ struct job {
     int one_row; /* b is one row */
 };
 
-CPU_CLONES static void task(const void *data, int64_t index, float *scratch)
+static void task(const void *data, int64_t index, float *scratch)
 {
     const struct job *j = data;
     int64_t C = j->columns, from = index * j->rows_task;

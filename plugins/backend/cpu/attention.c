@@ -169,7 +169,7 @@ CPU_INLINE void multiply(float *x, const float *by, int64_t n)
 }
 
 /* One block of queries of one head. */
-CPU_CLONES static void forward_task(const void *data, int64_t index, float *scratch)
+static void forward_task(const void *data, int64_t index, float *scratch)
 {
     const struct job *j = data;
     int64_t t0 = index % j->blocks * LANES, h = index / j->blocks % j->H;
@@ -336,7 +336,7 @@ CPU_INLINE void backward_block(const struct job *j, int64_t b, int64_t h, int64_
 
 /* One kv head of one sequence, with all query heads that read it: nobody else adds to its dk and
  * dv. */
-CPU_CLONES static void backward_task(const void *data, int64_t index, float *scratch)
+static void backward_task(const void *data, int64_t index, float *scratch)
 {
     const struct job *j = data;
     int64_t b = index / j->KV, g = index % j->KV, group = j->H / j->KV;

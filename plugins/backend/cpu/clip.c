@@ -14,7 +14,7 @@ struct job {
 
 /* In double: squares of floats cannot overflow there, so the sum is finite if and only if all
  * gradients are. */
-CPU_CLONES static void task(const void *data, int64_t index, float *scratch)
+static void task(const void *data, int64_t index, float *scratch)
 {
     const struct job *j = data;
     int64_t n = cpu_min(PIECE, j->n - index * PIECE);

@@ -61,7 +61,7 @@ CPU_INLINE double row_exp(const float *z, int64_t n, float max, float *e)
     return total;
 }
 
-CPU_CLONES static void task(const void *data, int64_t index, float *scratch)
+static void task(const void *data, int64_t index, float *scratch)
 {
     const struct job *j = data;
     int64_t to = cpu_min((index + 1) * ROWS, j->N), V = j->V;

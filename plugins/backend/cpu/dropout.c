@@ -19,8 +19,8 @@ CPU_INLINE uint64_t block_factors(const struct mgpt_op *op, uint32_t step, uint6
     return i;
 }
 
-CPU_CLONES static void factors(const struct mgpt_op *op, uint32_t step, uint64_t first,
-                               uint64_t end, float *to, int64_t stride)
+static void factors(const struct mgpt_op *op, uint32_t step, uint64_t first, uint64_t end,
+                    float *to, int64_t stride)
 {
     const float keep = (float)(1 / (1 - op->rate));
 
@@ -45,7 +45,7 @@ struct job {
     uint64_t first, step;
 };
 
-CPU_CLONES static void task(const void *data, int64_t index, float *scratch)
+static void task(const void *data, int64_t index, float *scratch)
 {
     const struct job *j = data;
     int64_t from = index * PIECE, n = cpu_min(PIECE, j->n - from);

@@ -25,7 +25,7 @@ static enum mgpt_status check_ids(const int32_t *ids, int64_t n, int64_t V,
     return MGPT_OK;
 }
 
-CPU_CLONES static void task(const void *data, int64_t index, float *scratch)
+static void task(const void *data, int64_t index, float *scratch)
 {
     const struct job *j = data;
     int64_t to = cpu_min((index + 1) * ROWS, j->N), C = j->C;
@@ -58,7 +58,7 @@ enum mgpt_status cpu_embed(struct mgpt_device *device, const struct mgpt_op *op,
     return status;
 }
 
-CPU_CLONES static void backward_task(const void *data, int64_t index, float *scratch)
+static void backward_task(const void *data, int64_t index, float *scratch)
 {
     const struct job *j = data;
     int64_t from = index * COLUMNS, columns = cpu_min(COLUMNS, j->C - from), C = j->C;

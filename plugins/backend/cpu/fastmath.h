@@ -1,6 +1,5 @@
 /* exp, erf and tanh in loops that vectorise. About 2 units in the last place; after Cephes (Moshier
- * 1992) and, erf, N. Juffa. NaN goes through. Without fused multiply-add the same bits everywhere.
- */
+ * 1992) and, erf, N. Juffa. NaN goes through. */
 #ifndef MGPT_CPU_FASTMATH_H
 #define MGPT_CPU_FASTMATH_H
 

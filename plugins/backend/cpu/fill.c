@@ -8,7 +8,7 @@ struct job {
     int64_t n;
 };
 
-CPU_CLONES static void task(const void *data, int64_t index, float *scratch)
+static void task(const void *data, int64_t index, float *scratch)
 {
     const struct job *j = data;
     int64_t n = cpu_min(PIECE, j->n - index * PIECE);

@@ -20,33 +20,11 @@ enum mgpt_status cpu_linear(struct mgpt_device *device, const struct mgpt_op *op
                            .pre = cpu_f32(&op->out[1])};
 
     (void)error;
-    cpu_matmul(device, &y);
+    cpu_matmul_run(device, &y);
     return MGPT_OK;
 }
 
 /* ---- backward ---- */
-
-#define COLUMNS 64 /* of dy, a task */
-
-struct sums {
-    const float *dy; /* (N,M) */
-    float *dbias;    /* (M) */
-    int64_t N, M;
-};
-
-CPU_CLONES static void sum_task(const void *data, int64_t index, float *scratch)
-{
-    const struct sums *s = data;
-    int64_t m0 = index * COLUMNS, columns = cpu_min(COLUMNS, s->M - m0);
-    float *restrict sum = s->dbias + m0;
-
-    (void)scratch;
-    for (int64_t n = 0; n < s->N; n++) {
-        const float *dy = s->dy + n * s->M + m0;
-        for (int64_t m = 0; m < columns; m++)
-            sum[m] += dy[m];
-    }
-}
 
 /* dx (+)= dy w [* activation'(pre)] */
 static void input_gradient(struct mgpt_device *device, const struct mgpt_op *op, int64_t N)
@@ -64,10 +42,10 @@ static void input_gradient(struct mgpt_device *device, const struct mgpt_op *op,
                             .activation = op->activation,
                             .slope_of = cpu_f32(&op->in[3])};
 
-    cpu_matmul(device, &dx);
+    cpu_matmul_run(device, &dx);
 }
 
-/* dw += dy^T x */
+/* dw += dy^T x; dbias += sum over rows of dy */
 static void weight_gradient(struct mgpt_device *device, const struct mgpt_op *op, int64_t N)
 {
     int64_t M = op->in[1].shape[0], K = op->in[1].shape[1];
@@ -80,23 +58,21 @@ static void weight_gradient(struct mgpt_device *device, const struct mgpt_op *op
                             .b = cpu_f32(&op->in[0]),
                             .ldb = K,
                             .accumulate = 1,
-                            .c = cpu_f32(&op->out[1])};
+                            .c = cpu_f32(&op->out[1]),
+                            .row_sums = cpu_f32(&op->out[2])};
 
-    cpu_matmul(device, &dw);
+    cpu_matmul_run(device, &dw);
 }
 
 enum mgpt_status cpu_linear_backward(struct mgpt_device *device, const struct mgpt_op *op,
                                      struct mgpt_error *error)
 {
-    int64_t N = mgpt_tensor_rows(&op->in[0]), M = op->in[1].shape[0];
-    struct sums sums = {cpu_f32(&op->in[2]), cpu_f32(&op->out[2]), N, M};
+    int64_t N = mgpt_tensor_rows(&op->in[0]);
 
     (void)error;
     if (op->out[0].rank)
         input_gradient(device, op, N);
-    if (op->out[1].rank)
+    if (op->out[1].rank || op->out[2].rank)
         weight_gradient(device, op, N);
-    if (op->out[2].rank)
-        cpu_run(device, sum_task, &sums, cpu_pieces(M, COLUMNS), (double)N * (double)M);
     return MGPT_OK;
 }

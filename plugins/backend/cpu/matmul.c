@@ -10,6 +10,10 @@
 #define DIRECT_DEPTH 128 /* b is read where it lies when it has no more rows than this */
 #define WANTED_TASKS 64
 
+/* From here on blocked.c wins: flops, and rows over which packing is spread. */
+#define LARGE 4e6
+#define LARGE_ROWS 32
+
 /* Scratch: a packed block of b, then a block of c. */
 #define PACKED (BLOCK_DEPTH * BLOCK_COLS)
 _Static_assert((PACKED + BLOCK_ROWS * BLOCK_COLS) * sizeof(float) <= CPU_SCRATCH, "scratch");
@@ -109,7 +113,7 @@ CPU_INLINE void finish_apart(const struct cpu_matmul *m, int64_t i0, int64_t i1,
     }
 }
 
-CPU_CLONES static void block_task(const void *data, int64_t index, float *scratch)
+static void block_task(const void *data, int64_t index, float *scratch)
 {
     const struct job *job = data;
     const struct cpu_matmul *m = job->m;
@@ -128,12 +132,36 @@ CPU_CLONES static void block_task(const void *data, int64_t index, float *scratc
         finish(m, i0, i1, j0, j1);
 }
 
-void cpu_matmul(struct mgpt_device *device, const struct cpu_matmul *m)
+/* row_sums += sums of the rows of a transposed A */
+static void sum_task(const void *data, int64_t index, float *scratch)
 {
+    const struct cpu_matmul *m = data;
+    int64_t i0 = index * BLOCK_COLS, rows = cpu_min(BLOCK_COLS, m->rows - i0);
+    float *restrict sum = m->row_sums + i0;
+
+    (void)scratch;
+    for (int64_t l = 0; l < m->depth; l++) {
+        const float *a = m->a + l * m->lda + i0;
+        for (int64_t i = 0; i < rows; i++)
+            sum[i] += a[i];
+    }
+}
+
+void cpu_matmul_run(struct mgpt_device *device, const struct cpu_matmul *m)
+{
+    double work = 2.0 * (double)m->rows * (double)m->cols * (double)m->depth;
     struct job job = {m, BLOCK_ROWS, cpu_pieces(m->cols, BLOCK_COLS)};
 
+    if (m->c && work >= LARGE && m->rows >= LARGE_ROWS && !(m->accumulate && m->slope_of)) {
+        cpu_matmul_blocked(device, m);
+        return;
+    }
+    if (m->row_sums)
+        cpu_run(device, sum_task, m, cpu_pieces(m->rows, BLOCK_COLS),
+                (double)m->rows * (double)m->depth);
+    if (!m->c)
+        return;
     while (job.block_rows > 32 && cpu_pieces(m->rows, job.block_rows) * job.across < WANTED_TASKS)
         job.block_rows /= 2;
-    cpu_run(device, block_task, &job, cpu_pieces(m->rows, job.block_rows) * job.across,
-            2.0 * (double)m->rows * (double)m->cols * (double)m->depth);
+    cpu_run(device, block_task, &job, cpu_pieces(m->rows, job.block_rows) * job.across, work);
 }

@@ -76,7 +76,7 @@ CPU_INLINE const float *row_input(const struct job *j, int64_t n)
     return s;
 }
 
-CPU_CLONES static void task(const void *data, int64_t index, float *scratch)
+static void task(const void *data, int64_t index, float *scratch)
 {
     const struct job *j = data;
     int64_t to = cpu_min((index + 1) * ROWS, j->N), C = j->C;
@@ -172,7 +172,7 @@ CPU_INLINE void row_backward(const struct backward *j, int64_t n)
 }
 #undef EACH_COLUMN
 
-CPU_CLONES static void backward_task(const void *data, int64_t index, float *scratch)
+static void backward_task(const void *data, int64_t index, float *scratch)
 {
     const struct backward *j = data;
     int64_t to = cpu_min((index + 1) * ROWS, j->N);
@@ -183,7 +183,7 @@ CPU_CLONES static void backward_task(const void *data, int64_t index, float *scr
 }
 
 /* dgain += sum over rows of dy xhat; dbias += sum over rows of dy */
-CPU_CLONES static void parameter_task(const void *data, int64_t index, float *scratch)
+static void parameter_task(const void *data, int64_t index, float *scratch)
 {
     const struct backward *j = data;
     int64_t from = index * COLUMNS, columns = cpu_min(COLUMNS, j->C - from);

@@ -13,15 +13,14 @@
 #pragma GCC diagnostic ignored "-Wunknown-pragmas"
 #endif
 
-/* On kernels: compiled for several instruction sets, chosen when the module is loaded. A kernel
- * holds whole loops, since it cannot be inlined; what it calls must be CPU_INLINE to be compiled
- * along with it. */
-#if defined __x86_64__ && defined __linux__ && defined __GNUC__ && !defined __clang__ &&           \
-    !defined __SANITIZE_ADDRESS__
-#define CPU_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
-#else
-#define CPU_CLONES
-#endif
+/* Everything that computes is compiled once for each instruction set (CPU_ISA; plugins/local.mk has
+ * the flags), under names that end in it; cpu_open takes the best table that runs here. Products and
+ * sums are contracted to fused ones where there are any: bits are promised for one machine and one
+ * build. */
+#define CPU_JOIN_AGAIN(name, isa) name##_##isa
+#define CPU_JOIN(name, isa) CPU_JOIN_AGAIN(name, isa)
+#define CPU_NAME(name) CPU_JOIN(name, CPU_ISA)
+
 #if defined __GNUC__
 #define CPU_INLINE static inline __attribute__((always_inline))
 #else
@@ -33,11 +32,20 @@ struct mgpt_buffer {
     char *data; /* aligned to 64 */
 };
 
+/* What one instruction set offers. */
+struct cpu_kernels {
+    mgpt_op_fn ops[MGPT_OP_COUNT];
+    enum mgpt_status (*update)(struct mgpt_device *device, const struct mgpt_update *update,
+                               struct mgpt_error *error);
+};
+
 struct mgpt_device {
+    const struct cpu_kernels *kernels;
     int threads;
     uint32_t most_threads; /* that ran at once so far */
     char *scratch;         /* threads pieces of `stride` bytes */
     size_t stride;
+    float *packed;    /* CPU_PACKED floats */
     double *partials; /* one a task, where tasks are summed */
     int64_t n_partials;
 };
@@ -63,6 +71,9 @@ CPU_INLINE struct mgpt_step_state *cpu_state(const struct mgpt_tensor *t)
 /* Scratch that every thread always has. */
 #define CPU_SCRATCH (256 << 10)
 
+/* Floats that all threads share: a matrix laid out for a product. */
+#define CPU_PACKED (1 << 20)
+
 /* Task i of n; scratch is the thread's own, aligned to 64. */
 typedef void cpu_task(const void *job, int64_t i, float *scratch);
 
@@ -85,7 +96,29 @@ CPU_INLINE int64_t cpu_min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* ---- ops, as in core/ref ---- */
+/* ---- the tables, and ops as in core/ref ---- */
+
+extern const struct cpu_kernels cpu_table_baseline, cpu_table_avx2, cpu_table_avx512;
+
+#define cpu_table CPU_NAME(cpu_table)
+#define cpu_embed CPU_NAME(cpu_embed)
+#define cpu_embed_backward CPU_NAME(cpu_embed_backward)
+#define cpu_norm CPU_NAME(cpu_norm)
+#define cpu_norm_backward CPU_NAME(cpu_norm_backward)
+#define cpu_linear CPU_NAME(cpu_linear)
+#define cpu_linear_backward CPU_NAME(cpu_linear_backward)
+#define cpu_activation CPU_NAME(cpu_activation)
+#define cpu_activation_backward CPU_NAME(cpu_activation_backward)
+#define cpu_attention CPU_NAME(cpu_attention)
+#define cpu_attention_backward CPU_NAME(cpu_attention_backward)
+#define cpu_add CPU_NAME(cpu_add)
+#define cpu_dropout CPU_NAME(cpu_dropout)
+#define cpu_cross_entropy CPU_NAME(cpu_cross_entropy)
+#define cpu_fill CPU_NAME(cpu_fill)
+#define cpu_clip CPU_NAME(cpu_clip)
+#define cpu_scaler CPU_NAME(cpu_scaler)
+#define cpu_update CPU_NAME(cpu_update)
+#define cpu_drop_factors CPU_NAME(cpu_drop_factors)
 
 #define CPU_OP(name)                                                                               \
     enum mgpt_status name(struct mgpt_device *device, const struct mgpt_op *op,                    \

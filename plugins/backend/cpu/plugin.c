@@ -1,17 +1,72 @@
 /* Backend "cpu": F32 on the cores of this machine. */
+#include <config.h>
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "ops.h"
 
+/* ---- instruction sets, the best first ---- */
+
+static int always(void)
+{
+    return 1;
+}
+
+#if defined HAVE_CPU_LEVELS
+/* What x86-64-v3 and x86-64-v4 name, as far as compilers use it. */
+static int has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+}
+
+static int has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+static const struct level {
+    const char *name;
+    int (*runs)(void);
+    const struct cpu_kernels *kernels;
+} levels[] = {
+#if defined HAVE_CPU_LEVELS
+    {"avx512", has_avx512, &cpu_table_avx512},
+    {"avx2", has_avx2, &cpu_table_avx2},
+#endif
+    {"baseline", always, &cpu_table_baseline},
+};
+
+/* NULL: that one does not run here. */
+static const struct cpu_kernels *kernels_called(const char *name)
+{
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if ((strcmp(name, "auto") == 0 || strcmp(name, levels[i].name) == 0) && levels[i].runs())
+            return levels[i].kernels;
+    return NULL;
+}
+
+/* ---- the device ---- */
+
 static enum mgpt_status cpu_open(const struct mgpt_host *host, const struct mgpt_config *config,
                                  struct mgpt_device **device, struct mgpt_error *error)
 {
     struct mgpt_device *d = calloc(1, sizeof *d);
+    const char *simd = host->get_text(config, "simd");
     enum mgpt_status status;
 
     if (!d)
         return mgpt_fail(error, MGPT_NOMEM, "out of memory for a device");
+    d->kernels = kernels_called(simd);
+    if (!d->kernels) {
+        free(d);
+        return mgpt_fail(error, MGPT_UNSUPPORTED, "simd = %s: this processor or build has none",
+                         simd);
+    }
     status = cpu_pool_init(d, (int)host->get_int(config, "threads"), error);
     if (status != MGPT_OK) {
         free(d);
@@ -141,23 +196,27 @@ static const void *cpu_query(struct mgpt_device *device, const char *id)
     return strcmp(id, "microgpt.cpu-threads/1") == 0 ? &device->most_threads : NULL;
 }
 
+static enum mgpt_status run_op(struct mgpt_device *device, const struct mgpt_op *op,
+                               struct mgpt_error *error)
+{
+    return device->kernels->ops[op->code](device, op, error);
+}
+
+static enum mgpt_status run_update(struct mgpt_device *device, const struct mgpt_update *update,
+                                   struct mgpt_error *error)
+{
+    return device->kernels->update(device, update, error);
+}
+
 static const mgpt_op_fn ops[MGPT_OP_COUNT] = {
-    [MGPT_OP_EMBED] = cpu_embed,
-    [MGPT_OP_EMBED_BACKWARD] = cpu_embed_backward,
-    [MGPT_OP_NORM] = cpu_norm,
-    [MGPT_OP_NORM_BACKWARD] = cpu_norm_backward,
-    [MGPT_OP_LINEAR] = cpu_linear,
-    [MGPT_OP_LINEAR_BACKWARD] = cpu_linear_backward,
-    [MGPT_OP_ACTIVATION] = cpu_activation,
-    [MGPT_OP_ACTIVATION_BACKWARD] = cpu_activation_backward,
-    [MGPT_OP_ATTENTION] = cpu_attention,
-    [MGPT_OP_ATTENTION_BACKWARD] = cpu_attention_backward,
-    [MGPT_OP_ADD] = cpu_add,
-    [MGPT_OP_DROPOUT] = cpu_dropout,
-    [MGPT_OP_CROSS_ENTROPY] = cpu_cross_entropy,
-    [MGPT_OP_FILL] = cpu_fill,
-    [MGPT_OP_CLIP] = cpu_clip,
-    [MGPT_OP_SCALER] = cpu_scaler,
+    [MGPT_OP_EMBED] = run_op,         [MGPT_OP_EMBED_BACKWARD] = run_op,
+    [MGPT_OP_NORM] = run_op,          [MGPT_OP_NORM_BACKWARD] = run_op,
+    [MGPT_OP_LINEAR] = run_op,        [MGPT_OP_LINEAR_BACKWARD] = run_op,
+    [MGPT_OP_ACTIVATION] = run_op,    [MGPT_OP_ACTIVATION_BACKWARD] = run_op,
+    [MGPT_OP_ATTENTION] = run_op,     [MGPT_OP_ATTENTION_BACKWARD] = run_op,
+    [MGPT_OP_ADD] = run_op,           [MGPT_OP_DROPOUT] = run_op,
+    [MGPT_OP_CROSS_ENTROPY] = run_op, [MGPT_OP_FILL] = run_op,
+    [MGPT_OP_CLIP] = run_op,          [MGPT_OP_SCALER] = run_op,
 };
 
 static const struct mgpt_backend_api api = {
@@ -174,14 +233,18 @@ static const struct mgpt_backend_api api = {
     .map = cpu_map,
     .supports = cpu_supports,
     .ops = ops,
-    .update = cpu_update,
+    .update = run_update,
     .query = cpu_query,
 };
+
+static const char *const simd_choices[] = {"auto", "avx512", "avx2", "baseline", NULL};
 
 static const struct mgpt_option options[] = {
     {"threads", "0",
      "threads for large ops, 0: as many as there are cores; no result depends on it", NULL, 0, 1024,
      NULL, MGPT_OPTION_INT, 0},
+    {"simd", "auto", "instruction set of the kernels; auto is the best that this processor has",
+     NULL, 0, 0, simd_choices, MGPT_OPTION_ENUM, 0},
 };
 
 static const struct mgpt_component component = {sizeof(struct mgpt_component),

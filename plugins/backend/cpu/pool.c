@@ -132,6 +132,9 @@ enum mgpt_status cpu_pool_init(struct mgpt_device *device, int threads, struct m
     device->threads = 1;
 #endif
     device->most_threads = 1;
+    device->packed = aligned_alloc(64, CPU_PACKED * sizeof *device->packed);
+    if (!device->packed)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory for packed matrices");
     return cpu_scratch(device, CPU_SCRATCH, error);
 }
 
@@ -139,4 +142,5 @@ void cpu_pool_finish(struct mgpt_device *device)
 {
     free(device->scratch);
     free(device->partials);
+    free(device->packed);
 }

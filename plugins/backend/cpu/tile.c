@@ -64,12 +64,12 @@ CPU_INLINE void tile_any(int64_t rows, const struct cpu_tile *t, int64_t a_row, 
             memcpy(t->c + r * t->ldc, copy + r * CPU_COLS, (size_t)t->cols * sizeof *copy);
 }
 
-CPU_CLONES static void plain(int64_t rows, const struct cpu_tile *t)
+static void plain(int64_t rows, const struct cpu_tile *t)
 {
     tile_any(rows, t, t->a_row, 1);
 }
 
-CPU_CLONES static void transposed(int64_t rows, const struct cpu_tile *t)
+static void transposed(int64_t rows, const struct cpu_tile *t)
 {
     tile_any(rows, t, 1, t->a_col);
 }

@@ -13,6 +13,9 @@
 #define CPU_ROWS 8
 #define CPU_COLS 16
 
+#define cpu_tile_plain CPU_NAME(cpu_tile_plain)
+#define cpu_tile_transposed CPU_NAME(cpu_tile_transposed)
+
 struct cpu_tile {
     int64_t depth;
     const float *a;

@@ -1,0 +1,211 @@
+/* Large products of matrices.
+ *
+ * y = x w^T and dx = dy w: the weight is packed once into panels of CPU_NR columns; then a task is a
+ * block of rows of x, read where they lie, times as much of the weight as half of L2 holds.
+ * dw += dy^T x: a task is a block of dw over all rows of x, packed a chunk at a time.
+ *
+ * The order of every sum depends on the shape alone: depth is cut in chunks, which are added in
+ * their order. */
+#include "fastmath.h"
+#include "kernel.h"
+#include "matmul.h"
+
+#define DEPTH 512        /* a chunk: CPU_MR rows of it stay in L1 */
+#define GROUP_DEPTH 4096 /* chunks packed at once */
+#define WALKED (1 << 17) /* floats of the packed weight, a task */
+#define ROWS 96          /* of c, a task; a multiple of every CPU_MR */
+
+struct job {
+    const struct cpu_matmul *m;
+    float *packed;     /* [chunk][panel][its rows][CPU_NR] */
+    int64_t j0, cols;  /* columns packed */
+    int64_t l0, depth; /* rows packed */
+    int64_t panels, block_cols, row_blocks;
+};
+
+/* Columns j..j+n of rows l.. of B, as [depth][CPU_NR], padded with zeros. */
+CPU_INLINE void pack_panel(const struct cpu_matmul *m, int64_t l0, int64_t depth, int64_t j,
+                           int64_t n, float *to)
+{
+    if (n < CPU_NR)
+        memset(to, 0, (size_t)(depth * CPU_NR) * sizeof *to);
+    if (m->b_transposed) {
+        for (int64_t c = 0; c < n; c++)
+            for (int64_t l = 0; l < depth; l++)
+                to[l * CPU_NR + c] = m->b[(j + c) * m->ldb + l0 + l];
+    } else if (n == CPU_NR) {
+        for (int64_t l = 0; l < depth; l++)
+            memcpy(to + l * CPU_NR, m->b + (l0 + l) * m->ldb + j, CPU_NR * sizeof *to);
+    } else {
+        for (int64_t l = 0; l < depth; l++)
+            memcpy(to + l * CPU_NR, m->b + (l0 + l) * m->ldb + j, (size_t)n * sizeof *to);
+    }
+}
+
+static void pack_task(const void *data, int64_t panel, float *scratch)
+{
+    const struct job *j = data;
+
+    (void)scratch;
+    for (int64_t l = 0; l < j->depth; l += DEPTH) {
+        int64_t depth = cpu_min(DEPTH, j->depth - l);
+        pack_panel(j->m, j->l0 + l, depth, j->j0 + panel * CPU_NR,
+                   cpu_min(CPU_NR, j->cols - panel * CPU_NR),
+                   j->packed + (l * j->panels + panel * depth) * CPU_NR);
+    }
+}
+
+/* ---- rows times a packed matrix ---- */
+
+/* The activation behind a strip of c, or its slope. */
+CPU_INLINE void finish(const struct cpu_matmul *m, int64_t i0, int64_t i1, int64_t j0, int64_t n)
+{
+    for (int64_t i = i0; m->activation && i < i1; i++) {
+        int64_t at = i * m->cols + j0;
+        if (m->slope_of)
+            cpu_slope_row(m->activation, n, m->slope_of + at, m->c + at, m->c + at);
+        else
+            cpu_act_row(m->activation, n, (m->pre ? m->pre : m->c) + at, m->c + at);
+    }
+}
+
+/* Rows i..i+rows, columns from..to of those packed, the chunk at l. */
+CPU_INLINE void strip(const struct job *j, int64_t i, int64_t rows, int64_t from, int64_t to,
+                      int64_t l)
+{
+    const struct cpu_matmul *m = j->m;
+    int64_t depth = cpu_min(DEPTH, j->depth - l);
+    int more = m->accumulate || j->l0 + l > 0;
+    float *c = (m->pre ? m->pre : m->c) + i * m->cols + j->j0;
+    struct cpu_kernel k = {.depth = depth,
+                           .a = m->a + i * m->lda + j->l0 + l,
+                           .a_row = m->lda,
+                           .ld_start = more ? m->cols : 0,
+                           .ldc = m->cols};
+
+    for (int64_t col = from; col < to; col += CPU_NR) {
+        k.b = j->packed + l * j->panels * CPU_NR + col * depth;
+        k.c = c + col;
+        k.start = more ? k.c : m->bias ? m->bias + j->j0 + col : NULL;
+        cpu_kernel_any(rows, cpu_min(CPU_NR, to - col), &k, k.a_row, 1);
+    }
+}
+
+static void rows_task(const void *data, int64_t index, float *scratch)
+{
+    const struct job *j = data;
+    int64_t i0 = index % j->row_blocks * ROWS, i1 = cpu_min(i0 + ROWS, j->m->rows);
+    int64_t from = index / j->row_blocks * j->block_cols;
+    int64_t to = cpu_min(from + j->block_cols, j->cols);
+
+    (void)scratch;
+    for (int64_t l = 0; l < j->depth; l += DEPTH)
+        for (int64_t i = i0; i < i1; i += CPU_MR) {
+            int64_t rows = cpu_min(CPU_MR, i1 - i);
+            strip(j, i, rows, from, to, l);
+            if (j->l0 + cpu_min(l + DEPTH, j->depth) == j->m->depth)
+                finish(j->m, i, i + rows, j->j0 + from, to - from);
+        }
+}
+
+static void rows_product(struct mgpt_device *device, const struct cpu_matmul *m)
+{
+    struct job j = {.m = m, .packed = device->packed, .row_blocks = cpu_pieces(m->rows, ROWS)};
+    int64_t group = CPU_PACKED / cpu_min(m->depth, GROUP_DEPTH) / CPU_NR * CPU_NR;
+
+    j.block_cols = WALKED / cpu_min(m->depth, DEPTH) / CPU_NR * CPU_NR;
+    for (j.j0 = 0; j.j0 < m->cols; j.j0 += group)
+        for (j.l0 = 0; j.l0 < m->depth; j.l0 += GROUP_DEPTH) {
+            j.cols = cpu_min(group, m->cols - j.j0);
+            j.depth = cpu_min(GROUP_DEPTH, m->depth - j.l0);
+            j.panels = cpu_pieces(j.cols, CPU_NR);
+            cpu_run(device, pack_task, &j, j.panels, 2.0 * (double)j.cols * (double)j.depth);
+            cpu_run(device, rows_task, &j, j.row_blocks * cpu_pieces(j.cols, j.block_cols),
+                    2.0 * (double)m->rows * (double)j.cols * (double)j.depth);
+        }
+}
+
+/* ---- columns times rows ---- */
+
+#define CHUNK 256 /* rows of both packed at once */
+#define TILE_ROWS 96
+#define TILE_COLS 128
+#define WANTED_TASKS 8
+
+/* Scratch: chunks of both. */
+_Static_assert(CHUNK *(TILE_ROWS + TILE_COLS) * sizeof(float) <= CPU_SCRATCH, "scratch");
+
+struct outer {
+    const struct cpu_matmul *m;
+    int64_t tile_rows, tile_cols, across;
+};
+
+/* Rows i..i+n of A, columns l0.., as [depth][CPU_MR], padded with zeros; their sums are added to
+ * row_sums. */
+CPU_INLINE void pack_rows(const struct cpu_matmul *m, int64_t l0, int64_t depth, int64_t i,
+                          int64_t n, float *to, float *row_sums)
+{
+    const float *from = m->a + l0 * m->lda + i;
+    float sums[CPU_MR] = {0};
+
+    if (n < CPU_MR)
+        memset(to, 0, (size_t)(depth * CPU_MR) * sizeof *to);
+    for (int64_t l = 0; l < depth; l++, from += m->lda, to += CPU_MR) {
+        if (n == CPU_MR)
+            memcpy(to, from, CPU_MR * sizeof *to);
+        else
+            memcpy(to, from, (size_t)n * sizeof *to);
+        for (int r = 0; r < CPU_MR; r++)
+            sums[r] += to[r];
+    }
+    for (int64_t r = 0; row_sums && r < n; r++)
+        row_sums[i + r] += sums[r];
+}
+
+static void outer_task(const void *data, int64_t index, float *scratch)
+{
+    const struct outer *o = data;
+    const struct cpu_matmul *m = o->m;
+    int64_t i0 = index / o->across * o->tile_rows, j0 = index % o->across * o->tile_cols;
+    int64_t i1 = cpu_min(i0 + o->tile_rows, m->rows), j1 = cpu_min(j0 + o->tile_cols, m->cols);
+    float *a = scratch, *b = scratch + CHUNK * TILE_ROWS;
+
+    for (int64_t l = 0; l < m->depth; l += CHUNK) {
+        int64_t depth = cpu_min(CHUNK, m->depth - l);
+        for (int64_t j = j0; j < j1; j += CPU_NR)
+            pack_panel(m, l, depth, j, cpu_min(CPU_NR, j1 - j), b + (j - j0) * depth);
+        for (int64_t i = i0; i < i1; i += CPU_MR) {
+            int64_t rows = cpu_min(CPU_MR, i1 - i);
+            pack_rows(m, l, depth, i, rows, a, j0 ? NULL : m->row_sums);
+            for (int64_t j = j0; j < j1; j += CPU_NR) {
+                float *c = m->c + i * m->cols + j;
+                struct cpu_kernel k = {.depth = depth,
+                                       .a = a,
+                                       .b = b + (j - j0) * depth,
+                                       .start = c,
+                                       .ld_start = m->cols,
+                                       .c = c,
+                                       .ldc = m->cols};
+                cpu_kernel_any(rows, cpu_min(CPU_NR, j1 - j), &k, 1, CPU_MR);
+            }
+        }
+    }
+}
+
+static void outer_product(struct mgpt_device *device, const struct cpu_matmul *m)
+{
+    struct outer o = {m, TILE_ROWS, TILE_COLS, cpu_pieces(m->cols, TILE_COLS)};
+
+    while (o.tile_rows > 24 && cpu_pieces(m->rows, o.tile_rows) * o.across < WANTED_TASKS)
+        o.tile_rows /= 2;
+    cpu_run(device, outer_task, &o, cpu_pieces(m->rows, o.tile_rows) * o.across,
+            2.0 * (double)m->rows * (double)m->cols * (double)m->depth);
+}
+
+void cpu_matmul_blocked(struct mgpt_device *device, const struct cpu_matmul *m)
+{
+    if (m->a_transposed)
+        outer_product(device, m);
+    else
+        rows_product(device, m);
+}
