@@ -35,8 +35,8 @@ AC_DEFUN([MGPT_COMPILER_FLAGS], [
   AC_SUBST([MGPT_KERNEL_CFLAGS])
 ])
 
-# MGPT_CPU_LEVELS: whether kernels can be compiled for the levels of x86-64 apart (CPU_LEVELS,
-# HAVE_CPU_LEVELS), the flags of each, and MGPT_FUSED_CFLAGS, which allow fused multiply-adds.
+# MGPT_CPU_LEVELS: whether kernels can be compiled for the levels of x86-64 apart (CPU_LEVELS),
+# the flags of each, and MGPT_FUSED_CFLAGS, which allow fused multiply-adds.
 AC_DEFUN([MGPT_CPU_LEVELS], [
   MGPT_FUSED_CFLAGS= MGPT_AVX2_CFLAGS= MGPT_AVX512_CFLAGS=
   MGPT_APPEND_FLAG([MGPT_FUSED_CFLAGS], [-ffp-contract=fast])
@@ -47,9 +47,6 @@ AC_DEFUN([MGPT_CPU_LEVELS], [
   AS_CASE([$MGPT_AVX2_CFLAGS:$MGPT_AVX512_CFLAGS], [*v3*:*v4*], [mgpt_levels=yes],
           [mgpt_levels=no])
   AM_CONDITIONAL([CPU_LEVELS], [test $mgpt_levels = yes])
-  AS_VAR_IF([mgpt_levels], [yes],
-    [AC_DEFINE([HAVE_CPU_LEVELS], [1],
-       [Define to 1 if kernels are also compiled for x86-64-v3 and x86-64-v4.])])
   AC_SUBST([MGPT_FUSED_CFLAGS])
   AC_SUBST([MGPT_AVX2_CFLAGS])
   AC_SUBST([MGPT_AVX512_CFLAGS])

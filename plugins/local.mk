@@ -62,6 +62,7 @@ EXTRA_LTLIBRARIES += %D%/backend_cpu.la
 %C%_backend_cpu_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 %C%_backend_cpu_la_LIBADD = %D%/libcpu_baseline.la
 if CPU_LEVELS
+%C%_backend_cpu_la_CPPFLAGS += -DCPU_LEVELS
 %C%_backend_cpu_la_LIBADD += %D%/libcpu_avx2.la %D%/libcpu_avx512.la
 endif
 

@@ -69,6 +69,16 @@ CPU_INLINE void finish(const struct cpu_matmul *m, int64_t i0, int64_t i1, int64
     }
 }
 
+/* Part `part` of `parts` of the strip of A below the one at a: it comes while this one is used. */
+CPU_INLINE void fetch_next(const float *a, int64_t lda, int64_t depth, int64_t part, int64_t parts)
+{
+    int64_t from = depth * part / parts / 16 * 16, to = depth * (part + 1) / parts / 16 * 16;
+
+    for (int64_t r = CPU_MR; r < 2 * CPU_MR; r++)
+        for (int64_t l = from; l < to; l += 16)
+            __builtin_prefetch(a + r * lda + l);
+}
+
 /* Rows i..i+rows, columns from..to of those packed, the chunk at l. */
 CPU_INLINE void strip(const struct job *j, int64_t i, int64_t rows, int64_t from, int64_t to,
                       int64_t l)
@@ -86,6 +96,9 @@ CPU_INLINE void strip(const struct job *j, int64_t i, int64_t rows, int64_t from
     for (int64_t col = from; col < to; col += CPU_NR) {
         k.b = j->packed + l * j->panels * CPU_NR + col * depth;
         k.c = c + col;
+        if (i + 2 * CPU_MR <= m->rows)
+            fetch_next(k.a, m->lda, depth, (col - from) / CPU_NR,
+                       (to - from + CPU_NR - 1) / CPU_NR);
         k.start = more ? k.c : m->bias ? m->bias + j->j0 + col : NULL;
         cpu_kernel_any(rows, cpu_min(CPU_NR, to - col), &k, k.a_row, 1);
     }
@@ -137,64 +150,93 @@ _Static_assert(CHUNK *(TILE_ROWS + TILE_COLS) * sizeof(float) <= CPU_SCRATCH, "s
 
 struct outer {
     const struct cpu_matmul *m;
-    int64_t tile_rows, tile_cols, across;
+    int64_t tile_rows, across;
 };
 
-/* Rows i..i+n of A, columns l0.., as [depth][CPU_MR], padded with zeros; their sums are added to
- * row_sums. */
-CPU_INLINE void pack_rows(const struct cpu_matmul *m, int64_t l0, int64_t depth, int64_t i,
-                          int64_t n, float *to, float *row_sums)
+/* Rows l0.. of `from`, columns j..j+n, as panels [depth][size], padded with zeros. A row at a time:
+ * that is how it comes from memory. */
+CPU_INLINE void pack_chunk(const float *from, int64_t ld, int64_t depth, int64_t n,
+                           const int64_t size, float *to)
 {
-    const float *from = m->a + l0 * m->lda + i;
-    float sums[CPU_MR] = {0};
+    int64_t whole = n / size * size, rest = n - whole;
 
-    if (n < CPU_MR)
-        memset(to, 0, (size_t)(depth * CPU_MR) * sizeof *to);
-    for (int64_t l = 0; l < depth; l++, from += m->lda, to += CPU_MR) {
-        if (n == CPU_MR)
-            memcpy(to, from, CPU_MR * sizeof *to);
-        else
-            memcpy(to, from, (size_t)n * sizeof *to);
-        for (int r = 0; r < CPU_MR; r++)
-            sums[r] += to[r];
+    if (rest)
+        memset(to + whole * depth, 0, (size_t)(depth * size) * sizeof *to);
+    for (int64_t l = 0; l < depth; l++, from += ld, to += size) {
+        for (int64_t j = 0; j < whole; j += size)
+            memcpy(to + j * depth, from + j, (size_t)size * sizeof *to);
+        if (rest)
+            memcpy(to + whole * depth, from + whole, (size_t)rest * sizeof *to);
     }
-    for (int64_t r = 0; row_sums && r < n; r++)
-        row_sums[i + r] += sums[r];
+}
+
+/* sums (n) += the sum of `depth` rows of n <= TILE_ROWS */
+CPU_INLINE void add_rows(const float *from, int64_t ld, int64_t depth, int64_t n, float *sums)
+{
+    float sum[TILE_ROWS] = {0};
+
+    for (int64_t l = 0; l < depth; l++, from += ld)
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            sum[i] += from[i];
+    for (int64_t i = 0; i < n; i++)
+        sums[i] += sum[i];
+}
+
+/* Rows from..to of n floats come to L2: packing them waits for memory otherwise, longer than their
+ * products take. */
+CPU_INLINE void fetch_rows(const float *rows, int64_t ld, int64_t from, int64_t to, int64_t n)
+{
+    for (int64_t l = from; l < to; l++)
+        for (int64_t i = 0; i < n; i += 16)
+            __builtin_prefetch(rows + l * ld + i, 0, 2);
+}
+
+/* c (rows i0..i1, columns j0..j1) += packed a b. Meanwhile rows next..end of both are fetched. */
+CPU_INLINE void add_tile(const struct cpu_matmul *m, int64_t i0, int64_t i1, int64_t j0, int64_t j1,
+                         int64_t depth, const float *a, const float *b, int64_t next, int64_t end)
+{
+    int64_t kernels = cpu_pieces(i1 - i0, CPU_MR) * cpu_pieces(j1 - j0, CPU_NR);
+    int64_t share = cpu_pieces(end - next, kernels);
+
+    for (int64_t i = i0; i < i1; i += CPU_MR)
+        for (int64_t j = j0; j < j1; j += CPU_NR) {
+            float *c = m->c + i * m->cols + j;
+            struct cpu_kernel k = {.depth = depth,
+                                   .a = a + (i - i0) * depth,
+                                   .b = b + (j - j0) * depth,
+                                   .start = c,
+                                   .ld_start = m->cols,
+                                   .c = c,
+                                   .ldc = m->cols};
+            fetch_rows(m->b + j0, m->ldb, next, cpu_min(next + share, end), j1 - j0);
+            fetch_rows(m->a + i0, m->lda, next, cpu_min(next + share, end), i1 - i0);
+            next += share;
+            cpu_kernel_any(cpu_min(CPU_MR, i1 - i), cpu_min(CPU_NR, j1 - j), &k, 1, CPU_MR);
+        }
 }
 
 static void outer_task(const void *data, int64_t index, float *scratch)
 {
     const struct outer *o = data;
     const struct cpu_matmul *m = o->m;
-    int64_t i0 = index / o->across * o->tile_rows, j0 = index % o->across * o->tile_cols;
-    int64_t i1 = cpu_min(i0 + o->tile_rows, m->rows), j1 = cpu_min(j0 + o->tile_cols, m->cols);
+    int64_t i0 = index / o->across * o->tile_rows, j0 = index % o->across * TILE_COLS;
+    int64_t i1 = cpu_min(i0 + o->tile_rows, m->rows), j1 = cpu_min(j0 + TILE_COLS, m->cols);
     float *a = scratch, *b = scratch + CHUNK * TILE_ROWS;
 
     for (int64_t l = 0; l < m->depth; l += CHUNK) {
         int64_t depth = cpu_min(CHUNK, m->depth - l);
-        for (int64_t j = j0; j < j1; j += CPU_NR)
-            pack_panel(m, l, depth, j, cpu_min(CPU_NR, j1 - j), b + (j - j0) * depth);
-        for (int64_t i = i0; i < i1; i += CPU_MR) {
-            int64_t rows = cpu_min(CPU_MR, i1 - i);
-            pack_rows(m, l, depth, i, rows, a, j0 ? NULL : m->row_sums);
-            for (int64_t j = j0; j < j1; j += CPU_NR) {
-                float *c = m->c + i * m->cols + j;
-                struct cpu_kernel k = {.depth = depth,
-                                       .a = a,
-                                       .b = b + (j - j0) * depth,
-                                       .start = c,
-                                       .ld_start = m->cols,
-                                       .c = c,
-                                       .ldc = m->cols};
-                cpu_kernel_any(rows, cpu_min(CPU_NR, j1 - j), &k, 1, CPU_MR);
-            }
-        }
+        pack_chunk(m->b + l * m->ldb + j0, m->ldb, depth, j1 - j0, CPU_NR, b);
+        pack_chunk(m->a + l * m->lda + i0, m->lda, depth, i1 - i0, CPU_MR, a);
+        if (j0 == 0 && m->row_sums)
+            add_rows(m->a + l * m->lda + i0, m->lda, depth, i1 - i0, m->row_sums + i0);
+        add_tile(m, i0, i1, j0, j1, depth, a, b, l + depth, cpu_min(l + depth + CHUNK, m->depth));
     }
 }
 
 static void outer_product(struct mgpt_device *device, const struct cpu_matmul *m)
 {
-    struct outer o = {m, TILE_ROWS, TILE_COLS, cpu_pieces(m->cols, TILE_COLS)};
+    struct outer o = {m, TILE_ROWS, cpu_pieces(m->cols, TILE_COLS)};
 
     while (o.tile_rows > 24 && cpu_pieces(m->rows, o.tile_rows) * o.across < WANTED_TASKS)
         o.tile_rows /= 2;

@@ -1,10 +1,12 @@
 /* Backend "cpu": F32 on the cores of this machine. */
-#include <config.h>
-
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "ops.h"
+
+#define HUGE_PAGE (2 << 20)
+#define HUGE_BUFFER (8 << 20) /* bytes; from here on the last page matters little */
 
 /* ---- instruction sets, the best first ---- */
 
@@ -13,7 +15,7 @@ static int always(void)
     return 1;
 }
 
-#if defined HAVE_CPU_LEVELS
+#if defined CPU_LEVELS
 /* What x86-64-v3 and x86-64-v4 name, as far as compilers use it. */
 static int has_avx2(void)
 {
@@ -34,7 +36,7 @@ static const struct level {
     int (*runs)(void);
     const struct cpu_kernels *kernels;
 } levels[] = {
-#if defined HAVE_CPU_LEVELS
+#if defined CPU_LEVELS
     {"avx512", has_avx512, &cpu_table_avx512},
     {"avx2", has_avx2, &cpu_table_avx2},
 #endif
@@ -83,16 +85,29 @@ static void cpu_close(struct mgpt_device *device)
     free(device);
 }
 
+/* Large buffers lie on huge pages where the system has them: their pages do not fit in the TLB. */
+static char *new_data(uint64_t bytes)
+{
+    size_t align = bytes >= HUGE_BUFFER ? HUGE_PAGE : 64;
+    char *data = aligned_alloc(align, (size_t)(bytes + align - 1) / align * align);
+
+#if defined MADV_HUGEPAGE
+    if (data && align == HUGE_PAGE)
+        madvise(data, (size_t)bytes, MADV_HUGEPAGE); /* only advice */
+#endif
+    return data;
+}
+
 static enum mgpt_status cpu_buffer_new(struct mgpt_device *device, uint64_t bytes,
                                        struct mgpt_buffer **buffer, struct mgpt_error *error)
 {
     struct mgpt_buffer *b = NULL;
 
     (void)device;
-    if (bytes >= 1 && bytes <= SIZE_MAX - 63)
+    if (bytes >= 1 && bytes <= SIZE_MAX - HUGE_PAGE)
         b = calloc(1, sizeof *b);
     if (b)
-        b->data = aligned_alloc(64, (size_t)(bytes + 63) / 64 * 64);
+        b->data = new_data(bytes);
     if (!b || !b->data) {
         free(b);
         return mgpt_fail(error, bytes ? MGPT_NOMEM : MGPT_INVALID, "cannot allocate %llu bytes",
