@@ -36,10 +36,12 @@ AC_DEFUN([MGPT_COMPILER_FLAGS], [
 ])
 
 # MGPT_CPU_LEVELS: whether kernels can be compiled for the levels of x86-64 apart (CPU_LEVELS),
-# the flags of each, and MGPT_FUSED_CFLAGS, which allow fused multiply-adds.
+# the flags of each, and MGPT_FUSED_CFLAGS, which allow fused multiply-adds and the like.
 AC_DEFUN([MGPT_CPU_LEVELS], [
   MGPT_FUSED_CFLAGS= MGPT_AVX2_CFLAGS= MGPT_AVX512_CFLAGS=
   MGPT_APPEND_FLAG([MGPT_FUSED_CFLAGS], [-ffp-contract=fast])
+  # Nobody looks at the flags of exceptions; gcc masks lanes to keep them right.
+  MGPT_APPEND_FLAG([MGPT_FUSED_CFLAGS], [-fno-trapping-math])
   AS_CASE([$host_cpu], [x86_64], [
     MGPT_APPEND_FLAG([MGPT_AVX2_CFLAGS], [-march=x86-64-v3])
     MGPT_APPEND_FLAG([MGPT_AVX512_CFLAGS], [-march=x86-64-v4])
