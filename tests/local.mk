@@ -35,6 +35,7 @@ SCRIPT_TESTS = \
     %D%/exports.sh \
     %D%/docs.sh \
     %D%/run_bench.sh \
+    %D%/run_judge.sh \
     %D%/run_names.sh \
     %D%/run_errors.sh \
     %D%/run_crash.sh \
@@ -47,7 +48,16 @@ TESTS = $(SCRIPT_TESTS)
 TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = bash
 EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh \
-    %D%/bench/generate.sh %D%/bench/steps.sh %D%/bench/toygpt.sh
+    %D%/bench/compare.sh %D%/bench/generate.sh %D%/bench/steps.sh %D%/bench/toygpt.sh \
+    %D%/judge/parity.py %D%/judge/toygpt.py
+
+# Our own PyTorch of the second recipe, to be held against: some gigabytes in the build folder.
+.PHONY: judge
+judge: all
+	test -x judge-venv/bin/python || $(PYTHON3) -m venv judge-venv
+	judge-venv/bin/python -m pip install --quiet torch safetensors numpy
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='%D%/run_judge.sh'
+PYTHON3 = python3
 
 if HAVE_CHECK
 check_PROGRAMS += $(CHECK_TESTS)

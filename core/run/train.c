@@ -148,7 +148,7 @@ static uint64_t up_to(uint64_t step, uint64_t every, uint64_t end)
 }
 
 /* How many steps to run in one go: to the next validation or checkpoint, and not so long that a
- * signal would wait. */
+ * signal would wait; one while it is not known how long that is. */
 static uint32_t block_size(const struct mgpt_training *r)
 {
     uint64_t step = r->progress.step;
@@ -157,7 +157,9 @@ static uint32_t block_size(const struct mgpt_training *r)
 
     if (n > r->block.capacity)
         n = r->block.capacity;
-    if (r->pace * (double)n > 0.05)
+    if (r->pace <= 0)
+        n = 1;
+    else if (r->pace * (double)n > 0.05)
         n = (uint64_t)(0.05 / r->pace);
     return n ? (uint32_t)n : 1;
 }
