@@ -145,7 +145,7 @@ static const struct truth *truth_of(struct work *w, const char *precision)
     return truth;
 }
 
-/* As RECIPES has it: losses within 1e-5 of `ref` where nothing is rounded on the way; else within
+/* What the project promises: losses within 1e-5 of `ref` where nothing is rounded on the way; else within
  * 1e-3 of `ref` in the same mode, relative; and within 2 % of fp32 where `ref` has not the mode.
  * Norms of gradients get ten times that. */
 static void choose_tolerance(const struct mgpt_precision_plan *p, const struct truth *truth,

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import toygpt
 
-GRADIENT, LOSS, LATER_LOSS = 1e-4, 1e-5, 1e-3  # RECIPES: Parity with PyTorch
+GRADIENT, LOSS, LATER_LOSS = 1e-4, 1e-5, 1e-3
 checks = 0
 
 
