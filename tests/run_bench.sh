@@ -62,7 +62,7 @@ has out '^peak: [0-9.]+ GFLOP/s'
 
 # What is wrong is marked, and fails.
 mkdir modules && chmod 755 modules
-cp "$MICROGPT_TEST_PLUGINS/backend_wrong.so" modules/ || fail 'no backend_wrong'
+cp "$MICROGPT_TEST_PLUGINS/bad_backend.so" modules/backend_wrong.so || fail "no bad_backend"
 chmod 644 modules/backend_wrong.so
 run 1 bench -P modules -c "$ini" --seconds 0.5 --vocab 27
 has out '^wrong +fp32 +composed .*WRONG$'
