@@ -27,7 +27,7 @@ AC_DEFUN([MGPT_COMPILER_FLAGS], [
      -fno-math-errno],
     [MGPT_APPEND_FLAG([MGPT_CFLAGS], mgpt_flag)])
   MGPT_KERNEL_CFLAGS=-O3
-  m4_foreach_w([mgpt_flag], [-ftree-vectorize -fvect-cost-model=dynamic],
+  m4_foreach_w([mgpt_flag], [-ftree-vectorize -fvect-cost-model=dynamic -fopenmp-simd],
     [MGPT_APPEND_FLAG([MGPT_KERNEL_CFLAGS], mgpt_flag)])
   AC_ARG_ENABLE([werror], [AS_HELP_STRING([--enable-werror], [treat warnings as errors])])
   AS_VAR_IF([enable_werror], [yes], [AS_VAR_APPEND([MGPT_CFLAGS], [" -Werror"])])

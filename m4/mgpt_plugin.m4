@@ -57,7 +57,6 @@ AC_DEFUN([MGPT_SUMMARY], [
     compiler              $CC
     flags, ours           $MGPT_CFLAGS
     flags, yours          ${CFLAGS:-none}
-    OpenMP                ${OPENMP_CFLAGS:-none: the cpu backend runs on one thread}
     unit tests            $mgpt_say_check
   plugins$mgpt_plugin_lines])
 ])

@@ -38,7 +38,7 @@ CPU_KERNELS = \
     %D%/backend/cpu/tile.c \
     %D%/backend/cpu/tile.h \
     %D%/backend/cpu/update.c
-CPU_CFLAGS = $(KERNEL_CFLAGS) $(MGPT_FUSED_CFLAGS) $(OPENMP_CFLAGS)
+CPU_CFLAGS = $(KERNEL_CFLAGS) $(MGPT_FUSED_CFLAGS)
 
 EXTRA_LTLIBRARIES += %D%/libcpu_baseline.la
 %C%_libcpu_baseline_la_SOURCES = $(CPU_KERNELS)
@@ -58,7 +58,7 @@ EXTRA_LTLIBRARIES += %D%/libcpu_avx512.la
 EXTRA_LTLIBRARIES += %D%/backend_cpu.la
 %C%_backend_cpu_la_SOURCES = %D%/backend/cpu/ops.h %D%/backend/cpu/plugin.c %D%/backend/cpu/pool.c
 %C%_backend_cpu_la_CPPFLAGS = $(AM_CPPFLAGS) -DCPU_ISA=baseline
-%C%_backend_cpu_la_CFLAGS = $(KERNEL_CFLAGS) $(OPENMP_CFLAGS)
+%C%_backend_cpu_la_CFLAGS = $(KERNEL_CFLAGS)
 %C%_backend_cpu_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 %C%_backend_cpu_la_LIBADD = %D%/libcpu_baseline.la
 if CPU_LEVELS

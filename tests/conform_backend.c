@@ -43,17 +43,24 @@ struct opened {
 };
 
 /* With `key` = `value` when key is not NULL. */
+static enum mgpt_status try_backend(struct opened *o, const struct mgpt_component *c,
+                                    const char *key, const char *value)
+{
+    char section[80];
+
+    (void)snprintf(section, sizeof section, "backend.%s", c->name);
+    ck_ok(mgpt_config_create(&o->config, section, c->options, c->n_options, c->option_size, error));
+    if (key)
+        ck_ok(mgpt_config_set(o->config, key, value, "the test", error));
+    return o->api->open(mgpt_host(), o->config, &o->device, error);
+}
+
 static struct opened open_backend(const struct mgpt_component *c, const char *key,
                                   const char *value)
 {
     struct opened o = {.api = c->api};
-    char section[80];
 
-    (void)snprintf(section, sizeof section, "backend.%s", c->name);
-    ck_ok(mgpt_config_create(&o.config, section, c->options, c->n_options, c->option_size, error));
-    if (key)
-        ck_ok(mgpt_config_set(o.config, key, value, "the test", error));
-    ck_ok(o.api->open(mgpt_host(), o.config, &o.device, error));
+    ck_ok(try_backend(&o, c, key, value));
     return o;
 }
 
@@ -216,6 +223,19 @@ static uint32_t formats_of(const struct opened *o)
     return caps.formats;
 }
 
+static void ops_in(const struct mgpt_component *c, const struct opened *o, uint32_t dtype)
+{
+    for (uint32_t code = 1; code < MGPT_OP_COUNT; code++) {
+        int ran = 0;
+        for (int i = 0; i < op_case_count(code); i++)
+            check_case(o, code, i, dtype, &ran);
+        check_case(o, code, OP_CASE_LARGE, dtype, &ran);
+        if (!ran)
+            printf("backend %s: has no %s in format %" PRIu32 "\n", c->name, mgpt_op_name(code),
+                   dtype);
+    }
+}
+
 static void ops_of(const struct mgpt_component *c, const struct mgpt_backend_api *api)
 {
     static const uint32_t formats[] = {MGPT_F32, MGPT_F64, MGPT_F16, MGPT_BF16};
@@ -223,25 +243,38 @@ static void ops_of(const struct mgpt_component *c, const struct mgpt_backend_api
     uint32_t all = formats_of(&o);
 
     (void)api;
-    for (size_t f = 0; f < sizeof formats / sizeof formats[0]; f++) {
-        if (!(all >> formats[f] & 1))
-            continue;
-        for (uint32_t code = 1; code < MGPT_OP_COUNT; code++) {
-            int ran = 0;
-            for (int i = 0; i < op_case_count(code); i++)
-                check_case(&o, code, i, formats[f], &ran);
-            if (!ran)
-                printf("backend %s: has no %s in format %" PRIu32 "\n", c->name, mgpt_op_name(code),
-                       formats[f]);
+    for (size_t f = 0; f < sizeof formats / sizeof formats[0]; f++)
+        if (all >> formats[f] & 1)
+            ops_in(c, &o, formats[f]);
+    close_backend(&o);
+}
+
+/* Each choice of each option, where this machine has what it names. */
+static void choices_of(const struct mgpt_component *c, const struct mgpt_backend_api *api)
+{
+    for (uint32_t i = 0; i < c->n_options; i++) {
+        const struct mgpt_option *option = mgpt_option_at(c, i);
+        for (int k = 0; option->type == MGPT_OPTION_ENUM && option->choices[k]; k++) {
+            struct opened o = {.api = api};
+            enum mgpt_status status = try_backend(&o, c, option->key, option->choices[k]);
+            ck_assert(status == MGPT_OK || status == MGPT_UNSUPPORTED);
+            if (status == MGPT_OK)
+                ops_in(c, &o, MGPT_F32);
+            close_backend(&o);
         }
     }
-    close_backend(&o);
 }
 
 START_TEST(ops_compute_what_the_reference_computes)
 {
     printf("MICROGPT_TEST_SEED=%" PRIu64 "\n", test_seed());
     each_backend(ops_of);
+}
+END_TEST
+
+START_TEST(so_do_they_with_every_choice_of_an_option)
+{
+    each_backend(choices_of);
 }
 END_TEST
 
@@ -425,7 +458,7 @@ static void threads_count(const struct mgpt_component *c, const char *count,
         same_bits(&want[code], &got, count);
         op_case_finish(&got);
     }
-    if (ran) /* a build without OpenMP has one, and its caps say so */
+    if (ran) /* where the system gives fewer, caps say so */
         ck_assert_msg(*ran == threads_said(&o), "%" PRIu32 " threads ran, not %" PRIu32, *ran,
                       threads_said(&o));
     close_backend(&o);
@@ -461,6 +494,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, memory_keeps_what_is_uploaded_and_refuses_what_is_past_its_end);
     tcase_add_test(tests, caps_fill_no_more_than_the_caller_has);
     tcase_add_test(tests, ops_compute_what_the_reference_computes);
+    tcase_add_test(tests, so_do_they_with_every_choice_of_an_option);
     tcase_add_test(tests, ids_out_of_range_are_refused_and_nothing_is_written);
     tcase_add_test(tests, update_applies_the_rule_to_scaled_gradients_and_skips_nonfinite_steps);
     tcase_add_test(tests, bits_do_not_depend_on_the_number_of_threads);

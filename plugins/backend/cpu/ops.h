@@ -7,6 +7,9 @@
 #ifndef MGPT_CPU_OPS_H
 #define MGPT_CPU_OPS_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include <microgpt/backend.h>
 
 #if !defined _OPENMP && defined __GNUC__ /* "omp" pragmas are then comments */
@@ -39,7 +42,29 @@ struct cpu_kernels {
                                struct mgpt_error *error);
 };
 
+struct cpu_worker {
+    struct mgpt_device *device;
+    pthread_t thread;
+    int index;   /* of its scratch; the caller has 0 */
+    int counted; /* among those that came */
+};
+
+/* Threads that wait for tasks; they are made when there is the first work for them. */
+struct cpu_pool {
+    struct cpu_worker *workers;
+    int n_workers;
+    atomic_int came, asleep, quit;
+    _Atomic uint64_t state; /* number of the region, whether it is open, workers inside */
+    _Atomic int64_t next;   /* task */
+    void (*task)(const void *job, int64_t i, float *scratch);
+    const void *job;
+    int64_t n;
+    pthread_mutex_t lock;
+    pthread_cond_t opened, left;
+};
+
 struct mgpt_device {
+    struct cpu_pool pool;
     const struct cpu_kernels *kernels;
     int threads;
     uint32_t most_threads; /* that ran at once so far */

@@ -1,4 +1,5 @@
 /* Backend "cpu": F32 on the cores of this machine. */
+#define _GNU_SOURCE 1 /* madvise */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -54,6 +55,13 @@ static const struct cpu_kernels *kernels_called(const char *name)
 
 /* ---- the device ---- */
 
+static void cpu_close(struct mgpt_device *device)
+{
+    if (device)
+        cpu_pool_finish(device);
+    free(device);
+}
+
 static enum mgpt_status cpu_open(const struct mgpt_host *host, const struct mgpt_config *config,
                                  struct mgpt_device **device, struct mgpt_error *error)
 {
@@ -70,19 +78,11 @@ static enum mgpt_status cpu_open(const struct mgpt_host *host, const struct mgpt
                          simd);
     }
     status = cpu_pool_init(d, (int)host->get_int(config, "threads"), error);
-    if (status != MGPT_OK) {
-        free(d);
-        return status;
-    }
-    *device = d;
-    return MGPT_OK;
-}
-
-static void cpu_close(struct mgpt_device *device)
-{
-    if (device)
-        cpu_pool_finish(device);
-    free(device);
+    if (status == MGPT_OK)
+        *device = d;
+    else
+        cpu_close(d);
+    return status;
 }
 
 /* Large buffers lie on huge pages where the system has them: their pages do not fit in the TLB. */
