@@ -44,7 +44,7 @@ struct opened {
 
 /* With `key` = `value` when key is not NULL. */
 static enum mgpt_status try_backend(struct opened *o, const struct mgpt_component *c,
-                                    const char *key, const char *value)
+                                    const char *key, const char *value, struct mgpt_error *said)
 {
     char section[80];
 
@@ -52,7 +52,7 @@ static enum mgpt_status try_backend(struct opened *o, const struct mgpt_componen
     ck_ok(mgpt_config_create(&o->config, section, c->options, c->n_options, c->option_size, error));
     if (key)
         ck_ok(mgpt_config_set(o->config, key, value, "the test", error));
-    return o->api->open(mgpt_host(), o->config, &o->device, error);
+    return o->api->open(mgpt_host(), o->config, &o->device, said);
 }
 
 static struct opened open_backend(const struct mgpt_component *c, const char *key,
@@ -60,7 +60,7 @@ static struct opened open_backend(const struct mgpt_component *c, const char *ke
 {
     struct opened o = {.api = c->api};
 
-    ck_ok(try_backend(&o, c, key, value));
+    ck_ok(try_backend(&o, c, key, value, error));
     return o;
 }
 
@@ -256,8 +256,9 @@ static void choices_of(const struct mgpt_component *c, const struct mgpt_backend
         const struct mgpt_option *option = mgpt_option_at(c, i);
         for (int k = 0; option->type == MGPT_OPTION_ENUM && option->choices[k]; k++) {
             struct opened o = {.api = api};
-            enum mgpt_status status = try_backend(&o, c, option->key, option->choices[k]);
-            ck_assert(status == MGPT_OK || status == MGPT_UNSUPPORTED);
+            struct mgpt_error said = {0};
+            enum mgpt_status status = try_backend(&o, c, option->key, option->choices[k], &said);
+            ck_assert_msg(status == MGPT_OK || status == MGPT_UNSUPPORTED, "%s", said.text);
             if (status == MGPT_OK)
                 ops_in(c, &o, MGPT_F32);
             close_backend(&o);
