@@ -1,5 +1,5 @@
 /* Every backend found: its memory, and each of its ops against the reference in double. A backend
- * that cannot run here is skipped, and says why. */
+ * that cannot run here is skipped, and says why. Over 500 lines because the contract is one list. */
 #include <config.h>
 
 #include <inttypes.h>
