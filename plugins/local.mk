@@ -8,6 +8,8 @@ plugin_LTLIBRARIES = $(MGPT_PLUGINS)
 MODULE_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -no-undefined $(MGPT_PLUGIN_LDFLAGS) \
     -export-symbols-regex '^microgpt_plugin_v1$$'
 PLUGIN_LDFLAGS = $(MODULE_LDFLAGS) -rpath $(plugindir)
+# Automake cleans no EXTRA_LTLIBRARIES; these are parts of plugins.
+CLEANFILES += %D%/libcpu_*.la %D%/step/fused_cpu/lib*.la
 # For inner loops, optimizer rules among them.
 KERNEL_CFLAGS = $(AM_CFLAGS) $(MGPT_KERNEL_CFLAGS)
 
