@@ -8,6 +8,11 @@
 enum mgpt_status mgpt_cmd_train(struct mgpt_cli *cli, struct mgpt_error *error)
 {
     struct mgpt_train train = {.resume = mgpt_cli_flag(cli, "resume")};
+
+    if (cli->json)
+        return mgpt_fail(error, MGPT_USAGE,
+                         "--json: train prints lines for people; metrics.jsonl in the run's folder "
+                         "is for programs (--set logger.use=jsonl prints nothing else)");
     enum mgpt_status status = (train.resume ? mgpt_cli_configure_run : mgpt_cli_configure)(
         cli, &train.conf, &train.registry, error);
 

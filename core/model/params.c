@@ -231,11 +231,3 @@ void mgpt_params_finish(struct mgpt_params *params)
     free(params->start);
     memset(params, 0, sizeof *params);
 }
-
-const struct mgpt_param *mgpt_params_find(const struct mgpt_params *params, const char *name)
-{
-    for (uint32_t i = 0; i < params->n; i++)
-        if (strcmp(params->items[i].name, name) == 0)
-            return &params->items[i];
-    return NULL;
-}

@@ -39,7 +39,4 @@ enum mgpt_status mgpt_params_draw(struct mgpt_params *params, struct mgpt_rng *r
                                   struct mgpt_error *error);
 void mgpt_params_finish(struct mgpt_params *params);
 
-/* The parameter of that name, or NULL. */
-const struct mgpt_param *mgpt_params_find(const struct mgpt_params *params, const char *name);
-
 #endif

@@ -179,8 +179,3 @@ enum mgpt_status mgpt_stepper_run(struct mgpt_stepper *s, const struct mgpt_step
                          got);
     return status;
 }
-
-enum mgpt_status mgpt_stepper_adopt(struct mgpt_stepper *s, struct mgpt_error *error)
-{
-    return s->api->adopt(s->step, error);
-}

@@ -45,7 +45,5 @@ void mgpt_stepper_close(struct mgpt_stepper *stepper);
 enum mgpt_status mgpt_stepper_run(struct mgpt_stepper *stepper,
                                   const struct mgpt_step_input *inputs, uint32_t n,
                                   struct mgpt_step_result *results, struct mgpt_error *error);
-/* The core wrote parameters, state or step state. */
-enum mgpt_status mgpt_stepper_adopt(struct mgpt_stepper *stepper, struct mgpt_error *error);
 
 #endif
