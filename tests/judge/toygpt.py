@@ -168,16 +168,16 @@ def train_step(model, optimizer, batch, lr, o):
 
 @torch.no_grad()
 def evaluate(model, data, o):
-    """Mean loss over random windows of both parts."""
+    """Mean loss over random windows of each of o.val_parts."""
     state = torch.random.get_rng_state()
-    means = []
-    for part in ("train", "valid"):
+    means = {}
+    for part in o.val_parts:
         torch.manual_seed(o.seed + 1)
         losses = []
         for _ in range(o.val_batches):
             x, y = data.random(part, o.batch, o.context)
             losses.append(loss_of(model(x), y).item())
-        means.append(statistics.fmean(losses))
+        means[part] = statistics.fmean(losses)
     torch.random.set_rng_state(state)
     return means
 
@@ -218,8 +218,8 @@ def train(model, data, o):
     for step in range(o.steps):
         if o.val_every and (step % o.val_every == 0 or step == o.steps - 1):
             losses = evaluate(model, data, o)
-            best = min(best, losses[1])
-            print(json.dumps({"step": step, "train_loss": losses[0], "val_loss": losses[1],
+            best = min(best, losses.get("valid", math.inf))
+            print(json.dumps({"step": step, **{part + "_loss": losses[part] for part in losses},
                               "seconds": time.perf_counter() - begun}), flush=True)
         loss = train_step(run, optimizer, batch_of(data, step, o), rate(step, o), o)
         if o.log:
@@ -240,6 +240,7 @@ def options(words=None):
     p.add_argument("--total", type=int, help="steps of the schedule; else --steps")
     p.add_argument("--crops", choices=("torch", "philox"), default="torch")
     p.add_argument("--attention", choices=("fused", "plain"), default="fused")
+    p.add_argument("--val-parts", nargs="+", choices=("train", "valid"), default=["train", "valid"])
     p.add_argument("--weights", help="safetensors to start from")
     p.add_argument("--save", help="safetensors to end with")
     for name in ("compile", "autocast", "fused", "log"):
