@@ -37,7 +37,10 @@ struct mgpt_step_state {
 
 /* ---- ops ---- */
 
-/* B sequences, T positions, N = any number of rows (B*T), C embd, H heads, KV kv heads, D = C/H,
+/* Formats: every float tensor has its own. Arithmetic and sums within an op are in F32 or wider, and
+ * a result is rounded once, when it is stored; LINEAR says how the operands of products are rounded.
+ *
+ * B sequences, T positions, N = any number of rows (B*T), C embd, H heads, KV kv heads, D = C/H,
  * V vocab, K and M inputs and outputs of a linear layer. [x] is optional.
  * Shapes: matrices may come with more leading dimensions; rows are their product.
  * Outputs are overwritten, but for parameter gradients (d of a parameter), which are added to, and
@@ -56,9 +59,13 @@ enum mgpt_op_code {
     /* in: s(N,C), stats, dy, [gain]   out: ds (ACCUMULATE adds), [dgain], [dbias] */
     MGPT_OP_NORM_BACKWARD = 4,
     /* pre = x w^T [+ bias]; y = activation(pre)
+     * When x is BF16 or F16, w (and backward dy) is rounded to that format, to nearest even, before
+     * it is multiplied; products are summed in F32 at least. Bias, activation and its slope work on
+     * the sum, and y and pre are rounded once, to their own formats.
      * in: x(N,K), w(M,K), [bias(M)]   out: y(N,M), [pre(N,M)] (only with an activation) */
     MGPT_OP_LINEAR = 5,
-    /* dx = dy w, then times activation'(pre) when x was activation(pre)
+    /* dx = dy w, then times activation'(pre) when x was activation(pre); dw += dy^T x; dbias += sum
+     * over rows of dy as it is
      * in: x(N,K), w(M,K), dy(N,M), [pre(N,K)] (with an activation, and only then)
      * out: [dx(N,K)] (ACCUMULATE adds), [dw(M,K)], [dbias(M)] */
     MGPT_OP_LINEAR_BACKWARD = 6,
@@ -68,6 +75,9 @@ enum mgpt_op_code {
     MGPT_OP_ACTIVATION_BACKWARD = 8,
     /* y = dropout(softmax(q k^T / sqrt(D), causal)) v, per head; query head h reads kv head
      * h / (H / KV). T x T is never stored, but by the reference. Dao et al. 2022, algorithm 1.
+     * Scores, softmax and sums are in F32 at least, whatever the format of qkv; a device may round
+     * probabilities, and backward the scores' gradients, to the format of qkv where it multiplies
+     * them.
      * in: qkv(B,T,(H+2KV)D): q, k, v side by side, [state] (with dropout)
      * out: y(B,T,HD), [lse(B,H,T): log of the sum of exp of the scaled scores],
      *      [cache(2,B,S,KV*D)]: k and v of rows position.. are written first, then rows

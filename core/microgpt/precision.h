@@ -11,11 +11,11 @@ extern "C" {
 #define MGPT_KIND_PRECISION "precision/1"
 
 /* Grows at the tail. Formats are enum mgpt_dtype. Softmax, norm statistics, the residual stream,
- * reductions and the loss have the master format. Narang et al. 2017 (mixed precision training). */
+ * logits, their gradients, reductions and the loss have the master format. Narang et al. 2017 (mixed precision training). */
 struct mgpt_precision_plan {
     uint32_t size;
     uint32_t master;     /* parameters, gradients, optimizer state, residual stream: F32 or F64 */
-    uint32_t activation; /* activations kept for backward */
+    uint32_t activation; /* activations kept for backward, and their gradients */
     uint32_t product;    /* inputs of matrix products; accumulation is in master */
     uint32_t tf32;       /* 1: F32 products may round their inputs to 10 bits of mantissa */
     uint32_t scale_interval; /* good steps before the loss scale grows; 0: no loss scaling */

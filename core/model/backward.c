@@ -1,5 +1,6 @@
-/* The backward pass: forward.c read from its end to its start. d of a tensor has its shape;
- * gradients of parameters are added to, so micro-batches sum. */
+/* The backward pass: forward.c read from its end to its start. d of a tensor has its shape and
+ * format: that of the residual stream, of the logits and of parameters the master format, the rest
+ * that of activations. Gradients of parameters are added to, so micro-batches sum. */
 #include <config.h>
 
 #include <microgpt/random.h>
@@ -147,9 +148,9 @@ void mgpt_backward(struct mgpt_tape *t, const struct mgpt_pass *pass)
         norm_backward(t, -1, "ln_f", pass->xf, pass->statsf, w.dx, dx, 0);
     for (int l = (int)m->layers - 1; l >= 0; l--)
         layer_backward(t, l, &pass->layers[l], &w, dx);
-    if (m->embed_norm) {
-        norm_backward(t, -1, "ln_e", pass->embedded, pass->stats0, dx, w.dx, 0);
-        dx = w.dx;
+    if (m->embed_norm) { /* into what no layer needs any more */
+        norm_backward(t, -1, "ln_e", pass->embedded, pass->stats0, dx, first->x2, 0);
+        dx = first->x2;
     }
     mgpt_dropout(t, dx, dx, MGPT_DRAW_EMBEDDING, 0);
     embed_backward(t, dx);

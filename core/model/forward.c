@@ -56,7 +56,8 @@ static struct mgpt_tensor embed(struct mgpt_tape *t)
 }
 
 /* x = x + delta (where there is one), then norm(x). In training the new x is a tensor of its own:
- * backward needs it. */
+ * backward needs it. The norm after the embedding makes the residual stream, the others what a
+ * product reads. */
 static struct mgpt_tensor add_norm(struct mgpt_tape *t, struct mgpt_tensor *x,
                                    struct mgpt_tensor delta, int layer, const char *name,
                                    struct mgpt_tensor *stats_out)
@@ -69,16 +70,17 @@ static struct mgpt_tensor add_norm(struct mgpt_tape *t, struct mgpt_tensor *x,
     op.in[3] = tensor_of(t, layer, name, "bias");
     if (delta.rank && training(t))
         *x = stream(t);
-    op.out[0] = layer < 0 ? stream(t) : activation(t, t->net->model->embd);
+    op.out[0] = layer < 0 && !delta.rank ? stream(t) : activation(t, t->net->model->embd);
     op.out[1] = *stats_out = training(t) ? stats(t) : NONE;
     op.out[2] = delta.rank ? *x : NONE;
     mgpt_tape_add(t, &op);
     return op.out[0];
 }
 
-/* x w^T + b; with an activation *pre receives what goes into it. */
+/* y = x w^T + b; with an activation *pre receives what goes into it. */
 static struct mgpt_tensor linear(struct mgpt_tape *t, struct mgpt_tensor x, struct mgpt_tensor w,
-                                 struct mgpt_tensor bias, uint32_t act, struct mgpt_tensor *pre)
+                                 struct mgpt_tensor bias, struct mgpt_tensor y, uint32_t act,
+                                 struct mgpt_tensor *pre)
 {
     struct mgpt_op op = mgpt_tape_op(t, MGPT_OP_LINEAR);
 
@@ -86,18 +88,29 @@ static struct mgpt_tensor linear(struct mgpt_tape *t, struct mgpt_tensor x, stru
     op.in[1] = w;
     op.in[2] = bias;
     op.activation = act;
-    op.out[0] = activation(t, w.shape[0]);
+    op.out[0] = y;
     if (act && training(t))
         op.out[1] = *pre = activation(t, w.shape[0]);
     mgpt_tape_add(t, &op);
-    return op.out[0];
+    return y;
 }
 
 static struct mgpt_tensor layer_linear(struct mgpt_tape *t, struct mgpt_tensor x, int layer,
-                                       const char *name)
+                                       const char *name, uint32_t act, struct mgpt_tensor *pre)
 {
-    return linear(t, x, tensor_of(t, layer, name, "weight"), tensor_of(t, layer, name, "bias"),
-                  MGPT_ACT_NONE, NULL);
+    struct mgpt_tensor w = tensor_of(t, layer, name, "weight");
+
+    return linear(t, x, w, tensor_of(t, layer, name, "bias"), activation(t, w.shape[0]), act, pre);
+}
+
+/* The logits are those of the loss, so they have its format.   (B,T,V) */
+static struct mgpt_tensor head(struct mgpt_tape *t, struct mgpt_tensor x)
+{
+    struct mgpt_tensor w = mgpt_head_weight(t)->p;
+    int64_t shape[] = {t->batch, t->rows, w.shape[0]};
+
+    return linear(t, x, w, tensor_of(t, -1, "lm_head", "bias"),
+                  mgpt_tape_tensor(t, t->net->precision->master, 3, shape), MGPT_ACT_NONE, NULL);
 }
 
 /* softmax(q k^T / sqrt(D)) v, causal, per head */
@@ -152,14 +165,14 @@ void mgpt_dropout(struct mgpt_tape *t, struct mgpt_tensor x, struct mgpt_tensor 
     mgpt_tape_add(t, &op);
 }
 
-/* x + delta, where no norm takes it up */
+/* x + delta, where no norm takes it up, for the head to read */
 static struct mgpt_tensor add(struct mgpt_tape *t, struct mgpt_tensor x, struct mgpt_tensor delta)
 {
     struct mgpt_op op = mgpt_tape_op(t, MGPT_OP_ADD);
 
     op.in[0] = x;
     op.in[1] = delta;
-    op.out[0] = stream(t);
+    op.out[0] = activation(t, t->net->model->embd);
     mgpt_tape_add(t, &op);
     return op.out[0];
 }
@@ -179,16 +192,17 @@ static void layer_forward(struct mgpt_tape *t, int l, struct mgpt_tensor *x,
     if (t->mode == MGPT_MODE_DECODE && l == (int)m->layers - 1)
         mgpt_decode_narrow(t, l, x, &p->norm1);
     p->x1 = *x;
-    p->qkv = layer_linear(t, p->norm1, l, "attn.qkv"); /* (B,T,(H+2KV)D) */
-    p->att = attention(t, l, p);                       /* (B,T,C) */
-    *delta = dropout(t, layer_linear(t, p->att, l, "attn.proj"), MGPT_DRAW_PROJECTION, l);
+    p->qkv = layer_linear(t, p->norm1, l, "attn.qkv", MGPT_ACT_NONE, NULL); /* (B,T,(H+2KV)D) */
+    p->att = attention(t, l, p);                                            /* (B,T,C) */
+    *delta = dropout(t, layer_linear(t, p->att, l, "attn.proj", MGPT_ACT_NONE, NULL),
+                     MGPT_DRAW_PROJECTION, l);
 
     /* x (B,T,C) += mlp of norm(x) */
     p->norm2 = add_norm(t, x, *delta, l, "ln_2", &p->stats2);
     p->x2 = *x;
-    p->hidden = linear(t, p->norm2, tensor_of(t, l, "mlp.fc", "weight"),
-                       tensor_of(t, l, "mlp.fc", "bias"), m->activation, &p->pre); /* (B,T,F) */
-    *delta = dropout(t, layer_linear(t, p->hidden, l, "mlp.proj"), MGPT_DRAW_MLP, l);
+    p->hidden = layer_linear(t, p->norm2, l, "mlp.fc", m->activation, &p->pre); /* (B,T,F) */
+    *delta = dropout(t, layer_linear(t, p->hidden, l, "mlp.proj", MGPT_ACT_NONE, NULL),
+                     MGPT_DRAW_MLP, l);
 }
 
 /* Outside training nothing is kept, but that a layer reads the delta of the one before: two places
@@ -221,8 +235,7 @@ void mgpt_forward(struct mgpt_tape *t, struct mgpt_pass *pass)
     else
         pass->normf = add(t, x, delta);
     pass->xf = x;
-    pass->logits = linear(t, pass->normf, mgpt_head_weight(t)->p,
-                          tensor_of(t, -1, "lm_head", "bias"), MGPT_ACT_NONE, NULL); /* (B,T,V) */
+    pass->logits = head(t, pass->normf);
 }
 
 /* loss += mean over the step's targets; in training logits become dlogits */

@@ -1,18 +1,37 @@
 /* A linear layer, with an optional bias and an optional activation behind it.
  *
- *   pre = x w^T [+ bias]      y = activation(pre) */
+ *   pre = x w^T [+ bias]      y = activation(pre)
+ * Where x has 16 bits, w and dy are rounded to its format before they are multiplied. */
 #include <config.h>
+
+#include <stdlib.h>
 
 #include "ref/ops.h"
 
+/* Operand `slot` as a product takes it: a new array, to be freed. NULL: out of memory. */
+static double *operand(const struct mgpt_ref *r, int slot, struct mgpt_error *error)
+{
+    int64_t n = mgpt_tensor_count(&r->op->in[slot]);
+    double *copy = malloc((size_t)n * sizeof *copy);
+
+    if (!copy)
+        mgpt_fail(error, MGPT_NOMEM, "%s: out of memory for %lld values", mgpt_op_name(r->op->code),
+                  (long long)n);
+    for (int64_t i = 0; copy && i < n; i++)
+        copy[i] = mgpt_ref_round(r->op->in[0].dtype, r->in[slot][i]);
+    return copy;
+}
+
 enum mgpt_status mgpt_ref_linear(struct mgpt_ref *r, struct mgpt_error *error)
 {
-    const double *x = r->in[0], *w = r->in[1], *bias = r->in[2]; /* (N,K), (M,K), (M) */
-    double *y = r->out[0], *pre = r->out[1];                     /* (N,M) */
+    const double *x = r->in[0], *bias = r->in[2]; /* (N,K), (M) */
+    double *w = operand(r, 1, error);             /* (M,K) */
+    double *y = r->out[0], *pre = r->out[1];      /* (N,M) */
     int64_t N = mgpt_tensor_rows(&r->op->in[0]);
     int64_t M = r->op->in[1].shape[0], K = r->op->in[1].shape[1];
 
-    (void)error;
+    if (!w)
+        return MGPT_NOMEM;
     for (int64_t n = 0; n < N; n++)
         for (int64_t m = 0; m < M; m++) {
             double sum = bias ? bias[m] : 0;
@@ -22,15 +41,17 @@ enum mgpt_status mgpt_ref_linear(struct mgpt_ref *r, struct mgpt_error *error)
                 pre[n * M + m] = sum;
             y[n * M + m] = mgpt_ref_act(r->op->activation, sum);
         }
+    free(w);
     return MGPT_OK;
 }
 
 /* dx[n,k] (+)= sum over m of dy[n,m] w[m,k], times activation'(pre[n,k]) where x is activation(pre)
  */
-static void input_gradient(struct mgpt_ref *r, int64_t N, int64_t M, int64_t K)
+static void input_gradient(struct mgpt_ref *r, const double *w, const double *dy, int64_t N,
+                           int64_t M, int64_t K)
 {
-    const double *w = r->in[1], *dy = r->in[2], *pre = r->in[3]; /* (M,K), (N,M), (N,K) */
-    double *dx = r->out[0];                                      /* (N,K) */
+    const double *pre = r->in[3]; /* (N,K) */
+    double *dx = r->out[0];       /* (N,K) */
 
     for (int64_t n = 0; n < N; n++)
         for (int64_t k = 0; k < K; k++) {
@@ -43,10 +64,10 @@ static void input_gradient(struct mgpt_ref *r, int64_t N, int64_t M, int64_t K)
         }
 }
 
-/* dw[m,k] += sum over n of dy[n,m] x[n,k]      dbias[m] += sum over n of dy[n,m] */
-static void weight_gradient(struct mgpt_ref *r, int64_t N, int64_t M, int64_t K)
+/* dw[m,k] += sum over n of dy[n,m] x[n,k]      dbias[m] += sum over n of dy[n,m], not rounded */
+static void weight_gradient(struct mgpt_ref *r, const double *dy, int64_t N, int64_t M, int64_t K)
 {
-    const double *x = r->in[0], *dy = r->in[2]; /* (N,K), (N,M) */
+    const double *x = r->in[0];                 /* (N,K) */
     double *dw = r->out[1], *dbias = r->out[2]; /* (M,K), (M) */
 
     for (int64_t n = 0; n < N; n++)
@@ -54,7 +75,7 @@ static void weight_gradient(struct mgpt_ref *r, int64_t N, int64_t M, int64_t K)
             for (int64_t k = 0; dw && k < K; k++)
                 dw[m * K + k] += dy[n * M + m] * x[n * K + k];
             if (dbias)
-                dbias[m] += dy[n * M + m];
+                dbias[m] += r->in[2][n * M + m];
         }
 }
 
@@ -62,10 +83,15 @@ enum mgpt_status mgpt_ref_linear_backward(struct mgpt_ref *r, struct mgpt_error 
 {
     int64_t N = mgpt_tensor_rows(&r->op->in[0]);
     int64_t M = r->op->in[1].shape[0], K = r->op->in[1].shape[1];
+    double *w = operand(r, 1, error);             /* (M,K) */
+    double *dy = w ? operand(r, 2, error) : NULL; /* (N,M) */
 
-    (void)error;
-    if (r->out[0])
-        input_gradient(r, N, M, K);
-    weight_gradient(r, N, M, K);
-    return MGPT_OK;
+    if (dy) {
+        if (r->out[0])
+            input_gradient(r, w, dy, N, M, K);
+        weight_gradient(r, dy, N, M, K);
+    }
+    free(dy);
+    free(w);
+    return dy ? MGPT_OK : MGPT_NOMEM;
 }

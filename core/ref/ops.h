@@ -60,5 +60,7 @@ double mgpt_ref_act_slope(uint32_t kind, double x);
 /* n elements of a float format to and from double, rounding to nearest, ties to even. */
 void mgpt_ref_load(uint32_t dtype, const void *from, double *to, int64_t n);
 void mgpt_ref_store(uint32_t dtype, const double *from, void *to, int64_t n);
+/* x as a 16-bit format holds it; in wider ones x itself. */
+double mgpt_ref_round(uint32_t dtype, double x);
 
 #endif

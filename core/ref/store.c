@@ -78,3 +78,11 @@ void mgpt_ref_store(uint32_t dtype, const double *from, void *to, int64_t n)
         for (int64_t i = 0; i < n; i++)
             u16[i] = small_store(dtype == MGPT_F16 ? F16 : BF16, from[i]);
 }
+
+double mgpt_ref_round(uint32_t dtype, double x)
+{
+    if (dtype != MGPT_F16 && dtype != MGPT_BF16)
+        return x;
+    struct small f = dtype == MGPT_F16 ? F16 : BF16;
+    return small_load(f, small_store(f, x));
+}

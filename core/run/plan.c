@@ -245,7 +245,7 @@ static double fastest(struct mgpt_machine *machine, const struct mgpt_call *call
 }
 
 /* Operations a second in y (N,F) = x (N,C) w (F,C)^T, the largest product of a layer, over as many
- * rows as a step has, up to a thousand; 0 when it cannot be told. */
+ * rows as a step has, up to a thousand, in the formats of the step; 0 when it cannot be told. */
 static double probe(const struct mgpt_step_spec *spec)
 {
     const struct mgpt_model *m = spec->model;
@@ -254,13 +254,15 @@ static double probe(const struct mgpt_step_spec *spec)
     struct mgpt_tensor t[3];
     struct mgpt_call call;
     const int64_t shapes[3][2] = {{rows, m->embd}, {m->mlp, m->embd}, {rows, m->mlp}};
+    const uint32_t formats[3] = {spec->precision->activation, spec->precision->master,
+                                 spec->precision->activation};
     enum mgpt_status status = MGPT_OK;
     double seconds = 0;
 
     mgpt_machine_borrow(&machine, spec);
     memset(t, 0, sizeof t);
     for (int i = 0; i < 3 && status == MGPT_OK; i++) {
-        status = mgpt_machine_new(&machine, (enum mgpt_dtype)spec->precision->product,
+        status = mgpt_machine_new(&machine, (enum mgpt_dtype)formats[i],
                                   shapes[i][0] * shapes[i][1], &t[i], NULL);
         t[i].rank = 2;
         memcpy(t[i].shape, shapes[i], sizeof shapes[i]);
