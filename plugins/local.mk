@@ -22,6 +22,8 @@ CPU_KERNELS = \
     %D%/backend/cpu/activation.c \
     %D%/backend/cpu/add.c \
     %D%/backend/cpu/attention.c \
+    %D%/backend/cpu/attention.h \
+    %D%/backend/cpu/attention_backward.c \
     %D%/backend/cpu/blocked.c \
     %D%/backend/cpu/clip.c \
     %D%/backend/cpu/cross_entropy.c \
@@ -39,7 +41,8 @@ CPU_KERNELS = \
     %D%/backend/cpu/table.c \
     %D%/backend/cpu/tile.c \
     %D%/backend/cpu/tile.h \
-    %D%/backend/cpu/update.c
+    %D%/backend/cpu/update.c \
+    %D%/backend/cpu/vector.h
 CPU_CFLAGS = $(KERNEL_CFLAGS) $(MGPT_FUSED_CFLAGS)
 
 EXTRA_LTLIBRARIES += %D%/libcpu_baseline.la

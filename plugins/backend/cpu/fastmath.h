@@ -6,33 +6,47 @@
 #include <math.h>
 #include <string.h>
 
-#include "ops.h"
+#include "vector.h"
 
-/* For x <= 88; below -87.3, where the result would be subnormal, it is subnormal or 0. */
-CPU_INLINE float cpu_expf(float x)
+/* name: exp of a number or a vector of them. For x <= 88; below -87.3, where the result would be
+ * subnormal, it is subnormal or 0. */
+#define CPU_EXP(name, real, whole, smaller, larger)                                                \
+    CPU_INLINE real name(real x)                                                                   \
+    {                                                                                              \
+        const float shifter = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number */    \
+        real clamped = smaller((real){0} + 88.0f, larger((real){0} - 88.0f, x)), t, n, r, y;       \
+        whole bits, ybits;                                                                         \
+                                                                                                   \
+        t = clamped * 1.44269504089f + shifter; /* n = round(x / log 2) */                         \
+        n = t - shifter;                                                                           \
+        r = clamped - n * 0.693359375f; /* x - n log 2, in two parts */                            \
+        r = r + n * 2.12194440e-4f;                                                                \
+        y = r * 1.9875691500e-4f + 1.3981999507e-3f;                                               \
+        y = y * r + 8.3334519073e-3f;                                                              \
+        y = y * r + 4.1665795894e-2f;                                                              \
+        y = y * r + 1.6666665459e-1f;                                                              \
+        y = y * r + 5.0000001201e-1f;                                                              \
+        y = y * (r * r) + r + 1.0f;                                                                \
+        memcpy(&bits, &t, sizeof bits);                                                            \
+        memcpy(&ybits, &y, sizeof ybits);                                                          \
+        ybits += bits << 23; /* times 2^n: n stands in the low bits of t */                        \
+        memcpy(&y, &ybits, sizeof y);                                                              \
+        return y;                                                                                  \
+    }
+
+CPU_INLINE float cpu_smallerf(float a, float b)
 {
-    const float shifter = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number */
-    float clamped = x < -88.0f ? -88.0f : x, t, n, r, y;
-    uint32_t bits, ybits;
-
-    clamped = clamped > 88.0f ? 88.0f : clamped;
-    t = clamped * 1.44269504089f + shifter; /* n = round(x / log 2) */
-    n = t - shifter;
-    r = clamped - n * 0.693359375f; /* x - n log 2, in two parts */
-    r = r + n * 2.12194440e-4f;
-    y = 1.9875691500e-4f;
-    y = y * r + 1.3981999507e-3f;
-    y = y * r + 8.3334519073e-3f;
-    y = y * r + 4.1665795894e-2f;
-    y = y * r + 1.6666665459e-1f;
-    y = y * r + 5.0000001201e-1f;
-    y = y * (r * r) + r + 1.0f;
-    memcpy(&bits, &t, sizeof bits);
-    memcpy(&ybits, &y, sizeof ybits);
-    ybits += bits << 23; /* times 2^n: n stands in the low bits of t */
-    memcpy(&y, &ybits, sizeof y);
-    return y;
+    return a < b ? a : b;
 }
+
+CPU_INLINE float cpu_largerf(float a, float b)
+{
+    return a > b ? a : b;
+}
+
+typedef uint32_t cpu_bits __attribute__((vector_size(4 * CPU_LANES)));
+CPU_EXP(cpu_expf, float, uint32_t, cpu_smallerf, cpu_largerf)
+CPU_EXP(cpu_exp, cpu_vec, cpu_bits, cpu_smaller, cpu_larger)
 
 CPU_INLINE float cpu_tanhf(float x)
 {

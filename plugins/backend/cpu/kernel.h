@@ -9,35 +9,14 @@
 
 #include <string.h>
 
-#include "ops.h"
+#include "vector.h"
 
-#if defined __AVX512F__
-#define CPU_LANES 16
-#define CPU_MR 8
-#elif defined __AVX2__
-#define CPU_LANES 8
-#define CPU_MR 6
-#elif defined __aarch64__
-#define CPU_LANES 4
+#if defined __AVX512F__ || defined __aarch64__
 #define CPU_MR 8
 #else
-#define CPU_LANES 4
 #define CPU_MR 6
 #endif
 #define CPU_NR (2 * CPU_LANES)
-
-typedef float cpu_vec __attribute__((vector_size(4 * CPU_LANES)));
-typedef float cpu_vec_memory __attribute__((vector_size(4 * CPU_LANES), aligned(4), may_alias));
-
-CPU_INLINE cpu_vec cpu_load(const float *x)
-{
-    return *(const cpu_vec_memory *)(const void *)x;
-}
-
-CPU_INLINE void cpu_store(float *x, cpu_vec v)
-{
-    *(cpu_vec_memory *)(void *)x = v;
-}
 
 struct cpu_kernel {
     int64_t depth;
