@@ -36,7 +36,8 @@ AC_DEFUN([MGPT_COMPILER_FLAGS], [
 ])
 
 # MGPT_CPU_LEVELS: whether kernels can be compiled for the levels of x86-64 apart (CPU_LEVELS),
-# the flags of each, and MGPT_FUSED_CFLAGS, which allow fused multiply-adds and the like.
+# the flags of each, and MGPT_FUSED_CFLAGS, which allow fused multiply-adds and the like. CPU_BF16:
+# whether the compiler also knows AVX512_BF16 and its intrinsics.
 AC_DEFUN([MGPT_CPU_LEVELS], [
   MGPT_FUSED_CFLAGS= MGPT_AVX2_CFLAGS= MGPT_AVX512_CFLAGS=
   MGPT_APPEND_FLAG([MGPT_FUSED_CFLAGS], [-ffp-contract=fast])
@@ -49,9 +50,21 @@ AC_DEFUN([MGPT_CPU_LEVELS], [
   AS_CASE([$MGPT_AVX2_CFLAGS:$MGPT_AVX512_CFLAGS], [*v3*:*v4*], [mgpt_levels=yes],
           [mgpt_levels=no])
   AM_CONDITIONAL([CPU_LEVELS], [test $mgpt_levels = yes])
+  MGPT_BF16_CFLAGS="$MGPT_AVX512_CFLAGS -mavx512bf16"
+  AC_CACHE_CHECK([whether $CC has AVX512_BF16], [mgpt_cv_cc_bf16], [
+    mgpt_save_cflags=$CFLAGS
+    CFLAGS="$CFLAGS $MGPT_BF16_CFLAGS"
+    AC_COMPILE_IFELSE([AC_LANG_PROGRAM([[#include <immintrin.h>]],
+      [[__m512bh x = _mm512_cvtne2ps_pbh(_mm512_set1_ps(1), _mm512_set1_ps(2));
+        return __builtin_cpu_supports("avx512bf16") +
+               (int)_mm512_reduce_add_ps(_mm512_dpbf16_ps(_mm512_set1_ps(0), x, x));]])],
+      [mgpt_cv_cc_bf16=yes], [mgpt_cv_cc_bf16=no])
+    CFLAGS=$mgpt_save_cflags])
+  AM_CONDITIONAL([CPU_BF16], [test $mgpt_levels:$mgpt_cv_cc_bf16 = yes:yes])
   AC_SUBST([MGPT_FUSED_CFLAGS])
   AC_SUBST([MGPT_AVX2_CFLAGS])
   AC_SUBST([MGPT_AVX512_CFLAGS])
+  AC_SUBST([MGPT_BF16_CFLAGS])
 ])
 
 # MGPT_SANITIZERS: --enable-asan adds to MGPT_CFLAGS and sets MGPT_LDFLAGS. UBSan only prints unless

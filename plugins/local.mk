@@ -35,6 +35,7 @@ CPU_KERNELS = \
     %D%/backend/cpu/linear.c \
     %D%/backend/cpu/matmul.c \
     %D%/backend/cpu/matmul.h \
+    %D%/backend/cpu/mixed.h \
     %D%/backend/cpu/norm.c \
     %D%/backend/cpu/ops.h \
     %D%/backend/cpu/scaler.c \
@@ -60,8 +61,26 @@ EXTRA_LTLIBRARIES += %D%/libcpu_avx512.la
 %C%_libcpu_avx512_la_CPPFLAGS = $(AM_CPPFLAGS) -DCPU_ISA=avx512
 %C%_libcpu_avx512_la_CFLAGS = $(CPU_CFLAGS) $(MGPT_AVX512_CFLAGS)
 
+# Products of BF16, beside the kernels of avx512.
+EXTRA_LTLIBRARIES += %D%/libcpu_bf16.la
+%C%_libcpu_bf16_la_SOURCES = \
+    %D%/backend/cpu/bf16_kernel.h \
+    %D%/backend/cpu/bf16_linear.c \
+    %D%/backend/cpu/bf16_matmul.h \
+    %D%/backend/cpu/bf16_outer.c \
+    %D%/backend/cpu/bf16_rows.c \
+    %D%/backend/cpu/fastmath.h \
+    %D%/backend/cpu/mixed.h \
+    %D%/backend/cpu/ops.h
+%C%_libcpu_bf16_la_CPPFLAGS = $(AM_CPPFLAGS) -DCPU_ISA=avx512bf16
+%C%_libcpu_bf16_la_CFLAGS = $(CPU_CFLAGS) $(MGPT_BF16_CFLAGS)
+
 EXTRA_LTLIBRARIES += %D%/backend_cpu.la
-%C%_backend_cpu_la_SOURCES = %D%/backend/cpu/ops.h %D%/backend/cpu/plugin.c %D%/backend/cpu/pool.c
+%C%_backend_cpu_la_SOURCES = \
+    %D%/backend/cpu/ops.h \
+    %D%/backend/cpu/plugin.c \
+    %D%/backend/cpu/pool.c \
+    %D%/backend/cpu/supports.c
 %C%_backend_cpu_la_CPPFLAGS = $(AM_CPPFLAGS) -DCPU_ISA=baseline
 %C%_backend_cpu_la_CFLAGS = $(KERNEL_CFLAGS)
 %C%_backend_cpu_la_LDFLAGS = $(PLUGIN_LDFLAGS)
@@ -70,10 +89,19 @@ if CPU_LEVELS
 %C%_backend_cpu_la_CPPFLAGS += -DCPU_LEVELS
 %C%_backend_cpu_la_LIBADD += %D%/libcpu_avx2.la %D%/libcpu_avx512.la
 endif
+if CPU_BF16
+%C%_libcpu_avx512_la_CPPFLAGS += -DCPU_BF16
+%C%_backend_cpu_la_CPPFLAGS += -DCPU_BF16
+%C%_backend_cpu_la_LIBADD += %D%/libcpu_bf16.la
+endif
 
 EXTRA_LTLIBRARIES += %D%/precision_fp32.la
 %C%_precision_fp32_la_SOURCES = %D%/precision/fp32.c
 %C%_precision_fp32_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/precision_bf16.la
+%C%_precision_bf16_la_SOURCES = %D%/precision/bf16.c
+%C%_precision_bf16_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
 EXTRA_LTLIBRARIES += %D%/precision_fp64.la
 %C%_precision_fp64_la_SOURCES = %D%/precision/fp64.c

@@ -56,6 +56,27 @@ static void *new_data(struct build *b, const struct mgpt_tensor *t)
     return data;
 }
 
+/* What 16-bit precisions make of an op, a letter a slot: f F32, h 16 bits, m either of them. Ops that
+ * they leave in F32 come with 16 bits everywhere. */
+static const struct {
+    char in[MGPT_OP_MAX_IN + 1], out[MGPT_OP_MAX_OUT + 1];
+} mixtures[MGPT_OP_COUNT] = {
+    [MGPT_OP_NORM] = {"fmff", "mff"},   [MGPT_OP_NORM_BACKWARD] = {"ffmf", "fff"},
+    [MGPT_OP_LINEAR] = {"hff", "mh"},   [MGPT_OP_LINEAR_BACKWARD] = {"hfmh", "mff"},
+    [MGPT_OP_ATTENTION] = {"h", "hfh"}, [MGPT_OP_ATTENTION_BACKWARD] = {"hhfh", "h"},
+    [MGPT_OP_ADD] = {"fm", "m"},
+};
+
+static uint32_t format_of(struct build *b, const char *letters, int slot)
+{
+    bool small = b->dtype == MGPT_F16 || b->dtype == MGPT_BF16;
+    char letter = small ? letters[slot] : 0;
+
+    if (letter == 'm')
+        letter = op_case_random(&b->random) & 1 ? 'f' : 'h';
+    return letter == 'f' ? MGPT_F32 : b->dtype;
+}
+
 static struct mgpt_tensor tensor(uint32_t dtype, uint32_t rank, const int64_t *shape)
 {
     struct mgpt_tensor t = {.dtype = dtype, .rank = rank};
@@ -72,13 +93,17 @@ static struct mgpt_tensor tensor(uint32_t dtype, uint32_t rank, const int64_t *s
 
 static void in(struct build *b, int slot, size_t rank, const int64_t *shape)
 {
-    b->c->op.in[slot] = tensor(b->dtype, (uint32_t)rank, shape);
+    uint32_t dtype = format_of(b, mixtures[b->c->op.code].in, slot);
+
+    b->c->op.in[slot] = tensor(dtype, (uint32_t)rank, shape);
     b->c->in[slot] = new_data(b, &b->c->op.in[slot]);
 }
 
 static void out(struct build *b, int slot, size_t rank, const int64_t *shape)
 {
-    b->c->op.out[slot] = tensor(b->dtype, (uint32_t)rank, shape);
+    uint32_t dtype = format_of(b, mixtures[b->c->op.code].out, slot);
+
+    b->c->op.out[slot] = tensor(dtype, (uint32_t)rank, shape);
     b->c->out[slot] = new_data(b, &b->c->op.out[slot]);
 }
 

@@ -18,11 +18,11 @@ struct op_case {
 /* Cases 0..count-1 of an op. The same arguments give the same case. */
 int op_case_count(uint32_t code);
 void op_case_make(struct op_case *c, uint32_t code, int index, uint32_t dtype, uint64_t seed);
-/* The same values in another float format. */
+/* The same values in another float format; 0: in their own. */
 void op_case_convert(const struct op_case *from, uint32_t dtype, struct op_case *to);
 void op_case_finish(struct op_case *c);
-/* Fails the test unless the outputs of `got`, run in `dtype`, are close to those of `want`, run in
- * F64: within some units in the last place of the largest value, or of 1 if that is larger. */
+/* Fails the test unless the outputs of `got` are close to those of `want`: within some units in the
+ * last place of `dtype` (0: of their own formats) of the largest value, or of 1 if that is larger. */
 void op_case_compare(const struct op_case *want, const struct op_case *got, uint32_t dtype);
 
 /* Random values for tests: SplitMix64 (Steele, Lea, Flood 2014). */

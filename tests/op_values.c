@@ -52,17 +52,22 @@ static void *convert(const struct mgpt_tensor *from, const void *data, struct mg
     return copy;
 }
 
+static uint32_t converted(uint32_t from, uint32_t to)
+{
+    return is_float(from) && to ? to : from;
+}
+
 void op_case_convert(const struct op_case *from, uint32_t dtype, struct op_case *to)
 {
     *to = *from;
     for (int i = 0; i < MGPT_OP_MAX_IN; i++)
         if (from->in[i]) {
-            to->op.in[i].dtype = is_float(from->op.in[i].dtype) ? dtype : from->op.in[i].dtype;
+            to->op.in[i].dtype = converted(from->op.in[i].dtype, dtype);
             to->in[i] = convert(&from->op.in[i], from->in[i], &to->op.in[i]);
         }
     for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
         if (from->out[i]) {
-            to->op.out[i].dtype = is_float(from->op.out[i].dtype) ? dtype : from->op.out[i].dtype;
+            to->op.out[i].dtype = converted(from->op.out[i].dtype, dtype);
             to->out[i] = from->alias[i] >= 0
                              ? to->in[from->alias[i]]
                              : convert(&from->op.out[i], from->out[i], &to->op.out[i]);
@@ -130,18 +135,18 @@ static void compare_states(const char *label, const struct mgpt_step_state *want
 
 void op_case_compare(const struct op_case *want, const struct op_case *got, uint32_t dtype)
 {
+    struct op_case expected, values;
+
+    op_case_convert(want, MGPT_F64, &expected);
+    op_case_convert(got, MGPT_F64, &values);
     for (int i = 0; i < MGPT_OP_MAX_OUT; i++) {
-        const struct mgpt_tensor *t = &want->op.out[i];
-        struct op_case values;
-        if (!want->out[i])
-            continue;
-        if (t->dtype == MGPT_U8) {
+        const struct mgpt_tensor *t = &got->op.out[i];
+        if (want->out[i] && t->dtype == MGPT_U8)
             compare_states(want->label, want->out[i], got->out[i], tolerance(MGPT_F32));
-            continue;
-        }
-        op_case_convert(got, MGPT_F64, &values);
-        compare_floats(want->label, i, want->out[i], values.out[i], mgpt_tensor_count(t),
-                       tolerance(dtype));
-        op_case_finish(&values);
+        else if (want->out[i])
+            compare_floats(want->label, i, expected.out[i], values.out[i], mgpt_tensor_count(t),
+                           tolerance(dtype ? dtype : t->dtype));
     }
+    op_case_finish(&values);
+    op_case_finish(&expected);
 }

@@ -14,12 +14,13 @@ struct cpu_attention cpu_attention_of(const struct mgpt_op *op)
                               .KV = op->kv_heads,
                               .position = op->position,
                               .S = op->position + op->in[0].shape[1],
-                              .q = cpu_f32(&op->in[0]),
+                              .q = cpu_mixed(&op->in[0]),
                               .q_row = op->in[0].shape[2]};
 
     a.D = a.q_row / (a.H + 2 * a.KV);
     a.q_seq = a.T * a.q_row;
-    a.k = a.q + a.H * a.D;
+    a.kv = a.q;
+    a.k = a.H * a.D;
     a.v = a.k + a.KV * a.D;
     a.kv_row = a.q_row;
     a.kv_seq = a.q_seq;
@@ -121,7 +122,7 @@ CPU_INLINE void forward_block(int D, const struct cpu_attention *a, int64_t b, i
     int64_t S = cpu_round_up(seen, CPU_KEYS), wide = a->H * a->D;
     cpu_vec max, sum, inverse;
 
-    cpu_pack_columns(a->q + b * a->q_seq + t0 * a->q_row + h * D, a->q_row, n, D, a->scale, w->q);
+    cpu_pack_columns(&a->q, b * a->q_seq + t0 * a->q_row + h * D, a->q_row, n, D, a->scale, w->q);
     max = score(D, w, S, a->position + t0);
     sum = exponents(w->scores, S, max);
     inverse = 1.0f / sum;
@@ -129,8 +130,8 @@ CPU_INLINE void forward_block(int D, const struct cpu_attention *a, int64_t b, i
         cpu_attention_drops(a, b, h, t0, n, seen, w->drop);
         multiply(w->scores, w->drop, S * CPU_LANES);
     }
-    cpu_weighted_sum(w->scores, w->v, S, n, D, (const float *)&inverse,
-                     a->y + (b * a->T + t0) * wide + h * D, wide);
+    cpu_weighted_sum(w->scores, w->v, S, n, D, (const float *)&inverse, &a->y,
+                     (b * a->T + t0) * wide + h * D, wide);
     for (int64_t t = 0; a->lse && t < n; t++)
         a->lse[(b * a->H + h) * a->T + t0 + t] = max[t] + logf(sum[t]);
 }
@@ -143,10 +144,10 @@ static void forward_task(const void *data, int64_t index, float *scratch)
     int64_t h = index / a->chunks % a->H, b = index / a->chunks / a->H, g = h / (a->H / a->KV);
     struct work w = work_of(a, scratch);
 
-    cpu_pack_rows(a->k + b * a->kv_seq + g * a->D, a->kv_row, a->position + to, (int)a->D, 1.0f,
-                  CPU_KEYS, w.k);
-    cpu_pack_rows(a->v + b * a->kv_seq + g * a->D, a->kv_row, a->position + to, (int)a->D, 1.0f,
-                  CPU_KEYS, w.v);
+    cpu_pack_rows(&a->kv, a->k + b * a->kv_seq + g * a->D, a->kv_row, a->position + to, (int)a->D,
+                  1.0f, CPU_KEYS, w.k);
+    cpu_pack_rows(&a->kv, a->v + b * a->kv_seq + g * a->D, a->kv_row, a->position + to, (int)a->D,
+                  1.0f, CPU_KEYS, w.v);
     for (int64_t t0 = from; t0 < to; t0 += CPU_LANES)
         CPU_WITH_D(a, forward_block, a, b, h, t0, &w);
 }
@@ -155,16 +156,18 @@ static void forward_task(const void *data, int64_t index, float *scratch)
 static void single_task(const void *data, int64_t index, float *scratch)
 {
     const struct cpu_attention *a = data;
-    int64_t h = index % a->H, b = index / a->H, g = h / (a->H / a->KV);
-    const float *q = a->q + b * a->q_seq + h * a->D;
-    const float *k = a->k + b * a->kv_seq + g * a->D, *v = a->v + b * a->kv_seq + g * a->D;
-    float *y = a->y + (b * a->H + h) * a->D, max = -INFINITY, sum = 0.0f;
+    int64_t h = index % a->H, b = index / a->H, g = h / (a->H / a->KV), D = a->D;
+    int64_t k = a->k + b * a->kv_seq + g * D, v = a->v + b * a->kv_seq + g * D;
+    float *rows = scratch + cpu_round_up(a->S, CPU_LANES), max = -INFINITY, sum = 0.0f;
+    const float *q = cpu_row(&a->q, b * a->q_seq + h * D, D, rows), *row;
+    float *y = cpu_row_out(&a->y, (b * a->H + h) * D, rows + D), *copy = rows + 2 * D;
 
     for (int64_t s = 0; s < a->S; s++) {
         float dot = 0.0f;
+        row = cpu_row(&a->kv, k + s * a->kv_row, D, copy);
 #pragma omp simd reduction(+ : dot)
-        for (int64_t d = 0; d < a->D; d++)
-            dot += q[d] * k[s * a->kv_row + d];
+        for (int64_t d = 0; d < D; d++)
+            dot += q[d] * row[d];
         scratch[s] = dot * a->scale;
         max = scratch[s] > max ? scratch[s] : max;
     }
@@ -173,13 +176,16 @@ static void single_task(const void *data, int64_t index, float *scratch)
         scratch[s] = cpu_expf(scratch[s] - max);
         sum += scratch[s];
     }
-    memset(y, 0, (size_t)a->D * sizeof *y);
-    for (int64_t s = 0; s < a->S; s++)
+    memset(y, 0, (size_t)D * sizeof *y);
+    for (int64_t s = 0; s < a->S; s++) {
+        row = cpu_row(&a->kv, v + s * a->kv_row, D, copy);
 #pragma omp simd
-        for (int64_t d = 0; d < a->D; d++)
-            y[d] += scratch[s] * v[s * a->kv_row + d];
-    for (int64_t d = 0; d < a->D; d++)
+        for (int64_t d = 0; d < D; d++)
+            y[d] += scratch[s] * row[d];
+    }
+    for (int64_t d = 0; d < D; d++)
         y[d] /= sum;
+    cpu_row_done(&a->y, (b * a->H + h) * D, D, y);
     if (a->lse)
         a->lse[b * a->H + h] = max + logf(sum);
 }
@@ -187,20 +193,25 @@ static void single_task(const void *data, int64_t index, float *scratch)
 /* New keys and values go to the cache, and all are read there. */
 static void use_cache(struct cpu_attention *a)
 {
-    int64_t wide = a->KV * a->D, capacity = a->op->out[2].shape[2];
-    float *cache = cpu_f32(&a->op->out[2]);
+    const struct mgpt_tensor *t = &a->op->out[2], *qkv = &a->op->in[0];
+    size_t element = mgpt_dtype_size(t->dtype);
+    int64_t wide = a->KV * a->D, capacity = t->shape[2];
 
-    if (!cache)
+    if (!t->rank)
         return;
     for (int64_t b = 0; b < a->B; b++)
-        for (int64_t t = 0; t < a->T; t++) {
-            float *to = cache + (b * capacity + a->position + t) * wide;
-            int64_t from = b * a->q_seq + t * a->q_row;
-            memcpy(to, a->k + from, (size_t)wide * sizeof *to);
-            memcpy(to + a->B * capacity * wide, a->v + from, (size_t)wide * sizeof *to);
+        for (int64_t i = 0; i < a->T; i++) {
+            size_t to = (size_t)((b * capacity + a->position + i) * wide) * element;
+            size_t from = (size_t)(b * a->q_seq + i * a->q_row + a->k) * element;
+            char *keys = t->buffer->data + t->offset + to;
+            const char *ours = qkv->buffer->data + qkv->offset + from;
+            size_t row = (size_t)wide * element;
+            memcpy(keys, ours, row);
+            memcpy(keys + (size_t)(a->B * capacity) * row, ours + row, row);
         }
-    a->k = cache;
-    a->v = cache + a->B * capacity * wide;
+    a->kv = cpu_mixed(t);
+    a->k = 0;
+    a->v = a->B * capacity * wide;
     a->kv_row = wide;
     a->kv_seq = capacity * wide;
 }
@@ -215,7 +226,7 @@ enum mgpt_status cpu_attention(struct mgpt_device *device, const struct mgpt_op 
     if (status != MGPT_OK)
         return status;
     use_cache(&a);
-    a.y = cpu_f32(&op->out[0]);
+    a.y = cpu_mixed(&op->out[0]);
     a.lse = cpu_f32(&op->out[1]);
     a.step = op->rate > 0 ? cpu_state(&op->in[1])->step : 0;
     if (a.T == 1 && op->rate == 0)

@@ -5,6 +5,7 @@
  * first copies the keys and values of its head to where they lie densely: rows of qkv are far apart,
  * and share few sets of the cache.
  *
+ * Arithmetic is in F32: BF16 is read where rows are copied, and written where they are stored.
  * Everything copied is padded with zeros: rows to a multiple of CPU_KEYS, columns to one of
  * CPU_LANES. D, where a function takes it as an int, is a constant after inlining for the usual
  * sizes of a head. */
@@ -13,6 +14,7 @@
 
 #include "fastmath.h"
 #include "kernel.h"
+#include "mixed.h"
 
 #if CPU_LANES == 16
 #define CPU_KEYS 8 /* whose scores are summed in registers at once */
@@ -24,19 +26,20 @@ struct cpu_attention {
     const struct mgpt_op *op;
     int64_t B, T, H, KV, D, S; /* S: rows that can be seen, position + T */
     int64_t position, chunks;  /* of queries, a head */
-    const float *q, *k, *v;    /* head 0 of sequence 0 */
+    struct cpu_mixed q, kv;    /* qkv; where keys and values are: there or in the cache */
+    int64_t k, v;              /* head 0 of sequence 0 in kv */
     int64_t q_row, q_seq;      /* from a row, a sequence, to the next; heads are D apart */
     int64_t kv_row, kv_seq;
-    float *y, *lse, *dqkv; /* (B,T,HD), (B,H,T) or NULL, (B,T,(H+2KV)D) */
-    const float *y_in, *lse_in, *dy;
-    float scale; /* 1 / sqrt(D) */
+    struct cpu_mixed y, dy, dqkv; /* (B,T,HD), the same, (B,T,(H+2KV)D) */
+    float *lse;                   /* (B,H,T) or NULL */
+    float scale;                  /* 1 / sqrt(D) */
     uint64_t step;
 };
 
 #define cpu_attention_of CPU_NAME(cpu_attention_of)
 #define cpu_attention_drops CPU_NAME(cpu_attention_drops)
 
-/* Reads the op's attributes; q, k and v are those of qkv. */
+/* Reads the op's attributes; keys and values are those of qkv. */
 struct cpu_attention cpu_attention_of(const struct mgpt_op *op);
 /* Factors of dropout for queries t0..t0+n and keys 0..S of head h as [S][LANES], 0 past n. */
 void cpu_attention_drops(const struct cpu_attention *a, int64_t b, int64_t h, int64_t t0, int64_t n,
@@ -47,14 +50,16 @@ CPU_INLINE int64_t cpu_round_up(int64_t n, int64_t to)
     return (n + to - 1) / to * to;
 }
 
-/* rows (n,D) as [n][wide], times `scale`; to a multiple of `rows` they are 0 */
-CPU_INLINE void cpu_pack_rows(const float *from, int64_t row, int64_t n, int D, float scale,
-                              int64_t rows, float *to)
+/* rows (n,D) from element `at` on as [n][wide], times `scale`; to a multiple of `rows` they are 0 */
+CPU_INLINE void cpu_pack_rows(const struct cpu_mixed *x, int64_t at, int64_t row, int64_t n, int D,
+                              float scale, int64_t rows, float *to)
 {
     int64_t wide = cpu_round_up(D, CPU_LANES);
 
-    for (int64_t t = 0; t < n; t++, from += row, to += wide) {
-        __builtin_prefetch(from + D, 0, 2); /* the next head, likely this thread's next task */
+    for (int64_t t = 0; t < n; t++, at += row, to += wide) {
+        const float *from = cpu_row(x, at, D, to);
+        if (x->f32)
+            __builtin_prefetch(from + D, 0, 2); /* the next head, likely this thread's next task */
         for (int d = 0; d < D; d++)
             to[d] = from[d] * scale;
         for (int64_t d = D; d < wide; d++)
@@ -64,12 +69,18 @@ CPU_INLINE void cpu_pack_rows(const float *from, int64_t row, int64_t n, int D, 
 }
 
 /* rows (n,D), n <= LANES, as columns [D][LANES] times `scale`; columns n.. are 0 */
-CPU_INLINE void cpu_pack_columns(const float *from, int64_t row, int64_t n, int D, float scale,
-                                 float *to)
+CPU_INLINE void cpu_pack_columns(const struct cpu_mixed *x, int64_t at, int64_t row, int64_t n,
+                                 int D, float scale, float *to)
 {
-    for (int64_t t = 0; t < n; t++)
-        for (int d = 0; d < D; d++)
-            to[d * CPU_LANES + t] = from[t * row + d] * scale;
+    if (x->f32) {
+        for (int64_t t = 0; t < n; t++)
+            for (int d = 0; d < D; d++)
+                to[d * CPU_LANES + t] = x->f32[at + t * row + d] * scale;
+    } else {
+        for (int64_t t = 0; t < n; t++)
+            for (int d = 0; d < D; d++)
+                to[d * CPU_LANES + t] = cpu_bf16_float(x->bf16[at + t * row + d]) * scale;
+    }
     for (int64_t t = n; t < CPU_LANES; t++)
         for (int d = 0; d < D; d++)
             to[d * CPU_LANES + t] = 0.0f;
@@ -94,10 +105,11 @@ CPU_INLINE cpu_vec cpu_hide(cpu_vec scores, int64_t ahead)
                        scores);
 }
 
-/* rows (n <= LANES) of `wide` = sum over s < S of weights[s][row] panel[s][wide], as rows of D at
- * `to`; times `factors` of the rows */
+/* rows (n <= LANES) of `wide` = sum over s < S of weights[s][row] panel[s][wide], as rows of D from
+ * element `at` on; times `factors` of the rows */
 CPU_INLINE void cpu_weighted_sum(const float *weights, const float *panel, int64_t S, int64_t n,
-                                 int D, const float *factors, float *to, int64_t to_row)
+                                 int D, const float *factors, const struct cpu_mixed *to,
+                                 int64_t at, int64_t to_row)
 {
     const int64_t wide = cpu_round_up(D, CPU_LANES);
 
@@ -115,14 +127,14 @@ CPU_INLINE void cpu_weighted_sum(const float *weights, const float *panel, int64
 #pragma GCC unroll 16
         for (int t = 0; t < CPU_LANES; t++)
             sum[t] *= factors[t];
-        if (n == CPU_LANES && d + CPU_LANES <= D) {
+        if (to->f32 && n == CPU_LANES && d + CPU_LANES <= D) {
 #pragma GCC unroll 16
             for (int t = 0; t < CPU_LANES; t++)
-                cpu_store(to + t * to_row + d, sum[t]);
+                cpu_store(to->f32 + at + t * to_row + d, sum[t]);
         } else {
             for (int64_t t = 0; t < n; t++)
-                memcpy(to + t * to_row + d, (const float *)sum + t * CPU_LANES,
-                       (size_t)cpu_min(CPU_LANES, D - d) * sizeof *to);
+                cpu_put_row(to, at + t * to_row + d, cpu_min(CPU_LANES, D - d),
+                            (const float *)sum + t * CPU_LANES);
         }
     }
 }

@@ -8,13 +8,14 @@ struct work {
     float *p, *dscore, *drop;      /* [T][LANES]; p times drop */
     float *q_columns, *dy_columns; /* [D][LANES] */
     float *q, *dy;                 /* [LANES][wide] */
+    float *y;                      /* [wide] */
 };
 
 static size_t work_floats(const struct cpu_attention *a)
 {
     int64_t rows = cpu_round_up(a->T, CPU_KEYS), wide = cpu_round_up(a->D, CPU_LANES);
 
-    return (size_t)(4 * rows * wide + (3 * rows + 2 * a->D + 2 * wide) * CPU_LANES);
+    return (size_t)(4 * rows * wide + (3 * rows + 2 * a->D + 2 * wide) * CPU_LANES + wide);
 }
 
 CPU_INLINE struct work work_of(const struct cpu_attention *a, float *scratch)
@@ -31,6 +32,7 @@ CPU_INLINE struct work work_of(const struct cpu_attention *a, float *scratch)
     w.dy_columns = w.q_columns + a->D * CPU_LANES;
     w.q = w.dy_columns + a->D * CPU_LANES;
     w.dy = w.q + wide * CPU_LANES;
+    w.y = w.dy + wide * CPU_LANES;
     return w;
 }
 
@@ -116,30 +118,32 @@ CPU_INLINE void backward_block(int D, const struct cpu_attention *a, int64_t b, 
                                int64_t t0, const struct work *w)
 {
     int64_t n = cpu_min(CPU_LANES, a->T - t0), S = cpu_round_up(t0 + n, CPU_KEYS);
-    int64_t at = b * a->q_seq + t0 * a->q_row + h * D, wide = a->H * D;
-    const float *y = a->y_in + (b * a->T + t0) * wide + h * D;
-    const float *dy = a->dy + (b * a->T + t0) * wide + h * D;
+    int64_t at = b * a->q_seq + t0 * a->q_row + h * D, row = a->H * D;
+    int64_t y_at = (b * a->T + t0) * row + h * D, wide = cpu_round_up(D, CPU_LANES);
     cpu_vec lse = {0}, dyy = {0}, scale = (cpu_vec){0} + a->scale;
 
-    cpu_pack_columns(a->q + at, a->q_row, n, D, a->scale, w->q_columns);
-    cpu_pack_columns(dy, wide, n, D, 1.0f, w->dy_columns);
-    cpu_pack_rows(a->q + at, a->q_row, n, D, a->scale, 1, w->q);
-    cpu_pack_rows(dy, wide, n, D, 1.0f, 1, w->dy);
+    cpu_pack_columns(&a->q, at, a->q_row, n, D, a->scale, w->q_columns);
+    cpu_pack_columns(&a->dy, y_at, row, n, D, 1.0f, w->dy_columns);
+    cpu_pack_rows(&a->q, at, a->q_row, n, D, a->scale, 1, w->q);
+    cpu_pack_rows(&a->dy, y_at, row, n, D, 1.0f, 1, w->dy);
     for (int64_t t = 0; t < n; t++) {
+        const float *y = cpu_row(&a->y, y_at + t * row, D, w->y), *dy = w->dy + t * wide;
         float sum = 0.0f;
-        __builtin_prefetch(y + t * wide + D, 0, 2);
-        __builtin_prefetch(a->dqkv + at + t * a->q_row, 1, 2);
+        if (a->y.f32) {
+            __builtin_prefetch(y + D, 0, 2);
+            __builtin_prefetch(a->dqkv.f32 + at + t * a->q_row, 1, 2);
+        }
 #pragma omp simd reduction(+ : sum)
         for (int d = 0; d < D; d++)
-            sum += dy[t * wide + d] * y[t * wide + d];
+            sum += dy[d] * y[d];
         dyy[t] = sum;
-        lse[t] = a->lse_in[(b * a->H + h) * a->T + t0 + t];
+        lse[t] = a->lse[(b * a->H + h) * a->T + t0 + t];
     }
     if (a->op->rate > 0)
         cpu_attention_drops(a, b, h, t0, n, t0 + n, w->drop);
     score_gradient(D, w, S, t0, lse, dyy, a->op->rate > 0);
     add_outer(D, w, S, n);
-    cpu_weighted_sum(w->dscore, w->k, S, n, D, (const float *)&scale, a->dqkv + at, a->q_row);
+    cpu_weighted_sum(w->dscore, w->k, S, n, D, (const float *)&scale, &a->dqkv, at, a->q_row);
 }
 
 /* One kv head of one sequence, with all query heads that read it: nobody else adds to its dk and
@@ -150,23 +154,23 @@ static void backward_task(const void *data, int64_t index, float *scratch)
     int64_t b = index / a->KV, g = index % a->KV, group = a->H / a->KV;
     int64_t at = b * a->kv_seq + g * a->D, wide = cpu_round_up(a->D, CPU_LANES);
     size_t bytes = (size_t)(cpu_round_up(a->T, CPU_KEYS) * wide) * sizeof(float);
-    float *dk = a->dqkv + b * a->q_seq + (a->H + g) * a->D;
+    int64_t dk = b * a->q_seq + (a->H + g) * a->D, dv = dk + a->KV * a->D;
     struct work w = work_of(a, scratch);
 
-    cpu_pack_rows(a->k + at, a->kv_row, a->T, (int)a->D, 1.0f, CPU_KEYS, w.k);
-    cpu_pack_rows(a->v + at, a->kv_row, a->T, (int)a->D, 1.0f, CPU_KEYS, w.v);
-    for (int64_t t = 0; t < a->T; t++) {
-        __builtin_prefetch(dk + t * a->q_row, 1, 2);
-        __builtin_prefetch(dk + t * a->q_row + a->KV * a->D, 1, 2);
+    cpu_pack_rows(&a->kv, a->k + at, a->kv_row, a->T, (int)a->D, 1.0f, CPU_KEYS, w.k);
+    cpu_pack_rows(&a->kv, a->v + at, a->kv_row, a->T, (int)a->D, 1.0f, CPU_KEYS, w.v);
+    for (int64_t t = 0; a->dqkv.f32 && t < a->T; t++) {
+        __builtin_prefetch(a->dqkv.f32 + dk + t * a->q_row, 1, 2);
+        __builtin_prefetch(a->dqkv.f32 + dv + t * a->q_row, 1, 2);
     }
     memset(w.dk, 0, bytes);
     memset(w.dv, 0, bytes);
     for (int64_t h = g * group; h < (g + 1) * group; h++)
         for (int64_t t0 = 0; t0 < a->T; t0 += CPU_LANES)
             CPU_WITH_D(a, backward_block, a, b, h, t0, &w);
-    for (int64_t t = 0; t < a->T; t++, dk += a->q_row) {
-        memcpy(dk, w.dk + t * wide, (size_t)a->D * sizeof *dk);
-        memcpy(dk + a->KV * a->D, w.dv + t * wide, (size_t)a->D * sizeof *dk);
+    for (int64_t t = 0; t < a->T; t++) {
+        cpu_put_row(&a->dqkv, dk + t * a->q_row, a->D, w.dk + t * wide);
+        cpu_put_row(&a->dqkv, dv + t * a->q_row, a->D, w.dv + t * wide);
     }
 }
 
@@ -178,10 +182,10 @@ enum mgpt_status cpu_attention_backward(struct mgpt_device *device, const struct
 
     if (status != MGPT_OK)
         return status;
-    a.y_in = cpu_f32(&op->in[1]);
-    a.lse_in = cpu_f32(&op->in[2]);
-    a.dy = cpu_f32(&op->in[3]);
-    a.dqkv = cpu_f32(&op->out[0]);
+    a.y = cpu_mixed(&op->in[1]);
+    a.lse = cpu_f32(&op->in[2]);
+    a.dy = cpu_mixed(&op->in[3]);
+    a.dqkv = cpu_mixed(&op->out[0]);
     a.step = op->rate > 0 ? cpu_state(&op->in[4])->step : 0;
     cpu_run(device, backward_task, &a, a.B * a.KV,
             (double)(a.B * a.H * a.T) * (double)a.S * (double)(5 * a.D + 20));

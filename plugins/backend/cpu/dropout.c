@@ -1,9 +1,12 @@
 /* Dropout, and the draws of it. core/ref/dropout.c has the formulas. */
 #include <microgpt/random.h>
 
-#include "ops.h"
+#include "mixed.h"
 
-#define PIECE 4096 /* elements a task; at most what CPU_SCRATCH holds */
+#define PIECE 4096 /* elements a task */
+
+/* Scratch: the factors of a piece, and the piece in F32. */
+_Static_assert(2 * PIECE * sizeof(float) <= CPU_SCRATCH, "scratch");
 
 /* Lanes of block `block` for elements i..end, at most to its end; returns where it stopped. */
 CPU_INLINE uint64_t block_factors(const struct mgpt_op *op, uint32_t step, uint64_t i, uint64_t end,
@@ -39,8 +42,7 @@ void cpu_drop_factors(const struct mgpt_op *op, uint64_t step, uint64_t first, i
 
 struct job {
     const struct mgpt_op *op;
-    const float *x;
-    float *y;
+    struct cpu_mixed x, y;
     int64_t n;
     uint64_t first, step;
 };
@@ -49,21 +51,22 @@ static void task(const void *data, int64_t index, float *scratch)
 {
     const struct job *j = data;
     int64_t from = index * PIECE, n = cpu_min(PIECE, j->n - from);
-    const float *x = j->x + from;
-    float *y = j->y + from;
+    const float *x = cpu_row(&j->x, from, n, scratch + PIECE);
+    float *y = cpu_row_out(&j->y, from, scratch + PIECE);
 
     cpu_drop_factors(j->op, j->step, j->first + (uint64_t)from, n, scratch, 1);
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
         y[i] = x[i] * scratch[i];
+    cpu_row_done(&j->y, from, n, y);
 }
 
 enum mgpt_status cpu_dropout(struct mgpt_device *device, const struct mgpt_op *op,
                              struct mgpt_error *error)
 {
     struct job job = {.op = op,
-                      .x = cpu_f32(&op->in[0]),
-                      .y = cpu_f32(&op->out[0]),
+                      .x = cpu_mixed(&op->in[0]),
+                      .y = cpu_mixed(&op->out[0]),
                       .n = mgpt_tensor_count(&op->in[0]),
                       .first = (uint64_t)(op->row * mgpt_tensor_columns(&op->in[0])),
                       .step = cpu_state(&op->in[1])->step};

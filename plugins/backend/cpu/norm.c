@@ -1,14 +1,15 @@
 /* Normalisation of each row, with an optional sum before it. core/ref/norm.c has the formulas. */
 #include <math.h>
 
-#include "ops.h"
+#include "mixed.h"
 
 #define ROWS 16    /* a task */
 #define COLUMNS 64 /* of dgain and dbias, a task: each adds the rows in their order */
 
 struct job {
-    const float *x, *residual, *gain, *bias; /* (N,C), (N,C) or NULL, (C) or NULL */
-    float *y, *stats, *s;
+    const float *x, *gain, *bias; /* (N,C), (C) or NULL */
+    struct cpu_mixed residual, y; /* (N,C) or empty, (N,C) */
+    float *stats, *s;
     int64_t N, C;
     float eps;
     int layer; /* with a mean */
@@ -56,11 +57,14 @@ CPU_INLINE void scale_row(const struct job *j, const float *s, float mean, float
     }
 }
 
-/* x + residual, where there is one; it lies in s, else in y. */
-CPU_INLINE const float *row_input(const struct job *j, int64_t n)
+/* x + residual, where there is one; it lies in s, else in the row of y. */
+CPU_INLINE const float *row_input(const struct job *j, int64_t n, float *y, float *copy)
 {
-    const float *x = j->x + n * j->C, *residual = j->residual ? j->residual + n * j->C : NULL;
-    float *s = (j->s ? j->s : j->y) + n * j->C;
+    const float *x = j->x + n * j->C, *residual = NULL;
+    float *s = j->s ? j->s + n * j->C : y;
+
+    if (j->residual.f32 || j->residual.bf16)
+        residual = cpu_row(&j->residual, n * j->C, j->C, copy);
 
     if (!residual && (!j->s || s == x))
         return x;
@@ -81,12 +85,13 @@ static void task(const void *data, int64_t index, float *scratch)
     const struct job *j = data;
     int64_t to = cpu_min((index + 1) * ROWS, j->N), C = j->C;
 
-    (void)scratch;
     for (int64_t n = index * ROWS; n < to; n++) {
-        const float *s = row_input(j, n);
+        float *y = cpu_row_out(&j->y, n * C, scratch);
+        const float *s = row_input(j, n, y, scratch + C);
         float mean = j->layer ? row_sum(s, C) / (float)C : 0.0f;
         float rstd = 1.0f / sqrtf(row_squares(s, C, mean) / (float)C + j->eps);
-        scale_row(j, s, mean, rstd, j->y + n * C);
+        scale_row(j, s, mean, rstd, y);
+        cpu_row_done(&j->y, n * C, C, y);
         if (j->stats) {
             j->stats[2 * n] = mean;
             j->stats[2 * n + 1] = rstd;
@@ -98,10 +103,10 @@ enum mgpt_status cpu_norm(struct mgpt_device *device, const struct mgpt_op *op,
                           struct mgpt_error *error)
 {
     struct job job = {.x = cpu_f32(&op->in[0]),
-                      .residual = cpu_f32(&op->in[1]),
+                      .residual = cpu_mixed(&op->in[1]),
                       .gain = cpu_f32(&op->in[2]),
                       .bias = cpu_f32(&op->in[3]),
-                      .y = cpu_f32(&op->out[0]),
+                      .y = cpu_mixed(&op->out[0]),
                       .stats = cpu_f32(&op->out[1]),
                       .s = cpu_f32(&op->out[2]),
                       .N = mgpt_tensor_rows(&op->in[0]),
@@ -109,15 +114,19 @@ enum mgpt_status cpu_norm(struct mgpt_device *device, const struct mgpt_op *op,
                       .eps = (float)op->eps,
                       .layer = op->norm == MGPT_NORM_LAYER};
 
-    (void)error;
-    cpu_run(device, task, &job, cpu_pieces(job.N, ROWS), 6.0 * (double)job.N * (double)job.C);
-    return MGPT_OK;
+    enum mgpt_status status =
+        cpu_scratch(device, 2 * (size_t)job.C * sizeof(float), error); /* a row of y, of residual */
+
+    if (status == MGPT_OK)
+        cpu_run(device, task, &job, cpu_pieces(job.N, ROWS), 6.0 * (double)job.N * (double)job.C);
+    return status;
 }
 
 /* ---- backward ---- */
 
 struct backward {
-    const float *s, *stats, *dy, *gain;
+    const float *s, *stats, *gain;
+    struct cpu_mixed dy;
     float *ds, *dgain, *dbias;
     int64_t N, C;
     int layer, accumulate;
@@ -154,9 +163,9 @@ CPU_INLINE void row_means(const struct backward *j, const float *s, const float 
         statement;                                                                                 \
     }
 
-CPU_INLINE void row_backward(const struct backward *j, int64_t n)
+CPU_INLINE void row_backward(const struct backward *j, int64_t n, float *copy)
 {
-    const float *s = j->s + n * j->C, *dy = j->dy + n * j->C, *gain = j->gain;
+    const float *s = j->s + n * j->C, *dy = cpu_row(&j->dy, n * j->C, j->C, copy), *gain = j->gain;
     float mean = j->stats[2 * n], rstd = j->stats[2 * n + 1], mean_h, mean_hx;
     float *ds = j->ds + n * j->C;
 
@@ -177,9 +186,8 @@ static void backward_task(const void *data, int64_t index, float *scratch)
     const struct backward *j = data;
     int64_t to = cpu_min((index + 1) * ROWS, j->N);
 
-    (void)scratch;
     for (int64_t n = index * ROWS; n < to; n++)
-        row_backward(j, n);
+        row_backward(j, n, scratch);
 }
 
 /* dgain += sum over rows of dy xhat; dbias += sum over rows of dy */
@@ -190,9 +198,9 @@ static void parameter_task(const void *data, int64_t index, float *scratch)
     float *restrict dgain = j->dgain ? j->dgain + from : NULL;
     float *restrict dbias = j->dbias ? j->dbias + from : NULL;
 
-    (void)scratch;
     for (int64_t n = 0; n < j->N; n++) {
-        const float *s = j->s + n * j->C + from, *dy = j->dy + n * j->C + from;
+        const float *s = j->s + n * j->C + from;
+        const float *dy = cpu_row(&j->dy, n * j->C + from, columns, scratch);
         float mean = j->stats[2 * n], rstd = j->stats[2 * n + 1];
         for (int64_t c = 0; j->dgain && c < columns; c++)
             dgain[c] += dy[c] * ((s[c] - mean) * rstd);
@@ -206,7 +214,7 @@ enum mgpt_status cpu_norm_backward(struct mgpt_device *device, const struct mgpt
 {
     struct backward job = {.s = cpu_f32(&op->in[0]),
                            .stats = cpu_f32(&op->in[1]),
-                           .dy = cpu_f32(&op->in[2]),
+                           .dy = cpu_mixed(&op->in[2]),
                            .gain = cpu_f32(&op->in[3]),
                            .ds = cpu_f32(&op->out[0]),
                            .dgain = cpu_f32(&op->out[1]),
@@ -217,7 +225,10 @@ enum mgpt_status cpu_norm_backward(struct mgpt_device *device, const struct mgpt
                            .accumulate = op->flags & MGPT_OP_ACCUMULATE};
     double work = 10.0 * (double)job.N * (double)job.C;
 
-    (void)error;
+    enum mgpt_status status = cpu_scratch(device, (size_t)job.C * sizeof(float), error);
+
+    if (status != MGPT_OK)
+        return status;
     cpu_run(device, backward_task, &job, cpu_pieces(job.N, ROWS), work);
     if (job.dgain || job.dbias)
         cpu_run(device, parameter_task, &job, cpu_pieces(job.C, COLUMNS), work);

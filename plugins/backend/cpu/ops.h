@@ -1,4 +1,5 @@
-/* Inside the cpu backend: the device, how work is spread over threads, and the ops. F32 only.
+/* Inside the cpu backend: the device, how work is spread over threads, and the ops. F32, and what
+ * precision bf16 has of BF16 (supports.c).
  *
  * Same bits for any number of threads: work is cut into tasks whose bounds depend on shapes alone,
  * each task writes what no other does, and partial sums of tasks are added in their order. While
@@ -37,6 +38,7 @@ struct mgpt_buffer {
 
 /* What one instruction set offers. */
 struct cpu_kernels {
+    uint32_t formats; /* set of 1u << enum mgpt_dtype */
     mgpt_op_fn ops[MGPT_OP_COUNT];
     enum mgpt_status (*update)(struct mgpt_device *device, const struct mgpt_update *update,
                                struct mgpt_error *error);
@@ -70,7 +72,9 @@ struct mgpt_device {
     uint32_t most_threads; /* that ran at once so far */
     char *scratch;         /* threads pieces of `stride` bytes */
     size_t stride;
-    float *packed;    /* CPU_PACKED floats */
+    float *packed;     /* CPU_PACKED floats */
+    uint16_t *rounded; /* a matrix as BF16, laid out for a product */
+    size_t rounded_bytes;
     double *partials; /* one a task, where tasks are summed */
     int64_t n_partials;
 };
@@ -104,9 +108,10 @@ typedef void cpu_task(const void *job, int64_t i, float *scratch);
 
 /* Runs task 0..n-1, on several threads when `work` (about flops) is worth it. Cannot fail. */
 void cpu_run(struct mgpt_device *device, cpu_task *task, const void *job, int64_t n, double work);
-/* Sees to `bytes` of scratch a thread, and to n partials. MGPT_NOMEM. */
+/* Sees to `bytes` of scratch a thread, to n partials, to `bytes` for a rounded matrix. MGPT_NOMEM. */
 enum mgpt_status cpu_scratch(struct mgpt_device *device, size_t bytes, struct mgpt_error *error);
 enum mgpt_status cpu_partials(struct mgpt_device *device, int64_t n, struct mgpt_error *error);
+enum mgpt_status cpu_rounded(struct mgpt_device *device, size_t bytes, struct mgpt_error *error);
 enum mgpt_status cpu_pool_init(struct mgpt_device *device, int threads, struct mgpt_error *error);
 void cpu_pool_finish(struct mgpt_device *device);
 
@@ -123,7 +128,8 @@ CPU_INLINE int64_t cpu_min(int64_t a, int64_t b)
 
 /* ---- the tables, and ops as in core/ref ---- */
 
-extern const struct cpu_kernels cpu_table_baseline, cpu_table_avx2, cpu_table_avx512;
+extern const struct cpu_kernels cpu_table_baseline, cpu_table_avx2, cpu_table_avx512,
+    cpu_table_avx512bf16;
 
 #define cpu_table CPU_NAME(cpu_table)
 #define cpu_embed CPU_NAME(cpu_embed)
@@ -164,10 +170,15 @@ CPU_OP(cpu_cross_entropy);
 CPU_OP(cpu_fill);
 CPU_OP(cpu_clip);
 CPU_OP(cpu_scaler);
+CPU_OP(cpu_bf16_linear); /* for one instruction set alone */
+CPU_OP(cpu_bf16_linear_backward);
 #undef CPU_OP
 
 enum mgpt_status cpu_update(struct mgpt_device *device, const struct mgpt_update *update,
                             struct mgpt_error *error);
+
+/* Does the device have the op in these formats? (supports.c) */
+int cpu_supports(struct mgpt_device *device, const struct mgpt_op *op);
 
 /* Factors of dropout, 0 or 1 / (1 - rate), of elements first .. first + n - 1 of the op's draws:
  * to[0], to[stride],

@@ -1,4 +1,4 @@
-/* Backend "cpu": F32 on the cores of this machine. */
+/* Backend "cpu": the cores of this machine, in F32, and in BF16 where they have products of it. */
 #define _GNU_SOURCE 1 /* madvise */
 #include <stdlib.h>
 #include <string.h>
@@ -32,11 +32,21 @@ static int has_avx512(void)
 }
 #endif
 
+#if defined CPU_BF16
+static int has_avx512bf16(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512bf16");
+}
+#endif
+
 static const struct level {
     const char *name;
     int (*runs)(void);
     const struct cpu_kernels *kernels;
 } levels[] = {
+#if defined CPU_BF16
+    {"avx512bf16", has_avx512bf16, &cpu_table_avx512bf16},
+#endif
 #if defined CPU_LEVELS
     {"avx512", has_avx512, &cpu_table_avx512},
     {"avx2", has_avx2, &cpu_table_avx2},
@@ -172,7 +182,7 @@ static enum mgpt_status cpu_caps(struct mgpt_device *device, struct mgpt_caps *c
 {
     const struct mgpt_caps ours = {.size = caps->size,
                                    .flags = MGPT_CAPS_HOST,
-                                   .formats = 1u << MGPT_F32,
+                                   .formats = device->kernels->formats,
                                    .threads = (uint32_t)device->threads,
                                    .name = "cpu"};
 
@@ -185,24 +195,6 @@ static void *cpu_map(struct mgpt_device *device, struct mgpt_buffer *buffer)
 {
     (void)device;
     return buffer->data;
-}
-
-static int is_float(const struct mgpt_tensor *t)
-{
-    return t->dtype == MGPT_F64 || t->dtype == MGPT_F16 || t->dtype == MGPT_BF16;
-}
-
-/* All ops, when every float tensor is F32. */
-static int cpu_supports(struct mgpt_device *device, const struct mgpt_op *op)
-{
-    (void)device;
-    for (int i = 0; i < MGPT_OP_MAX_IN; i++)
-        if (op->in[i].rank && is_float(&op->in[i]))
-            return 0;
-    for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
-        if (op->out[i].rank && is_float(&op->out[i]))
-            return 0;
-    return op->code >= 1 && op->code < MGPT_OP_COUNT;
 }
 
 /* "microgpt.cpu-threads/1": a uint32_t, the most threads that ran at once so far. For tests. */
@@ -252,25 +244,29 @@ static const struct mgpt_backend_api api = {
     .query = cpu_query,
 };
 
-static const char *const simd_choices[] = {"auto", "avx512", "avx2", "baseline", NULL};
+static const char *const simd_choices[] = {"auto", "avx512bf16", "avx512",
+                                           "avx2", "baseline",   NULL};
 
 static const struct mgpt_option options[] = {
     {"threads", "0",
      "threads for large ops, 0: as many as there are cores; no result depends on it", NULL, 0, 1024,
      NULL, MGPT_OPTION_INT, 0},
-    {"simd", "auto", "instruction set of the kernels; auto is the best that this processor has",
+    {"simd", "auto",
+     "instruction set of the kernels; auto is the best that this processor has, and avx512bf16 is "
+     "what precision bf16 needs",
      NULL, 0, 0, simd_choices, MGPT_OPTION_ENUM, 0},
 };
 
-static const struct mgpt_component component = {sizeof(struct mgpt_component),
-                                                MGPT_OPTIONS(options),
-                                                0,
-                                                MGPT_KIND_BACKEND,
-                                                "cpu",
-                                                "F32 on the cores of this machine",
-                                                options,
-                                                NULL,
-                                                &api};
+static const struct mgpt_component component = {
+    sizeof(struct mgpt_component),
+    MGPT_OPTIONS(options),
+    0,
+    MGPT_KIND_BACKEND,
+    "cpu",
+    "the cores of this machine, in F32 and, with AVX512_BF16, BF16",
+    options,
+    NULL,
+    &api};
 
 MGPT_PLUGIN_DEFINE("org.microgpt.backend.cpu", "0.1.0", "MIT", "The microgpt authors", NULL,
                    &component)

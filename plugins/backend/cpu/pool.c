@@ -268,6 +268,22 @@ enum mgpt_status cpu_partials(struct mgpt_device *device, int64_t n, struct mgpt
     return MGPT_OK;
 }
 
+enum mgpt_status cpu_rounded(struct mgpt_device *device, size_t bytes, struct mgpt_error *error)
+{
+    uint16_t *rounded = NULL;
+
+    if (bytes <= device->rounded_bytes)
+        return MGPT_OK;
+    if (bytes <= SIZE_MAX - 4095)
+        rounded = aligned_alloc(64, (bytes + 4095) / 4096 * 4096);
+    if (!rounded)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory: %zu bytes for a rounded matrix", bytes);
+    free(device->rounded);
+    device->rounded = rounded;
+    device->rounded_bytes = bytes;
+    return MGPT_OK;
+}
+
 /* Those that this process may run on. */
 static int cores(void)
 {
@@ -300,4 +316,5 @@ void cpu_pool_finish(struct mgpt_device *device)
     free(device->scratch);
     free(device->partials);
     free(device->packed);
+    free(device->rounded);
 }

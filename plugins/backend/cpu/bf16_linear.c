@@ -1,0 +1,64 @@
+/* A linear layer whose input is BF16, and backward. core/ref/linear.c has the formulas. */
+#include "bf16_matmul.h"
+
+enum mgpt_status cpu_bf16_linear(struct mgpt_device *device, const struct mgpt_op *op,
+                                 struct mgpt_error *error)
+{
+    const struct cpu_bf16_rows y = {.rows = mgpt_tensor_rows(&op->in[0]),
+                                    .cols = op->in[1].shape[0],
+                                    .depth = op->in[1].shape[1],
+                                    .a = cpu_mixed(&op->in[0]),
+                                    .w = cpu_f32(&op->in[1]),
+                                    .w_transposed = 1,
+                                    .bias = cpu_f32(&op->in[2]),
+                                    .c = cpu_mixed(&op->out[0]),
+                                    .activation = op->activation,
+                                    .pre = cpu_mixed(&op->out[1]).bf16};
+
+    return cpu_bf16_rows_run(device, &y, error);
+}
+
+/* ---- backward ---- */
+
+/* dx (+)= dy w [* activation'(pre)] */
+static enum mgpt_status input_gradient(struct mgpt_device *device, const struct mgpt_op *op,
+                                       struct mgpt_error *error)
+{
+    const struct cpu_bf16_rows dx = {.rows = mgpt_tensor_rows(&op->in[0]),
+                                     .cols = op->in[1].shape[1],
+                                     .depth = op->in[1].shape[0],
+                                     .a = cpu_mixed(&op->in[2]),
+                                     .w = cpu_f32(&op->in[1]),
+                                     .c = cpu_mixed(&op->out[0]),
+                                     .activation = op->activation,
+                                     .slope_of = cpu_mixed(&op->in[3]).bf16,
+                                     .accumulate = op->flags & MGPT_OP_ACCUMULATE};
+
+    return cpu_bf16_rows_run(device, &dx, error);
+}
+
+/* dw += dy^T x; dbias += sum over rows of dy */
+static void weight_gradient(struct mgpt_device *device, const struct mgpt_op *op)
+{
+    const struct cpu_bf16_outer dw = {.rows = op->in[1].shape[0],
+                                      .cols = op->in[1].shape[1],
+                                      .depth = mgpt_tensor_rows(&op->in[0]),
+                                      .a = cpu_mixed(&op->in[2]),
+                                      .b = cpu_mixed(&op->in[0]),
+                                      .c = cpu_f32(&op->out[1]),
+                                      .row_sums = cpu_f32(&op->out[2])};
+
+    cpu_bf16_outer_run(device, &dw);
+}
+
+enum mgpt_status cpu_bf16_linear_backward(struct mgpt_device *device, const struct mgpt_op *op,
+                                          struct mgpt_error *error)
+{
+    enum mgpt_status status = MGPT_OK;
+
+    if (op->out[0].rank)
+        status = input_gradient(device, op, error);
+    if (status == MGPT_OK && (op->out[1].rank || op->out[2].rank))
+        weight_gradient(device, op);
+    return status;
+}
