@@ -221,6 +221,46 @@ static void refused(const struct mgpt_op *op, const char *word)
     ck_assert_msg(strstr(why.text, word), "\"%s\" does not say \"%s\"", why.text, word);
 }
 
+/* x = 1, 1 in `dtype`; w and dy in F32, of which a tie and a little less are lost in BF16. */
+static void run_products(uint32_t dtype, float *y, float dx[2], float dw[2], float *dbias)
+{
+    const struct mgpt_tensor x = {.dtype = dtype, .rank = 2, .shape = {1, 2}};
+    const struct mgpt_tensor w = {.dtype = MGPT_F32, .rank = 2, .shape = {1, 2}};
+    const struct mgpt_tensor one = {.dtype = MGPT_F32, .rank = 2, .shape = {1, 1}};
+    const struct mgpt_tensor bias = {.dtype = MGPT_F32, .rank = 1, .shape = {1}};
+    const double ones[] = {1, 1};
+    const float weight[] = {1 + 0x1p-8f, 1 + 3 * 0x1p-8f}, dy = 1 + 0x1p-9f;
+    char xs[16];
+    struct mgpt_op op = {
+        .size = sizeof op, .code = MGPT_OP_LINEAR, .in = {x, w, bias}, .out = {one}};
+
+    mgpt_ref_store(dtype, ones, xs, 2);
+    ck_ok(mgpt_ref_run(&op, (const void *[MGPT_OP_MAX_IN]){xs, weight, &dy},
+                       (void *[MGPT_OP_MAX_OUT]){y}, error));
+    op = (struct mgpt_op){
+        .size = sizeof op, .code = MGPT_OP_LINEAR_BACKWARD, .in = {x, w, one}, .out = {w, w, bias}};
+    memset(dw, 0, 2 * sizeof *dw);
+    *dbias = 0;
+    ck_ok(mgpt_ref_run(&op, (const void *[MGPT_OP_MAX_IN]){xs, weight, &dy},
+                       (void *[MGPT_OP_MAX_OUT]){dx, dw, dbias}, error));
+}
+
+START_TEST(products_round_weights_and_gradients_to_the_format_of_a_16_bit_input)
+{
+    const float dy = 1 + 0x1p-9f;
+    float y, dx[2], dw[2], dbias;
+
+    run_products(MGPT_BF16, &y, dx, dw, &dbias);
+    ck_assert(y == 1 + (1 + 4 * 0x1p-8f) + dy); /* ties to even; the bias as it is */
+    ck_assert(dx[0] == 1 && dx[1] == 1 + 4 * 0x1p-8f);
+    ck_assert(dw[0] == 1 && dw[1] == 1);
+    ck_assert(dbias == dy);
+    run_products(MGPT_F32, &y, dx, dw, &dbias);
+    ck_assert(y == 1 + 0x1p-8f + (1 + 3 * 0x1p-8f) + dy);
+    ck_assert(dw[0] == dy && dbias == dy);
+}
+END_TEST
+
 START_TEST(check_takes_leading_dimensions_as_rows_and_any_float_format)
 {
     struct mgpt_op op = linear_op();
@@ -322,6 +362,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, scaler_only_counts_without_loss_scaling);
     tcase_add_test(tests, small_formats_survive_a_round_trip);
     tcase_add_test(tests, small_formats_round_to_nearest_even);
+    tcase_add_test(tests, products_round_weights_and_gradients_to_the_format_of_a_16_bit_input);
     tcase_add_test(tests, check_takes_leading_dimensions_as_rows_and_any_float_format);
     tcase_add_test(tests, check_names_what_does_not_fit);
     tcase_add_test(tests, check_refuses_impossible_attention);

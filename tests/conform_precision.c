@@ -116,12 +116,43 @@ START_TEST(fp64_names_a_device_that_has_it)
 }
 END_TEST
 
+START_TEST(bf16_keeps_weights_in_32_bits)
+{
+    const struct mgpt_component *component = one_module(MGPT_KIND_PRECISION, "bf16");
+    struct guarded out;
+
+    ck_ok(plan(component, NULL, BIT(MGPT_F32) | BIT(MGPT_BF16), MGPT_CAPS_HOST, &out, error));
+    ck_assert_uint_eq(out.plan.master, MGPT_F32);
+    ck_assert_uint_eq(out.plan.activation, MGPT_BF16);
+    ck_assert_uint_eq(out.plan.product, MGPT_BF16);
+    ck_assert_uint_eq(out.plan.scale_interval, 0);
+}
+END_TEST
+
+START_TEST(bf16_says_what_is_missing_and_what_to_do)
+{
+    const struct mgpt_component *component = one_module(MGPT_KIND_PRECISION, "bf16");
+    struct guarded out;
+    struct mgpt_error error = {0};
+
+    ck_refused(plan(component, NULL, BIT(MGPT_F32), 0, &out, &error), MGPT_UNSUPPORTED, error);
+    ck_assert_str_eq(error.text, "bf16 needs a device with BF16, and a test device has none: use "
+                                 "precision = fp32");
+    ck_refused(plan(component, NULL, BIT(MGPT_F32), MGPT_CAPS_HOST, &out, &error), MGPT_UNSUPPORTED,
+               error);
+    ck_assert_ptr_nonnull(strstr(error.text, "AVX512_BF16"));
+    ck_refused(plan(component, NULL, BIT(MGPT_BF16), 0, &out, &error), MGPT_UNSUPPORTED, error);
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
     tcase_add_test(tests, plans_only_what_the_device_has);
     tcase_add_test(tests, fp32_is_32_bits_everywhere);
     tcase_add_test(tests, fp64_is_64_bits_everywhere);
     tcase_add_test(tests, fp64_names_a_device_that_has_it);
+    tcase_add_test(tests, bf16_keeps_weights_in_32_bits);
+    tcase_add_test(tests, bf16_says_what_is_missing_and_what_to_do);
 }
 
 int main(void)

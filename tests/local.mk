@@ -35,6 +35,7 @@ SCRIPT_TESTS = \
     %D%/exports.sh \
     %D%/docs.sh \
     %D%/run_bench.sh \
+    %D%/run_bf16.sh \
     %D%/run_judge.sh \
     %D%/run_names.sh \
     %D%/run_errors.sh \
