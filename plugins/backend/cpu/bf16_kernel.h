@@ -92,27 +92,42 @@ CPU_INLINE __m512i bf16_from_floats(const float *x, int64_t n)
     return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 
-/* Columns c..c+n, n <= 16, of rows l and l + 1 as 16 pairs; a row from `end` on is 0, and so is a
- * column past n. */
-CPU_INLINE __m512i bf16_pairs(const struct cpu_mixed *x, int64_t ld, int64_t l, int64_t end,
-                              int64_t c, int64_t n)
+/* Two rows of 16, the first in the lower half, as 16 pairs. */
+CPU_INLINE __m512i bf16_interleave(__m512i rows)
 {
     static const uint16_t order[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
                                        21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
                                        11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-    __mmask16 first = bf16_first(n), second = l + 1 < end ? first : 0;
-    int64_t at = l * ld + c;
-    __m512i rows;
 
-    if (x->f32) {
-        rows = (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(second, x->f32 + at + ld),
-                                            _mm512_maskz_loadu_ps(first, x->f32 + at));
-    } else {
-        __m256i low = _mm256_maskz_loadu_epi16(first, x->bf16 + at);
-        __m256i high = _mm256_maskz_loadu_epi16(second, x->bf16 + at + ld);
-        rows = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
-    }
     return _mm512_permutexvar_epi16(_mm512_loadu_si512(order), rows);
+}
+
+/* 16 columns of two rows, the elements from `at` and from at + ld on, as pairs. */
+CPU_INLINE __m512i bf16_pairs(const struct cpu_mixed *x, int64_t ld, int64_t at)
+{
+    __m256i low, high;
+
+    if (x->f32)
+        return bf16_interleave((__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(x->f32 + at + ld),
+                                                            _mm512_loadu_ps(x->f32 + at)));
+    low = _mm256_loadu_si256((const void *)(x->bf16 + at));
+    high = _mm256_loadu_si256((const void *)(x->bf16 + at + ld));
+    return bf16_interleave(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
+}
+
+/* The first n of these columns, the others 0; without a second row that is 0, too. */
+CPU_INLINE __m512i bf16_some_pairs(const struct cpu_mixed *x, int64_t ld, int64_t at, int64_t n,
+                                   int second)
+{
+    const __mmask16 one = bf16_first(n), two = second ? one : 0;
+    __m256i low, high;
+
+    if (x->f32)
+        return bf16_interleave((__m512i)_mm512_cvtne2ps_pbh(
+            _mm512_maskz_loadu_ps(two, x->f32 + at + ld), _mm512_maskz_loadu_ps(one, x->f32 + at)));
+    low = _mm256_maskz_loadu_epi16(one, x->bf16 + at);
+    high = _mm256_maskz_loadu_epi16(two, x->bf16 + at + ld);
+    return bf16_interleave(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
 }
 
 #endif

@@ -37,9 +37,10 @@ static enum mgpt_status input_gradient(struct mgpt_device *device, const struct 
     return cpu_bf16_rows_run(device, &dx, error);
 }
 
-/* dw += dy^T x; dbias += sum over rows of dy */
-static void weight_gradient(struct mgpt_device *device, const struct mgpt_op *op)
+enum mgpt_status cpu_bf16_linear_backward(struct mgpt_device *device, const struct mgpt_op *op,
+                                          struct mgpt_error *error)
 {
+    /* dw += dy^T x; dbias += sum over rows of dy */
     const struct cpu_bf16_outer dw = {.rows = op->in[1].shape[0],
                                       .cols = op->in[1].shape[1],
                                       .depth = mgpt_tensor_rows(&op->in[0]),
@@ -47,18 +48,11 @@ static void weight_gradient(struct mgpt_device *device, const struct mgpt_op *op
                                       .b = cpu_mixed(&op->in[0]),
                                       .c = cpu_f32(&op->out[1]),
                                       .row_sums = cpu_f32(&op->out[2])};
+    enum mgpt_status status = cpu_rounded(device, cpu_bf16_outer_bytes(&dw), error);
 
-    cpu_bf16_outer_run(device, &dw);
-}
-
-enum mgpt_status cpu_bf16_linear_backward(struct mgpt_device *device, const struct mgpt_op *op,
-                                          struct mgpt_error *error)
-{
-    enum mgpt_status status = MGPT_OK;
-
-    if (op->out[0].rank)
+    if (status == MGPT_OK && op->out[0].rank)
         status = input_gradient(device, op, error);
-    if (status == MGPT_OK && (op->out[1].rank || op->out[2].rank))
-        weight_gradient(device, op);
+    if (status == MGPT_OK && (dw.c || dw.row_sums))
+        cpu_bf16_outer_run(device, &dw);
     return status;
 }

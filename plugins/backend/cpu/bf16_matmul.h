@@ -30,6 +30,8 @@ struct cpu_bf16_outer {
 /* MGPT_NOMEM, before anything was written. */
 enum mgpt_status cpu_bf16_rows_run(struct mgpt_device *device, const struct cpu_bf16_rows *m,
                                    struct mgpt_error *error);
+/* Wants cpu_bf16_outer_bytes of room for a rounded matrix; then it cannot fail. */
+size_t cpu_bf16_outer_bytes(const struct cpu_bf16_outer *m);
 void cpu_bf16_outer_run(struct mgpt_device *device, const struct cpu_bf16_outer *m);
 
 #endif

@@ -1,122 +1,182 @@
-/* dw += dy^T x in BF16. A task is a block of dw over all tokens, of which a chunk at a time is packed
- * in pairs: the order of every sum depends on the shape alone. */
+/* dw += dy^T x in BF16. Some tokens at a time, both factors are packed in pairs of tokens, for all
+ * threads; then a task is a block of dw. The order of every sum depends on the shape alone. */
 #include "bf16_kernel.h"
 #include "bf16_matmul.h"
 
-#define CHUNK 256 /* tokens; even */
-#define PAIRS (CHUNK / 2)
-#define ROWS 128 /* of c, a task, at most */
-#define COLS 128 /* of c, a task; a multiple of BF16_NR */
+#define GROUP 512     /* tokens packed at once */
+#define CHUNK 256     /* of which so many are multiplied at once; even */
+#define PACK_COLS 128 /* columns that a task packs; a multiple of 16 */
+#define ROWS 128      /* of c, a task, at most */
+#define COLS 128      /* of c, a task; a multiple of BF16_NR */
 #define WANTED_TASKS 8
-
-/* Scratch: chunks of both, in floats, as which pairs count. */
-_Static_assert(PAIRS *(ROWS + COLS) * sizeof(float) <= CPU_SCRATCH, "scratch");
 
 struct job {
     const struct cpu_bf16_outer *m;
+    int64_t l0, l1;       /* tokens packed */
+    uint16_t *a, *b;      /* [chunk][panel][its pairs][size of a panel][2] */
     int64_t rows, across; /* rows of a task, tasks side by side */
 };
 
-/* Tokens l0..l1, columns from..from+n of b as panels [pairs][BF16_NR][2], padded with zeros. */
-CPU_INLINE void pack_b(const struct cpu_bf16_outer *m, int64_t l0, int64_t l1, int64_t from,
-                       int64_t n, uint16_t *to)
-{
-    int64_t pairs = (l1 - l0 + 1) / 2;
+/* A factor, and how its panels are. */
+struct factor {
+    const struct cpu_mixed *x;
+    int64_t width, size; /* columns of x, of a panel: 8 or 32 */
+    uint16_t *to;
+    float *sums; /* (width) or NULL */
+};
 
-    for (int64_t l = l0; l < l1; l += 2, to += 2 * BF16_NR)
-        for (int64_t c = 0; c < n; c += 16) {
-            uint16_t *place = to + c / BF16_NR * pairs * 2 * BF16_NR + c % BF16_NR * 2;
-            _mm512_storeu_si512(place, bf16_pairs(&m->b, m->cols, l, l1, from + c, n - c));
-            if (n - c <= 16 && c % BF16_NR == 0) /* nothing for the panel's second half */
-                _mm512_storeu_si512(place + BF16_NR, _mm512_setzero_si512());
-        }
+CPU_INLINE int64_t padded(int64_t n, int64_t size)
+{
+    return cpu_pieces(n, size) * size;
 }
 
-/* Columns of a as panels [pairs][BF16_MR][2]; two of them at a time. */
-CPU_INLINE void pack_a(const struct cpu_bf16_outer *m, int64_t l0, int64_t l1, int64_t from,
-                       int64_t n, uint16_t *to)
+/* Where chunk l (counted from l0) of a factor of so many columns lies. */
+CPU_INLINE uint16_t *chunk_at(uint16_t *packed, int64_t l, int64_t columns)
 {
-    int64_t panel = (l1 - l0 + 1) / 2 * 2 * BF16_MR;
-
-    for (int64_t l = l0; l < l1; l += 2, to += 2 * BF16_MR)
-        for (int64_t c = 0; c < n; c += 2 * BF16_MR) {
-            __m512i pairs = bf16_pairs(&m->a, m->rows, l, l1, from + c, n - c);
-            uint16_t *place = to + c / BF16_MR * panel;
-            _mm256_storeu_si256((void *)place, _mm512_castsi512_si256(pairs));
-            if (n - c > BF16_MR)
-                _mm256_storeu_si256((void *)(place + panel), _mm512_extracti64x4_epi64(pairs, 1));
-        }
+    return packed + l * columns;
 }
 
-/* sums (n) += the sum of tokens l0..l1 of columns from.. of a */
-CPU_INLINE void add_rows(const struct cpu_bf16_outer *m, int64_t l0, int64_t l1, int64_t from,
-                         int64_t n)
+/* 16 pairs, columns c.. of the factor, to their panels; c is a multiple of 16. */
+CPU_INLINE void put_pairs(const int64_t size, __m512i pairs, int64_t n, uint16_t *panel,
+                          int64_t stride)
 {
-    float sum[ROWS] = {0}, row[ROWS];
-
-    for (int64_t l = l0; l < l1; l++) {
-        const float *a = cpu_row(&m->a, l * m->rows + from, n, row);
-#pragma omp simd
-        for (int64_t i = 0; i < n; i++)
-            sum[i] += a[i];
+    if (size == BF16_NR) {
+        _mm512_storeu_si512(panel, pairs);
+        return;
     }
-    for (int64_t i = 0; i < n; i++)
-        m->row_sums[from + i] += sum[i];
+    _mm256_storeu_si256((void *)panel, _mm512_castsi512_si256(pairs));
+    if (n > BF16_MR)
+        _mm256_storeu_si256((void *)(panel + stride), _mm512_extracti64x4_epi64(pairs, 1));
 }
 
-/* c (rows i0..i1, columns j0..j1) += packed a b */
-CPU_INLINE void add_tile(const struct cpu_bf16_outer *m, int64_t i0, int64_t i1, int64_t j0,
-                         int64_t j1, int64_t pairs, const uint16_t *a, const uint16_t *b)
+/* sums += two rows: BF16 ones as pairs times ones, which is exact; F32 ones as they are. */
+CPU_INLINE void add_pair(const struct cpu_mixed *x, int64_t ld, int64_t at, int64_t n, int second,
+                         __m512i pairs, float *sums)
 {
-    for (int64_t j = j0; j < j1; j += BF16_NR)
-        for (int64_t i = i0; i < i1; i += BF16_MR) {
-            int64_t rows = cpu_min(BF16_MR, i1 - i), cols = cpu_min(BF16_NR, j1 - j);
-            float *c = m->c + i * m->cols + j, tile[BF16_TILE];
-            struct bf16_kernel k = {.pairs = pairs,
-                                    .a = a + (i - i0) * 2 * pairs,
-                                    .b = b + (j - j0) * 2 * pairs,
-                                    .start = c,
-                                    .ld_start = m->cols,
-                                    .c = c,
-                                    .ldc = m->cols};
-            if (cols < BF16_NR) {
-                k.start = NULL;
-                k.c = tile;
-                k.ldc = BF16_NR;
-            }
-            bf16_kernel_run(rows, &k, 2, 2 * BF16_MR);
-            for (int64_t r = 0; r < rows && cols < BF16_NR; r++)
-                for (int64_t n = 0; n < cols; n++)
-                    c[r * m->cols + n] += tile[r * BF16_NR + n];
+    const __mmask16 some = bf16_first(n);
+    __m512 sum = _mm512_loadu_ps(sums);
+
+    if (x->bf16) {
+        sum = _mm512_dpbf16_ps(sum, (__m512bh)pairs, (__m512bh)_mm512_set1_epi16(0x3f80));
+    } else {
+        sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(some, x->f32 + at));
+        if (second)
+            sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(some, x->f32 + at + ld));
+    }
+    _mm512_storeu_ps(sums, sum);
+}
+
+/* Tokens l0..l1 of columns from..from+n, as panels of `size` (a constant) columns. */
+CPU_INLINE void pack_chunk(const struct factor *f, const int64_t size, int64_t l0, int64_t l1,
+                           int64_t from, int64_t n, uint16_t *to, float *sums)
+{
+    int64_t stride = (l1 - l0 + 1) / 2 * 2 * size; /* of a panel */
+
+    for (int64_t l = l0; l < l1; l += 2)
+        for (int64_t c = 0; c < n; c += 16) {
+            int64_t at = l * f->width + from + c;
+            int second = l + 1 < l1;
+            __m512i pairs = n - c >= 16 && second
+                                ? bf16_pairs(f->x, f->width, at)
+                                : bf16_some_pairs(f->x, f->width, at, n - c, second);
+            put_pairs(size, pairs, n - c,
+                      to + (from + c) / size * stride + (from + c) % size * 2 + (l - l0) * size,
+                      stride);
+            if (f->sums)
+                add_pair(f->x, f->width, at, n - c, second, pairs, sums + c);
         }
 }
 
-static void task(const void *data, int64_t index, float *scratch)
+/* Columns of a, then those of b. */
+static void pack_task(const void *data, int64_t index, float *scratch)
+{
+    const struct job *j = data;
+    const struct cpu_bf16_outer *m = j->m;
+    int64_t of_a = cpu_pieces(m->rows, PACK_COLS), is_b = index >= of_a;
+    const struct factor a = {&m->a, m->rows, BF16_MR, j->a, m->row_sums};
+    const struct factor b = {&m->b, m->cols, BF16_NR, j->b, NULL}, *f = is_b ? &b : &a;
+    int64_t from = (is_b ? index - of_a : index) * PACK_COLS;
+    int64_t n = cpu_min(PACK_COLS, f->width - from);
+
+    memset(scratch, 0, PACK_COLS * sizeof *scratch);
+    for (int64_t l = j->l0; l < j->l1; l += CHUNK) {
+        int64_t end = cpu_min(l + CHUNK, j->l1);
+        uint16_t *to = chunk_at(f->to, l - j->l0, padded(f->width, f->size));
+        if (is_b)
+            pack_chunk(f, BF16_NR, l, end, from, n, to, NULL);
+        else
+            pack_chunk(f, BF16_MR, l, end, from, n, to, scratch);
+    }
+    for (int64_t i = 0; f->sums && i < n; i++)
+        f->sums[from + i] += scratch[i];
+}
+
+/* c (rows i.., columns j..) += one packed panel of a times one of b */
+CPU_INLINE void add_tile(const struct cpu_bf16_outer *m, int64_t i, int64_t j,
+                         const struct bf16_kernel *both)
+{
+    int64_t rows = cpu_min(BF16_MR, m->rows - i), cols = cpu_min(BF16_NR, m->cols - j);
+    float *c = m->c + i * m->cols + j, tile[BF16_TILE];
+    struct bf16_kernel k = *both;
+
+    if (cols == BF16_NR) {
+        k.start = k.c = c;
+        k.ld_start = k.ldc = m->cols;
+        bf16_kernel_run(rows, &k, 2, 2 * BF16_MR);
+        return;
+    }
+    k.c = tile;
+    k.ldc = BF16_NR;
+    bf16_kernel_run(rows, &k, 2, 2 * BF16_MR);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t n = 0; n < cols; n++)
+            c[r * m->cols + n] += tile[r * BF16_NR + n];
+}
+
+static void tile_task(const void *data, int64_t index, float *scratch)
 {
     const struct job *job = data;
     const struct cpu_bf16_outer *m = job->m;
     int64_t i0 = index / job->across * job->rows, j0 = index % job->across * COLS;
     int64_t i1 = cpu_min(i0 + job->rows, m->rows), j1 = cpu_min(j0 + COLS, m->cols);
-    uint16_t *a = (uint16_t *)(void *)scratch, *b = a + 2 * PAIRS * ROWS;
 
-    for (int64_t l = 0; l < m->depth; l += CHUNK) {
-        int64_t end = cpu_min(l + CHUNK, m->depth);
-        if (j0 == 0 && m->row_sums)
-            add_rows(m, l, end, i0, i1 - i0);
-        if (!m->c)
-            continue;
-        pack_b(m, l, end, j0, j1 - j0, b);
-        pack_a(m, l, end, i0, i1 - i0, a);
-        add_tile(m, i0, i1, j0, j1, (end - l + 1) / 2, a, b);
+    (void)scratch;
+    for (int64_t l = 0; l < job->l1 - job->l0; l += CHUNK) {
+        int64_t pairs = (cpu_min(CHUNK, job->l1 - job->l0 - l) + 1) / 2;
+        const uint16_t *a = chunk_at(job->a, l, padded(m->rows, BF16_MR));
+        const uint16_t *b = chunk_at(job->b, l, padded(m->cols, BF16_NR));
+        for (int64_t j = j0; j < j1; j += BF16_NR)
+            for (int64_t i = i0; i < i1; i += BF16_MR) {
+                const struct bf16_kernel k = {
+                    .pairs = pairs, .a = a + i * 2 * pairs, .b = b + j * 2 * pairs};
+                add_tile(m, i, j, &k);
+            }
     }
+}
+
+size_t cpu_bf16_outer_bytes(const struct cpu_bf16_outer *m)
+{
+    int64_t tokens = padded(cpu_min(GROUP, m->depth), 2);
+
+    return (size_t)(tokens * (padded(m->rows, 2 * BF16_MR) + padded(m->cols, BF16_NR))) *
+           sizeof(uint16_t);
 }
 
 void cpu_bf16_outer_run(struct mgpt_device *device, const struct cpu_bf16_outer *m)
 {
-    struct job job = {m, ROWS, m->c ? cpu_pieces(m->cols, COLS) : 1};
+    struct job job = {.m = m, .rows = ROWS, .across = cpu_pieces(m->cols, COLS)};
+    int64_t packs = cpu_pieces(m->rows, PACK_COLS) + (m->c ? cpu_pieces(m->cols, PACK_COLS) : 0);
 
+    job.a = device->rounded;
+    job.b = job.a + padded(cpu_min(GROUP, m->depth), 2) * padded(m->rows, 2 * BF16_MR);
     while (job.rows > 32 && cpu_pieces(m->rows, job.rows) * job.across < WANTED_TASKS)
         job.rows /= 2;
-    cpu_run(device, task, &job, cpu_pieces(m->rows, job.rows) * job.across,
-            (double)m->rows * (double)m->cols * (double)m->depth);
+    for (job.l0 = 0; job.l0 < m->depth; job.l0 = job.l1) {
+        job.l1 = cpu_min(job.l0 + GROUP, m->depth);
+        double tokens = (double)(job.l1 - job.l0);
+        cpu_run(device, pack_task, &job, packs, 2 * tokens * (double)(m->rows + m->cols));
+        if (m->c)
+            cpu_run(device, tile_task, &job, cpu_pieces(m->rows, job.rows) * job.across,
+                    tokens * (double)m->rows * (double)m->cols);
+    }
 }

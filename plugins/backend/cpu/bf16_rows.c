@@ -57,11 +57,17 @@ CPU_INLINE void pack_plain(const struct cpu_bf16_rows *m, int64_t l0, int64_t de
 {
     const struct cpu_mixed w = {.f32 = (float *)m->w};
 
-    for (int64_t l = l0; l < l0 + depth; l += 2, to += 2 * BF16_NR)
-        for (int64_t c = 0; c < BF16_NR; c += 16)
-            _mm512_storeu_si512(to + 2 * c,
-                                c < cols ? bf16_pairs(&w, m->cols, l, l0 + depth, j0 + c, cols - c)
-                                         : _mm512_setzero_si512());
+    for (int64_t l = 0; l < depth; l += 2, to += 2 * BF16_NR)
+        for (int64_t c = 0; c < BF16_NR; c += 16) {
+            int64_t at = (l0 + l) * m->cols + j0 + c;
+            if (c + 16 <= cols && l + 1 < depth)
+                _mm512_storeu_si512(to + 2 * c, bf16_pairs(&w, m->cols, at));
+            else if (c < cols)
+                _mm512_storeu_si512(to + 2 * c,
+                                    bf16_some_pairs(&w, m->cols, at, cols - c, l + 1 < depth));
+            else
+                _mm512_storeu_si512(to + 2 * c, _mm512_setzero_si512());
+        }
 }
 
 static void pack_task(const void *data, int64_t panel, float *scratch)
