@@ -2,7 +2,8 @@
  *
  * y = x w^T and dx = dy w: the weight is packed once into panels of CPU_NR columns; then a task is a
  * block of rows of x, read where they lie, times as much of the weight as half of L2 holds.
- * dw += dy^T x: a task is a block of dw over all rows of x, packed a chunk at a time.
+ * dw += dy^T x: a task is a block of dw over all rows of dy and x, which are read where they lie: a
+ * chunk of them stays in L2, and the next comes there meanwhile.
  *
  * The order of every sum depends on the shape alone: depth is cut in chunks, which are added in
  * their order. */
@@ -10,7 +11,7 @@
 #include "kernel.h"
 #include "matmul.h"
 
-#define DEPTH 512        /* a chunk: CPU_MR rows of it stay in L1 */
+#define DEPTH 128        /* a chunk: a panel of it and CPU_MR rows stay in L1 */
 #define GROUP_DEPTH 4096 /* chunks packed at once */
 #define WALKED (1 << 17) /* floats of the packed weight, a task */
 #define ROWS 96          /* of c, a task; a multiple of every CPU_MR */
@@ -69,6 +70,14 @@ CPU_INLINE void finish(const struct cpu_matmul *m, int64_t i0, int64_t i1, int64
     }
 }
 
+/* Rows from..to of n floats come to L2: products wait for memory otherwise, longer than they take. */
+CPU_INLINE void fetch_rows(const float *rows, int64_t ld, int64_t from, int64_t to, int64_t n)
+{
+    for (int64_t l = from; l < to; l++)
+        for (int64_t i = 0; i < n; i += 16)
+            __builtin_prefetch(rows + l * ld + i, 0, 2);
+}
+
 /* Part `part` of `parts` of the strip of A below the one at a: it comes while this one is used. */
 CPU_INLINE void fetch_next(const float *a, int64_t lda, int64_t depth, int64_t part, int64_t parts)
 {
@@ -90,6 +99,7 @@ CPU_INLINE void strip(const struct job *j, int64_t i, int64_t rows, int64_t from
     struct cpu_kernel k = {.depth = depth,
                            .a = m->a + i * m->lda + j->l0 + l,
                            .a_row = m->lda,
+                           .ldb = CPU_NR,
                            .ld_start = more ? m->cols : 0,
                            .ldc = m->cols};
 
@@ -140,35 +150,18 @@ static void rows_product(struct mgpt_device *device, const struct cpu_matmul *m)
 
 /* ---- columns times rows ---- */
 
-#define CHUNK 256 /* rows of both packed at once */
+#define CHUNK 128 /* rows of both in L2 at once */
 #define TILE_ROWS 96
 #define TILE_COLS 128
 #define WANTED_TASKS 8
 
-/* Scratch: chunks of both. */
-_Static_assert(CHUNK *(TILE_ROWS + TILE_COLS) * sizeof(float) <= CPU_SCRATCH, "scratch");
+/* Scratch: a panel of the last columns, when they are fewer than CPU_NR. */
+_Static_assert(CHUNK *CPU_NR * sizeof(float) <= CPU_SCRATCH, "scratch");
 
 struct outer {
     const struct cpu_matmul *m;
     int64_t tile_rows, across;
 };
-
-/* Rows l0.. of `from`, columns j..j+n, as panels [depth][size], padded with zeros. A row at a time:
- * that is how it comes from memory. */
-CPU_INLINE void pack_chunk(const float *from, int64_t ld, int64_t depth, int64_t n,
-                           const int64_t size, float *to)
-{
-    int64_t whole = n / size * size, rest = n - whole;
-
-    if (rest)
-        memset(to + whole * depth, 0, (size_t)(depth * size) * sizeof *to);
-    for (int64_t l = 0; l < depth; l++, from += ld, to += size) {
-        for (int64_t j = 0; j < whole; j += size)
-            memcpy(to + j * depth, from + j, (size_t)size * sizeof *to);
-        if (rest)
-            memcpy(to + whole * depth, from + whole, (size_t)rest * sizeof *to);
-    }
-}
 
 /* sums (n) += the sum of `depth` rows of n <= TILE_ROWS */
 CPU_INLINE void add_rows(const float *from, int64_t ld, int64_t depth, int64_t n, float *sums)
@@ -183,54 +176,60 @@ CPU_INLINE void add_rows(const float *from, int64_t ld, int64_t depth, int64_t n
         sums[i] += sum[i];
 }
 
-/* Rows from..to of n floats come to L2: packing them waits for memory otherwise, longer than their
- * products take. */
-CPU_INLINE void fetch_rows(const float *rows, int64_t ld, int64_t from, int64_t to, int64_t n)
-{
-    for (int64_t l = from; l < to; l++)
-        for (int64_t i = 0; i < n; i += 16)
-            __builtin_prefetch(rows + l * ld + i, 0, 2);
-}
+struct tile {
+    int64_t i0, i1, j0, j1; /* of c */
+    int64_t l, depth, next; /* rows of a and b: this chunk, and the end of the next */
+    int64_t fetched, fetch; /* rows of the next chunk: so far, and with each kernel */
+};
 
-/* c (rows i0..i1, columns j0..j1) += packed a b. Meanwhile rows next..end of both are fetched. */
-CPU_INLINE void add_tile(const struct cpu_matmul *m, int64_t i0, int64_t i1, int64_t j0, int64_t j1,
-                         int64_t depth, const float *a, const float *b, int64_t next, int64_t end)
+/* Columns j..j+n of the tile += a^T b. `b` holds its rows. */
+CPU_INLINE void add_columns(const struct cpu_matmul *m, struct tile *t, int64_t j, int64_t n,
+                            const float *b, int64_t ldb)
 {
-    int64_t kernels = cpu_pieces(i1 - i0, CPU_MR) * cpu_pieces(j1 - j0, CPU_NR);
-    int64_t share = cpu_pieces(end - next, kernels);
-
-    for (int64_t i = i0; i < i1; i += CPU_MR)
-        for (int64_t j = j0; j < j1; j += CPU_NR) {
-            float *c = m->c + i * m->cols + j;
-            struct cpu_kernel k = {.depth = depth,
-                                   .a = a + (i - i0) * depth,
-                                   .b = b + (j - j0) * depth,
-                                   .start = c,
-                                   .ld_start = m->cols,
-                                   .c = c,
-                                   .ldc = m->cols};
-            fetch_rows(m->b + j0, m->ldb, next, cpu_min(next + share, end), j1 - j0);
-            fetch_rows(m->a + i0, m->lda, next, cpu_min(next + share, end), i1 - i0);
-            next += share;
-            cpu_kernel_any(cpu_min(CPU_MR, i1 - i), cpu_min(CPU_NR, j1 - j), &k, 1, CPU_MR);
-        }
+    for (int64_t i = t->i0; i < t->i1; i += CPU_MR) {
+        float *c = m->c + i * m->cols + j;
+        struct cpu_kernel k = {.depth = t->depth,
+                               .a = m->a + t->l * m->lda + i,
+                               .b = b,
+                               .ldb = ldb,
+                               .start = c,
+                               .ld_start = m->cols,
+                               .c = c,
+                               .ldc = m->cols};
+        int64_t end = cpu_min(t->fetched + t->fetch, t->next);
+        fetch_rows(m->b + t->j0, m->ldb, t->fetched, end, t->j1 - t->j0);
+        fetch_rows(m->a + t->i0, m->lda, t->fetched, end, t->i1 - t->i0);
+        t->fetched = end;
+        cpu_kernel_any(cpu_min(CPU_MR, t->i1 - i), n, &k, 1, m->lda);
+    }
 }
 
 static void outer_task(const void *data, int64_t index, float *scratch)
 {
     const struct outer *o = data;
     const struct cpu_matmul *m = o->m;
-    int64_t i0 = index / o->across * o->tile_rows, j0 = index % o->across * TILE_COLS;
-    int64_t i1 = cpu_min(i0 + o->tile_rows, m->rows), j1 = cpu_min(j0 + TILE_COLS, m->cols);
-    float *a = scratch, *b = scratch + CHUNK * TILE_ROWS;
+    struct tile t = {.i0 = index / o->across * o->tile_rows, .j0 = index % o->across * TILE_COLS};
+    int64_t kernels;
 
-    for (int64_t l = 0; l < m->depth; l += CHUNK) {
-        int64_t depth = cpu_min(CHUNK, m->depth - l);
-        pack_chunk(m->b + l * m->ldb + j0, m->ldb, depth, j1 - j0, CPU_NR, b);
-        pack_chunk(m->a + l * m->lda + i0, m->lda, depth, i1 - i0, CPU_MR, a);
-        if (j0 == 0 && m->row_sums)
-            add_rows(m->a + l * m->lda + i0, m->lda, depth, i1 - i0, m->row_sums + i0);
-        add_tile(m, i0, i1, j0, j1, depth, a, b, l + depth, cpu_min(l + depth + CHUNK, m->depth));
+    t.i1 = cpu_min(t.i0 + o->tile_rows, m->rows);
+    t.j1 = cpu_min(t.j0 + TILE_COLS, m->cols);
+    kernels = cpu_pieces(t.i1 - t.i0, CPU_MR) * cpu_pieces(t.j1 - t.j0, CPU_NR);
+    for (; t.l < m->depth; t.l += CHUNK) {
+        t.depth = cpu_min(CHUNK, m->depth - t.l);
+        t.fetched = t.l + t.depth;
+        t.next = cpu_min(t.fetched + CHUNK, m->depth);
+        t.fetch = cpu_pieces(t.next - t.fetched, kernels);
+        if (t.j0 == 0 && m->row_sums)
+            add_rows(m->a + t.l * m->lda + t.i0, m->lda, t.depth, t.i1 - t.i0, m->row_sums + t.i0);
+        for (int64_t j = t.j0; j < t.j1; j += CPU_NR) {
+            int64_t n = cpu_min(CPU_NR, t.j1 - j);
+            if (n == CPU_NR) {
+                add_columns(m, &t, j, n, m->b + t.l * m->ldb + j, m->ldb);
+            } else {
+                pack_panel(m, t.l, t.depth, j, n, scratch);
+                add_columns(m, &t, j, n, scratch, CPU_NR);
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
  *
  *   c[r][j] = start[r][j] + sum over l of a[r a_row + l a_col] b[l][j]     r < CPU_MR, j < CPU_NR
  *
- * b is a packed panel. As many sums as fit in the registers, two vectors wide: then an element of a
+ * As many sums as fit in the registers, two vectors wide: then an element of a
  * is loaded once for two products and a vector of b once for CPU_MR. */
 #ifndef MGPT_CPU_KERNEL_H
 #define MGPT_CPU_KERNEL_H
@@ -22,7 +22,8 @@ struct cpu_kernel {
     int64_t depth;
     const float *a;
     int64_t a_row, a_col;
-    const float *b;     /* [depth][CPU_NR] */
+    const float *b; /* [depth][ldb], CPU_NR of each row are read */
+    int64_t ldb;
     const float *start; /* NULL: 0 */
     int64_t ld_start;   /* 0: one row for all */
     float *c;
@@ -35,11 +36,12 @@ CPU_INLINE void cpu_kernel_rows(const int rows, const struct cpu_kernel *k, int6
 {
     cpu_vec sum[CPU_MR][2];
     const float *a = k->a, *b = k->b;
+    const int64_t ldb = k->ldb;
 
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
         sum[r][0] = sum[r][1] = (cpu_vec){0};
-    for (int64_t l = 0; l < k->depth; l++, a += a_col, b += CPU_NR) {
+    for (int64_t l = 0; l < k->depth; l++, a += a_col, b += ldb) {
         const cpu_vec b0 = cpu_load(b), b1 = cpu_load(b + CPU_LANES);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
