@@ -5,6 +5,7 @@
 
 #define GROUP 512     /* tokens packed at once */
 #define CHUNK 256     /* of which so many are multiplied at once; even */
+#define AHEAD 16      /* tokens that are fetched before they are packed */
 #define PACK_COLS 128 /* columns that a task packs; a multiple of 16 */
 #define ROWS 128      /* of c, a task, at most */
 #define COLS 128      /* of c, a task; a multiple of BF16_NR */
@@ -13,7 +14,7 @@
 struct job {
     const struct cpu_bf16_outer *m;
     int64_t l0, l1;       /* tokens packed */
-    uint16_t *a, *b;      /* [chunk][panel][its pairs][size of a panel][2] */
+    uint16_t *a, *b;      /* [chunk][panel][its pairs][size of a panel][2], panels `apart` */
     int64_t rows, across; /* rows of a task, tasks side by side */
 };
 
@@ -25,15 +26,17 @@ struct factor {
     float *sums; /* (width) or NULL */
 };
 
-CPU_INLINE int64_t padded(int64_t n, int64_t size)
+/* From a panel to the next: a line more than it needs, since panels are written side by side and
+ * powers of two would share a set of the cache. */
+CPU_INLINE int64_t apart(int64_t pairs, int64_t size)
 {
-    return cpu_pieces(n, size) * size;
+    return pairs * 2 * size + 32;
 }
 
-/* Where chunk l (counted from l0) of a factor of so many columns lies. */
-CPU_INLINE uint16_t *chunk_at(uint16_t *packed, int64_t l, int64_t columns)
+/* Elements of a chunk of so many tokens of a factor. */
+CPU_INLINE int64_t chunk_size(int64_t tokens, int64_t columns, int64_t size)
 {
-    return packed + l * columns;
+    return cpu_pieces(columns, size) * apart((tokens + 1) / 2, size);
 }
 
 /* 16 pairs, columns c.. of the factor, to their panels; c is a multiple of 16. */
@@ -66,16 +69,24 @@ CPU_INLINE void add_pair(const struct cpu_mixed *x, int64_t ld, int64_t at, int6
     _mm512_storeu_ps(sums, sum);
 }
 
+/* Parts of rows are too short for the processor to see where they go on. */
+CPU_INLINE void fetch(const struct cpu_mixed *x, int64_t at)
+{
+    __builtin_prefetch(x->f32 ? (const void *)(x->f32 + at) : (const void *)(x->bf16 + at));
+}
+
 /* Tokens l0..l1 of columns from..from+n, as panels of `size` (a constant) columns. */
 CPU_INLINE void pack_chunk(const struct factor *f, const int64_t size, int64_t l0, int64_t l1,
                            int64_t from, int64_t n, uint16_t *to, float *sums)
 {
-    int64_t stride = (l1 - l0 + 1) / 2 * 2 * size; /* of a panel */
+    int64_t stride = apart((l1 - l0 + 1) / 2, size);
 
     for (int64_t l = l0; l < l1; l += 2)
         for (int64_t c = 0; c < n; c += 16) {
             int64_t at = l * f->width + from + c;
             int second = l + 1 < l1;
+            fetch(f->x, at + AHEAD * f->width);
+            fetch(f->x, at + (AHEAD + 1) * f->width);
             __m512i pairs = n - c >= 16 && second
                                 ? bf16_pairs(f->x, f->width, at)
                                 : bf16_some_pairs(f->x, f->width, at, n - c, second);
@@ -101,7 +112,7 @@ static void pack_task(const void *data, int64_t index, float *scratch)
     memset(scratch, 0, PACK_COLS * sizeof *scratch);
     for (int64_t l = j->l0; l < j->l1; l += CHUNK) {
         int64_t end = cpu_min(l + CHUNK, j->l1);
-        uint16_t *to = chunk_at(f->to, l - j->l0, padded(f->width, f->size));
+        uint16_t *to = f->to + (l - j->l0) / CHUNK * chunk_size(CHUNK, f->width, f->size);
         if (is_b)
             pack_chunk(f, BF16_NR, l, end, from, n, to, NULL);
         else
@@ -143,12 +154,13 @@ static void tile_task(const void *data, int64_t index, float *scratch)
     (void)scratch;
     for (int64_t l = 0; l < job->l1 - job->l0; l += CHUNK) {
         int64_t pairs = (cpu_min(CHUNK, job->l1 - job->l0 - l) + 1) / 2;
-        const uint16_t *a = chunk_at(job->a, l, padded(m->rows, BF16_MR));
-        const uint16_t *b = chunk_at(job->b, l, padded(m->cols, BF16_NR));
+        const uint16_t *a = job->a + l / CHUNK * chunk_size(CHUNK, m->rows, BF16_MR);
+        const uint16_t *b = job->b + l / CHUNK * chunk_size(CHUNK, m->cols, BF16_NR);
         for (int64_t j = j0; j < j1; j += BF16_NR)
             for (int64_t i = i0; i < i1; i += BF16_MR) {
-                const struct bf16_kernel k = {
-                    .pairs = pairs, .a = a + i * 2 * pairs, .b = b + j * 2 * pairs};
+                const struct bf16_kernel k = {.pairs = pairs,
+                                              .a = a + i / BF16_MR * apart(pairs, BF16_MR),
+                                              .b = b + j / BF16_NR * apart(pairs, BF16_NR)};
                 add_tile(m, i, j, &k);
             }
     }
@@ -156,9 +168,8 @@ static void tile_task(const void *data, int64_t index, float *scratch)
 
 size_t cpu_bf16_outer_bytes(const struct cpu_bf16_outer *m)
 {
-    int64_t tokens = padded(cpu_min(GROUP, m->depth), 2);
-
-    return (size_t)(tokens * (padded(m->rows, 2 * BF16_MR) + padded(m->cols, BF16_NR))) *
+    return (size_t)(GROUP / CHUNK *
+                    (chunk_size(CHUNK, m->rows, BF16_MR) + chunk_size(CHUNK, m->cols, BF16_NR))) *
            sizeof(uint16_t);
 }
 
@@ -168,7 +179,7 @@ void cpu_bf16_outer_run(struct mgpt_device *device, const struct cpu_bf16_outer 
     int64_t packs = cpu_pieces(m->rows, PACK_COLS) + (m->c ? cpu_pieces(m->cols, PACK_COLS) : 0);
 
     job.a = device->rounded;
-    job.b = job.a + padded(cpu_min(GROUP, m->depth), 2) * padded(m->rows, 2 * BF16_MR);
+    job.b = job.a + GROUP / CHUNK * chunk_size(CHUNK, m->rows, BF16_MR);
     while (job.rows > 32 && cpu_pieces(m->rows, job.rows) * job.across < WANTED_TASKS)
         job.rows /= 2;
     for (job.l0 = 0; job.l0 < m->depth; job.l0 = job.l1) {
