@@ -64,6 +64,7 @@ EXTRA_LTLIBRARIES += %D%/libcpu_avx512.la
 # Products of BF16, beside the kernels of avx512.
 EXTRA_LTLIBRARIES += %D%/libcpu_bf16.la
 %C%_libcpu_bf16_la_SOURCES = \
+    %D%/backend/cpu/bf16_gelu.h \
     %D%/backend/cpu/bf16_kernel.h \
     %D%/backend/cpu/bf16_linear.c \
     %D%/backend/cpu/bf16_matmul.h \

@@ -3,6 +3,7 @@
  * they lie; F32 ones, and those of an odd depth, are copied first.
  *
  * The order of every sum depends on the shape alone: along the depth, in chunks where it is long. */
+#include "bf16_gelu.h"
 #include "bf16_kernel.h"
 #include "bf16_matmul.h"
 #include "fastmath.h"
@@ -111,6 +112,25 @@ CPU_INLINE void load_row(const struct cpu_mixed *c, int64_t at, float *x, int64_
         cpu_bf16_load(c->bf16 + at, n, x);
 }
 
+CPU_INLINE void activate(const struct cpu_bf16_rows *m, int64_t n, float *x)
+{
+    if (m->activation == MGPT_ACT_GELU && m->c.bf16)
+        for (int64_t i = 0; i < n; i += 16)
+            _mm512_storeu_ps(x + i, bf16_gelu(_mm512_loadu_ps(x + i)));
+    else
+        cpu_act_row(m->activation, n, x, x);
+}
+
+CPU_INLINE void multiply_slope(const struct cpu_bf16_rows *m, int64_t n, const float *x, float *dx)
+{
+    if (m->activation == MGPT_ACT_GELU && m->c.bf16)
+        for (int64_t i = 0; i < n; i += 16)
+            _mm512_storeu_ps(dx + i, _mm512_mul_ps(_mm512_loadu_ps(dx + i),
+                                                   bf16_gelu_slope(_mm512_loadu_ps(x + i))));
+    else
+        cpu_slope_row(m->activation, n, x, dx, dx);
+}
+
 /* The tile (rows, BF16_NR), of which `cols` count, becomes part of c from element `at` on. */
 CPU_INLINE void finish(const struct cpu_bf16_rows *m, int64_t rows, int64_t cols, int64_t at,
                        float *tile)
@@ -121,12 +141,13 @@ CPU_INLINE void finish(const struct cpu_bf16_rows *m, int64_t rows, int64_t cols
     for (int64_t r = 0; r < rows && m->pre; r++)
         store_row(&pre, at + r * m->cols, tile + r * BF16_NR, cols);
     if (m->slope_of) {
-        memset(other, 0, sizeof other);
+        if (cols < BF16_NR)
+            memset(other, 0, sizeof other);
         for (int64_t r = 0; r < rows; r++)
             load_row(&slope_of, at + r * m->cols, other + r * BF16_NR, cols);
-        cpu_slope_row(m->activation, rows * BF16_NR, other, tile, tile);
+        multiply_slope(m, rows * BF16_NR, other, tile);
     } else if (m->activation) {
-        cpu_act_row(m->activation, rows * BF16_NR, tile, tile);
+        activate(m, rows * BF16_NR, tile);
     }
     for (int64_t r = 0; r < rows; r++) {
         float *row = tile + r * BF16_NR;
