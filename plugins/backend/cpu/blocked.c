@@ -6,15 +6,15 @@
  * chunk of them stays in L2, and the next comes there meanwhile.
  *
  * The order of every sum depends on the shape alone: depth is cut in chunks, which are added in
- * their order. */
+ * their order. How c is cut changes no sum. */
 #include "fastmath.h"
 #include "kernel.h"
 #include "matmul.h"
 
-#define DEPTH 128        /* a chunk: a panel of it and CPU_MR rows stay in L1 */
-#define GROUP_DEPTH 4096 /* chunks packed at once */
-#define WALKED (1 << 17) /* floats of the packed weight, a task */
-#define ROWS 96          /* of c, a task; a multiple of every CPU_MR */
+#define DEPTH 128          /* a chunk: a panel of it and CPU_MR rows stay in L1 */
+#define GROUP_DEPTH 4096   /* chunks packed at once */
+#define WALKED (1 << 17)   /* floats of the packed weight, a task */
+#define ROWS (16 * CPU_MR) /* of c, a task */
 
 struct job {
     const struct cpu_matmul *m;
@@ -151,9 +151,9 @@ static void rows_product(struct mgpt_device *device, const struct cpu_matmul *m)
 /* ---- columns times rows ---- */
 
 #define CHUNK 128 /* rows of both in L2 at once */
-#define TILE_ROWS 96
+#define TILE_ROWS 128
 #define TILE_COLS 128
-#define WANTED_TASKS 8
+#define LEAST_ROWS 32
 
 /* Scratch: a panel of the last columns, when they are fewer than CPU_NR. */
 _Static_assert(CHUNK *CPU_NR * sizeof(float) <= CPU_SCRATCH, "scratch");
@@ -235,10 +235,13 @@ static void outer_task(const void *data, int64_t index, float *scratch)
 
 static void outer_product(struct mgpt_device *device, const struct cpu_matmul *m)
 {
-    struct outer o = {m, TILE_ROWS, cpu_pieces(m->cols, TILE_COLS)};
+    struct outer o = {.m = m, .across = cpu_pieces(m->cols, TILE_COLS)};
+    int64_t down = cpu_pieces(m->rows, TILE_ROWS), most = cpu_pieces(m->rows, LEAST_ROWS);
 
-    while (o.tile_rows > 24 && cpu_pieces(m->rows, o.tile_rows) * o.across < WANTED_TASKS)
-        o.tile_rows /= 2;
+    /* Tiles of one size, two a thread, keep all busy to the end. No sum depends on them. */
+    if (down * o.across < 2 * device->threads)
+        down = cpu_min(cpu_pieces(2 * device->threads, o.across), most);
+    o.tile_rows = cpu_pieces(cpu_pieces(m->rows, down), CPU_MR) * CPU_MR;
     cpu_run(device, outer_task, &o, cpu_pieces(m->rows, o.tile_rows) * o.across,
             2.0 * (double)m->rows * (double)m->cols * (double)m->depth);
 }
