@@ -27,6 +27,7 @@ CPU_KERNELS = \
     %D%/backend/cpu/blocked.c \
     %D%/backend/cpu/clip.c \
     %D%/backend/cpu/cross_entropy.c \
+    %D%/backend/cpu/dots.h \
     %D%/backend/cpu/dropout.c \
     %D%/backend/cpu/embed.c \
     %D%/backend/cpu/fastmath.h \
@@ -39,6 +40,7 @@ CPU_KERNELS = \
     %D%/backend/cpu/ops.h \
     %D%/backend/cpu/scaler.c \
     %D%/backend/cpu/table.c \
+    %D%/backend/cpu/thin.c \
     %D%/backend/cpu/tile.c \
     %D%/backend/cpu/tile.h \
     %D%/backend/cpu/update.c \

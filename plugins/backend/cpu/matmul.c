@@ -13,6 +13,8 @@
 /* From here on blocked.c wins: flops, and rows over which packing is spread. */
 #define LARGE 4e6
 #define LARGE_ROWS 32
+/* Up to here thin.c does: packing b is not worth it. */
+#define THIN_ROWS 4
 
 /* Scratch: a packed block of b, then a block of c. */
 #define PACKED (BLOCK_DEPTH * BLOCK_COLS)
@@ -154,6 +156,11 @@ void cpu_matmul_run(struct mgpt_device *device, const struct cpu_matmul *m)
 
     if (m->c && work >= LARGE && m->rows >= LARGE_ROWS && !(m->accumulate && m->slope_of)) {
         cpu_matmul_blocked(device, m);
+        return;
+    }
+    if (m->rows <= THIN_ROWS && m->b_transposed && !m->a_transposed && !m->accumulate &&
+        !m->slope_of) {
+        cpu_matmul_thin(device, m);
         return;
     }
     if (m->row_sums)
