@@ -2,6 +2,7 @@
  *
  * Memory is LANES S scores a thread, not T S. */
 #include "attention.h"
+#include "dots.h"
 
 #define CHUNK 128 /* queries a task: copying keys and values is spread over them */
 
@@ -151,35 +152,46 @@ static void forward_task(const void *data, int64_t index, float *scratch)
         CPU_WITH_D(a, forward_block, a, b, h, t0, &w);
 }
 
+/* Columns d.. of the sum of S rows v, each times its weight, in four sums that take turns. */
+CPU_INLINE cpu_vec weighted_columns(const float *weights, const float *v, int64_t row, int64_t S,
+                                    int64_t columns)
+{
+    cpu_vec sum[4] = {{0}};
+    int64_t s = 0;
+
+    for (; s + 4 <= S; s += 4)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            sum[i] += weights[s + i] * cpu_load_up_to(v + (s + i) * row, columns);
+    for (; s < S; s++)
+        sum[0] += weights[s] * cpu_load_up_to(v + s * row, columns);
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
 /* The only query of head h, as generation has it: keys and values are read where they lie. */
 static void single_task(const void *data, int64_t index, float *scratch)
 {
     const struct cpu_attention *a = data;
-    int64_t h = index % a->H, b = index / a->H, g = h / (a->H / a->KV);
-    const float *q = a->q + b * a->q_seq + h * a->D;
-    const float *k = a->k + b * a->kv_seq + g * a->D, *v = a->v + b * a->kv_seq + g * a->D;
-    float *y = a->y + (b * a->H + h) * a->D, max = -INFINITY, sum = 0.0f;
+    int64_t h = index % a->H, b = index / a->H, g = h / (a->H / a->KV), D = a->D;
+    const float *q = a->q + b * a->q_seq + h * D;
+    const float *k = a->k + b * a->kv_seq + g * D, *v = a->v + b * a->kv_seq + g * D;
+    float *y = a->y + (b * a->H + h) * D, max = -INFINITY, sum = 0.0f;
 
-    for (int64_t s = 0; s < a->S; s++) {
-        float dot = 0.0f;
-#pragma omp simd reduction(+ : dot)
-        for (int64_t d = 0; d < a->D; d++)
-            dot += q[d] * k[s * a->kv_row + d];
-        scratch[s] = dot * a->scale;
+    for (int64_t s = 0; s < a->S; s += CPU_LANES)
+        cpu_store(scratch + s,
+                  cpu_dots(q, k + s * a->kv_row, a->kv_row, cpu_min(CPU_LANES, a->S - s), D) *
+                      a->scale);
+#pragma omp simd reduction(max : max)
+    for (int64_t s = 0; s < a->S; s++)
         max = scratch[s] > max ? scratch[s] : max;
-    }
 #pragma omp simd reduction(+ : sum)
     for (int64_t s = 0; s < a->S; s++) {
         scratch[s] = cpu_expf(scratch[s] - max);
         sum += scratch[s];
     }
-    memset(y, 0, (size_t)a->D * sizeof *y);
-    for (int64_t s = 0; s < a->S; s++)
-#pragma omp simd
-        for (int64_t d = 0; d < a->D; d++)
-            y[d] += scratch[s] * v[s * a->kv_row + d];
-    for (int64_t d = 0; d < a->D; d++)
-        y[d] /= sum;
+    for (int64_t d = 0; d < D; d += CPU_LANES)
+        cpu_store_up_to(y + d, weighted_columns(scratch, v + d, a->kv_row, a->S, D - d) / sum,
+                        D - d);
     if (a->lse)
         a->lse[b * a->H + h] = max + logf(sum);
 }

@@ -2,7 +2,9 @@
 #ifndef MGPT_CPU_DOTS_H
 #define MGPT_CPU_DOTS_H
 
-#include "kernel.h"
+#include <string.h>
+
+#include "vector.h"
 
 typedef int32_t cpu_lanes __attribute__((vector_size(4 * CPU_LANES)));
 
@@ -40,29 +42,67 @@ CPU_INLINE cpu_vec cpu_load_part(const float *x, int64_t n)
     return v;
 }
 
-/* Lane r: x (depth) times row r of those at b, for r < n; row n - 1 stands in for those past it. */
-CPU_INLINE cpu_vec cpu_dots(const float *x, const float *b, int64_t ld, int64_t n, int64_t depth)
+CPU_INLINE cpu_vec cpu_load_up_to(const float *x, int64_t n)
 {
-    cpu_vec sum[CPU_LANES];
-    const float *row[CPU_LANES];
-    int64_t whole = depth / CPU_LANES * CPU_LANES;
+    return n >= CPU_LANES ? cpu_load(x) : cpu_load_part(x, n);
+}
+
+CPU_INLINE void cpu_store_up_to(float *x, cpu_vec v, int64_t n)
+{
+    if (n >= CPU_LANES)
+        cpu_store(x, v);
+    else
+        memcpy(x, &v, (size_t)n * sizeof *x);
+}
+
+/* sum[r] = products of x (depth) with row r of CPU_LANES, lane by lane. Four rows share a pointer: as
+ * many as addresses can hold without more. */
+CPU_INLINE void cpu_dots_all(const float *x, const float *b, int64_t ld, int64_t depth,
+                             cpu_vec sum[CPU_LANES])
+{
+    const float *four[CPU_LANES / 4];
 
 #pragma GCC unroll 16
-    for (int r = 0; r < CPU_LANES; r++) {
+    for (int r = 0; r < CPU_LANES; r++)
         sum[r] = (cpu_vec){0};
-        row[r] = b + cpu_min(r, n - 1) * ld;
-    }
-    for (int64_t l = 0; l < whole; l += CPU_LANES) {
+#pragma GCC unroll 4
+    for (int i = 0; i < CPU_LANES / 4; i++)
+        four[i] = b + 4 * i * ld;
+    for (int64_t l = 0; l + CPU_LANES <= depth; l += CPU_LANES) {
         const cpu_vec v = cpu_load(x + l);
-#pragma GCC unroll 16
-        for (int r = 0; r < CPU_LANES; r++)
-            sum[r] += v * cpu_load(row[r] + l);
+#pragma GCC unroll 4
+        for (int i = 0; i < CPU_LANES / 4; i++) {
+#pragma GCC unroll 4
+            for (int r = 0; r < 4; r++)
+                sum[4 * i + r] += v * cpu_load(four[i] + r * ld);
+            four[i] += CPU_LANES;
+        }
     }
-    if (whole < depth) {
-        const cpu_vec v = cpu_load_part(x + whole, depth - whole);
-        for (int r = 0; r < CPU_LANES; r++)
-            sum[r] += v * cpu_load_part(row[r] + whole, depth - whole);
-    }
+}
+
+/* The same of n rows, the others 0. */
+CPU_INLINE void cpu_dots_some(const float *x, const float *b, int64_t ld, int64_t n, int64_t depth,
+                              cpu_vec sum[CPU_LANES])
+{
+    for (int64_t r = 0; r < CPU_LANES; r++)
+        sum[r] = (cpu_vec){0};
+    for (int64_t r = 0; r < n; r++)
+        for (int64_t l = 0; l + CPU_LANES <= depth; l += CPU_LANES)
+            sum[r] += cpu_load(x + l) * cpu_load(b + r * ld + l);
+}
+
+/* Lane r: x (depth) times row r < n of those at b. */
+CPU_INLINE cpu_vec cpu_dots(const float *x, const float *b, int64_t ld, int64_t n, int64_t depth)
+{
+    int64_t rest = depth % CPU_LANES, whole = depth - rest;
+    cpu_vec sum[CPU_LANES];
+
+    if (n == CPU_LANES)
+        cpu_dots_all(x, b, ld, depth, sum);
+    else
+        cpu_dots_some(x, b, ld, n, depth, sum);
+    for (int64_t r = 0; rest && r < n; r++)
+        sum[r] += cpu_load_part(x + whole, rest) * cpu_load_part(b + r * ld + whole, rest);
     return cpu_fold_all(sum);
 }
 

@@ -6,8 +6,9 @@
 
 #define BLOCK_COLS 64 /* of c, a task */
 
-/* Reading a weight that is not in a near cache takes as long as about this many flops. */
-#define FLOPS_A_WEIGHT 16.0
+/* A weight that comes from afar takes as long as about this many flops. That makes threads worth it
+ * from 1 MB on: for less, on a busy machine, waiting for each other costs more than is gained. */
+#define FLOPS_A_WEIGHT 4.0
 
 /* Columns j..j+n of row i of c. */
 CPU_INLINE void columns(const struct cpu_matmul *m, int64_t i, int64_t j, int64_t n)
@@ -15,8 +16,8 @@ CPU_INLINE void columns(const struct cpu_matmul *m, int64_t i, int64_t j, int64_
     cpu_vec c = cpu_dots(m->a + i * m->lda, m->b + j * m->ldb, m->ldb, n, m->depth);
 
     if (m->bias)
-        c += n == CPU_LANES ? cpu_load(m->bias + j) : cpu_load_part(m->bias + j, n);
-    memcpy((m->pre ? m->pre : m->c) + i * m->cols + j, &c, (size_t)n * sizeof *m->c);
+        c += cpu_load_up_to(m->bias + j, n);
+    cpu_store_up_to((m->pre ? m->pre : m->c) + i * m->cols + j, c, n);
 }
 
 static void task(const void *data, int64_t index, float *scratch)
