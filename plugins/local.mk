@@ -43,6 +43,7 @@ CPU_KERNELS = \
     %D%/backend/cpu/thin.c \
     %D%/backend/cpu/tile.c \
     %D%/backend/cpu/tile.h \
+    %D%/backend/cpu/transpose.h \
     %D%/backend/cpu/update.c \
     %D%/backend/cpu/vector.h
 CPU_CFLAGS = $(KERNEL_CFLAGS) $(MGPT_FUSED_CFLAGS)

@@ -6,32 +6,30 @@
 
 #include "vector.h"
 
-typedef int32_t cpu_lanes __attribute__((vector_size(4 * CPU_LANES)));
-
-/* Lane i: lane i of x for a clear bit `bit` of i, else of y, plus the lane across that bit. */
-CPU_INLINE cpu_vec cpu_fold(cpu_vec x, cpu_vec y, const int bit)
-{
-    cpu_lanes same, across;
-
-#pragma GCC unroll 16
-    for (int i = 0; i < CPU_LANES; i++) {
-        int other = i & bit ? CPU_LANES : 0;
-        same[i] = i + other;
-        across[i] = (i ^ bit) + other;
+/* Sums across the lanes of vectors `bit` apart. Lane i: lane i of the first for a clear bit `bit` of
+ * i, else of the second, plus the lane across that bit. */
+#define CPU_FOLD(bit)                                                                              \
+    _Pragma("GCC unroll 16") for (int r = 0; r < CPU_LANES; r += 2 * bit)                          \
+    {                                                                                              \
+        const cpu_places same = CPU_BY_BIT(bit, CPU_PLACES, CPU_PLACES + CPU_LANES);               \
+        sum[r] = __builtin_shuffle(sum[r], sum[r + bit], same) +                                   \
+                 __builtin_shuffle(sum[r], sum[r + bit], same ^ bit);                              \
     }
-    return __builtin_shuffle(x, y, same) + __builtin_shuffle(x, y, across);
-}
 
 /* Lane r: the sum over the lanes of sum[r]. */
-CPU_INLINE cpu_vec cpu_fold_all(cpu_vec sum[CPU_LANES])
+CPU_INLINE cpu_vec cpu_fold(cpu_vec sum[CPU_LANES])
 {
-#pragma GCC unroll 16
-    for (int bit = 1; bit < CPU_LANES; bit *= 2)
-#pragma GCC unroll 16
-        for (int r = 0; r < CPU_LANES; r += 2 * bit)
-            sum[r] = cpu_fold(sum[r], sum[r + bit], bit);
+    CPU_FOLD(1)
+    CPU_FOLD(2)
+#if CPU_LANES > 4
+    CPU_FOLD(4)
+#endif
+#if CPU_LANES > 8
+    CPU_FOLD(8)
+#endif
     return sum[0];
 }
+#undef CPU_FOLD
 
 /* The first n < CPU_LANES elements, and zeros. */
 CPU_INLINE cpu_vec cpu_load_part(const float *x, int64_t n)
@@ -103,7 +101,7 @@ CPU_INLINE cpu_vec cpu_dots(const float *x, const float *b, int64_t ld, int64_t 
         cpu_dots_some(x, b, ld, n, depth, sum);
     for (int64_t r = 0; rest && r < n; r++)
         sum[r] += cpu_load_part(x + whole, rest) * cpu_load_part(b + r * ld + whole, rest);
-    return cpu_fold_all(sum);
+    return cpu_fold(sum);
 }
 
 #endif

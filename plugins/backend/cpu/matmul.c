@@ -3,6 +3,7 @@
 #include "matmul.h"
 #include "fastmath.h"
 #include "tile.h"
+#include "transpose.h"
 
 #define BLOCK_COLS 64    /* of c */
 #define BLOCK_ROWS 512   /* of c, at most */
@@ -35,9 +36,7 @@ CPU_INLINE void pack(const struct cpu_matmul *m, int64_t l0, int64_t depth, int6
         if (n < CPU_COLS)
             memset(to, 0, (size_t)(depth * CPU_COLS) * sizeof *to);
         if (m->b_transposed) {
-            for (int64_t c = 0; c < n; c++)
-                for (int64_t l = 0; l < depth; l++)
-                    to[l * CPU_COLS + c] = m->b[(j0 + j + c) * m->ldb + l0 + l];
+            cpu_transpose(m->b + (j0 + j) * m->ldb + l0, m->ldb, n, depth, to, CPU_COLS);
         } else {
             for (int64_t l = 0; l < depth; l++)
                 memcpy(to + l * CPU_COLS, m->b + (l0 + l) * m->ldb + j0 + j,
