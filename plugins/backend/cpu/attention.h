@@ -12,7 +12,7 @@
 #define MGPT_CPU_ATTENTION_H
 
 #include "fastmath.h"
-#include "kernel.h"
+#include "transpose.h"
 
 #if CPU_LANES == 16
 #define CPU_KEYS 8 /* whose scores are summed in registers at once */
@@ -67,12 +67,11 @@ CPU_INLINE void cpu_pack_rows(const float *from, int64_t row, int64_t n, int D, 
 CPU_INLINE void cpu_pack_columns(const float *from, int64_t row, int64_t n, int D, float scale,
                                  float *to)
 {
-    for (int64_t t = 0; t < n; t++)
-        for (int d = 0; d < D; d++)
-            to[d * CPU_LANES + t] = from[t * row + d] * scale;
-    for (int64_t t = n; t < CPU_LANES; t++)
-        for (int d = 0; d < D; d++)
-            to[d * CPU_LANES + t] = 0.0f;
+    if (n < CPU_LANES)
+        memset(to, 0, (size_t)(D * CPU_LANES) * sizeof *to);
+    cpu_transpose(from, row, n, D, to, CPU_LANES);
+    for (int d = 0; d < D; d++)
+        cpu_store(to + d * CPU_LANES, cpu_load(to + d * CPU_LANES) * scale);
 }
 
 #define CPU_FOUR(x) x, x, x, x
