@@ -27,6 +27,7 @@ CPU_KERNELS = \
     %D%/backend/cpu/blocked.c \
     %D%/backend/cpu/clip.c \
     %D%/backend/cpu/cross_entropy.c \
+    %D%/backend/cpu/dots.h \
     %D%/backend/cpu/dropout.c \
     %D%/backend/cpu/embed.c \
     %D%/backend/cpu/fastmath.h \
@@ -40,8 +41,10 @@ CPU_KERNELS = \
     %D%/backend/cpu/ops.h \
     %D%/backend/cpu/scaler.c \
     %D%/backend/cpu/table.c \
+    %D%/backend/cpu/thin.c \
     %D%/backend/cpu/tile.c \
     %D%/backend/cpu/tile.h \
+    %D%/backend/cpu/transpose.h \
     %D%/backend/cpu/update.c \
     %D%/backend/cpu/vector.h
 CPU_CFLAGS = $(KERNEL_CFLAGS) $(MGPT_FUSED_CFLAGS)

@@ -2,6 +2,7 @@
  *
  * Memory is LANES S scores a thread, not T S. */
 #include "attention.h"
+#include "dots.h"
 
 #define CHUNK 128 /* queries a task: copying keys and values is spread over them */
 
@@ -43,14 +44,14 @@ void cpu_attention_drops(const struct cpu_attention *a, int64_t b, int64_t h, in
 struct work {
     float *k, *v;         /* [S][wide] */
     float *scores, *drop; /* [S][LANES] */
-    float *q;             /* [D][LANES] */
+    float *q, *copy;      /* [D][LANES] */
 };
 
 static size_t work_floats(const struct cpu_attention *a)
 {
     int64_t rows = cpu_round_up(a->S, CPU_KEYS), wide = cpu_round_up(a->D, CPU_LANES);
 
-    return (size_t)(2 * rows * wide + 2 * rows * CPU_LANES + a->D * CPU_LANES);
+    return (size_t)(2 * rows * wide + 2 * rows * CPU_LANES + 2 * a->D * CPU_LANES);
 }
 
 CPU_INLINE struct work work_of(const struct cpu_attention *a, float *scratch)
@@ -61,6 +62,7 @@ CPU_INLINE struct work work_of(const struct cpu_attention *a, float *scratch)
     w.scores = w.v + rows * wide;
     w.drop = w.scores + rows * CPU_LANES;
     w.q = w.drop + rows * CPU_LANES;
+    w.copy = w.q + a->D * CPU_LANES;
     return w;
 }
 
@@ -122,7 +124,8 @@ CPU_INLINE void forward_block(int D, const struct cpu_attention *a, int64_t b, i
     int64_t S = cpu_round_up(seen, CPU_KEYS), wide = a->H * a->D;
     cpu_vec max, sum, inverse;
 
-    cpu_pack_columns(&a->q, b * a->q_seq + t0 * a->q_row + h * D, a->q_row, n, D, a->scale, w->q);
+    cpu_pack_columns(&a->q, b * a->q_seq + t0 * a->q_row + h * D, a->q_row, n, D, a->scale, w->copy,
+                     w->q);
     max = score(D, w, S, a->position + t0);
     sum = exponents(w->scores, S, max);
     inverse = 1.0f / sum;
@@ -152,40 +155,63 @@ static void forward_task(const void *data, int64_t index, float *scratch)
         CPU_WITH_D(a, forward_block, a, b, h, t0, &w);
 }
 
-/* The only query of head h, as generation has it: keys and values are read where they lie. */
+/* Columns d.. of the sum of S rows v, each times its weight, in four sums that take turns. */
+CPU_INLINE cpu_vec weighted_columns(const float *weights, const float *v, int64_t row, int64_t S,
+                                    int64_t columns)
+{
+    cpu_vec sum[4] = {{0}};
+    int64_t s = 0;
+
+    for (; s + 4 <= S; s += 4)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            sum[i] += weights[s + i] * cpu_load_up_to(v + (s + i) * row, columns);
+    for (; s < S; s++)
+        sum[0] += weights[s] * cpu_load_up_to(v + s * row, columns);
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+struct rows {
+    const float *data;
+    int64_t row;
+};
+
+/* Keys or values of a head, from element `at` on: where they lie, or as floats in `copy`. */
+CPU_INLINE struct rows rows_of(const struct cpu_attention *a, int64_t at, float *copy)
+{
+    if (a->kv.f32)
+        return (struct rows){a->kv.f32 + at, a->kv_row};
+    cpu_pack_rows(&a->kv, at, a->kv_row, a->S, (int)a->D, 1.0f, CPU_KEYS, copy);
+    return (struct rows){copy, cpu_round_up(a->D, CPU_LANES)};
+}
+
+/* The only query of head h, as generation has it. */
 static void single_task(const void *data, int64_t index, float *scratch)
 {
     const struct cpu_attention *a = data;
     int64_t h = index % a->H, b = index / a->H, g = h / (a->H / a->KV), D = a->D;
-    int64_t k = a->k + b * a->kv_seq + g * D, v = a->v + b * a->kv_seq + g * D;
-    float *rows = scratch + cpu_round_up(a->S, CPU_LANES), max = -INFINITY, sum = 0.0f;
-    const float *q = cpu_row(&a->q, b * a->q_seq + h * D, D, rows), *row;
-    float *y = cpu_row_out(&a->y, (b * a->H + h) * D, rows + D), *copy = rows + 2 * D;
+    int64_t head = b * a->kv_seq + g * D, y_at = (b * a->H + h) * D;
+    struct work w = work_of(a, scratch);
+    const struct rows k = rows_of(a, a->k + head, w.k), v = rows_of(a, a->v + head, w.v);
+    const float *q = cpu_row(&a->q, b * a->q_seq + h * D, D, w.q);
+    float *y = cpu_row_out(&a->y, y_at, w.copy), *scores = w.scores, max = -INFINITY, sum = 0.0f;
 
-    for (int64_t s = 0; s < a->S; s++) {
-        float dot = 0.0f;
-        row = cpu_row(&a->kv, k + s * a->kv_row, D, copy);
-#pragma omp simd reduction(+ : dot)
-        for (int64_t d = 0; d < D; d++)
-            dot += q[d] * row[d];
-        scratch[s] = dot * a->scale;
-        max = scratch[s] > max ? scratch[s] : max;
-    }
+    for (int64_t s = 0; s < a->S; s += CPU_LANES)
+        cpu_store(scores + s,
+                  cpu_dots(q, k.data + s * k.row, k.row, cpu_min(CPU_LANES, a->S - s), D) *
+                      a->scale);
+#pragma omp simd reduction(max : max)
+    for (int64_t s = 0; s < a->S; s++)
+        max = scores[s] > max ? scores[s] : max;
 #pragma omp simd reduction(+ : sum)
     for (int64_t s = 0; s < a->S; s++) {
-        scratch[s] = cpu_expf(scratch[s] - max);
-        sum += scratch[s];
+        scores[s] = cpu_expf(scores[s] - max);
+        sum += scores[s];
     }
-    memset(y, 0, (size_t)D * sizeof *y);
-    for (int64_t s = 0; s < a->S; s++) {
-        row = cpu_row(&a->kv, v + s * a->kv_row, D, copy);
-#pragma omp simd
-        for (int64_t d = 0; d < D; d++)
-            y[d] += scratch[s] * row[d];
-    }
-    for (int64_t d = 0; d < D; d++)
-        y[d] /= sum;
-    cpu_row_done(&a->y, (b * a->H + h) * D, D, y);
+    for (int64_t d = 0; d < D; d += CPU_LANES)
+        cpu_store_up_to(y + d, weighted_columns(scores, v.data + d, v.row, a->S, D - d) / sum,
+                        D - d);
+    cpu_row_done(&a->y, y_at, D, y);
     if (a->lse)
         a->lse[b * a->H + h] = max + logf(sum);
 }

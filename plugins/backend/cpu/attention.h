@@ -13,8 +13,8 @@
 #define MGPT_CPU_ATTENTION_H
 
 #include "fastmath.h"
-#include "kernel.h"
 #include "mixed.h"
+#include "transpose.h"
 
 #if CPU_LANES == 16
 #define CPU_KEYS 8 /* whose scores are summed in registers at once */
@@ -68,22 +68,25 @@ CPU_INLINE void cpu_pack_rows(const struct cpu_mixed *x, int64_t at, int64_t row
     memset(to, 0, (size_t)((cpu_round_up(n, rows) - n) * wide) * sizeof *to);
 }
 
-/* rows (n,D), n <= LANES, as columns [D][LANES] times `scale`; columns n.. are 0 */
+/* rows (n,D), n <= LANES, as columns [D][LANES] times `scale`; columns n.. are 0. `copy` has room for
+ * the rows. */
 CPU_INLINE void cpu_pack_columns(const struct cpu_mixed *x, int64_t at, int64_t row, int64_t n,
-                                 int D, float scale, float *to)
+                                 int D, float scale, float *copy, float *to)
 {
+    const float *from = copy;
+
     if (x->f32) {
-        for (int64_t t = 0; t < n; t++)
-            for (int d = 0; d < D; d++)
-                to[d * CPU_LANES + t] = x->f32[at + t * row + d] * scale;
+        from = x->f32 + at;
     } else {
         for (int64_t t = 0; t < n; t++)
-            for (int d = 0; d < D; d++)
-                to[d * CPU_LANES + t] = cpu_bf16_float(x->bf16[at + t * row + d]) * scale;
+            cpu_bf16_load(x->bf16 + at + t * row, D, copy + t * D);
+        row = D;
     }
-    for (int64_t t = n; t < CPU_LANES; t++)
-        for (int d = 0; d < D; d++)
-            to[d * CPU_LANES + t] = 0.0f;
+    if (n < CPU_LANES)
+        memset(to, 0, (size_t)(D * CPU_LANES) * sizeof *to);
+    cpu_transpose(from, row, n, D, to, CPU_LANES);
+    for (int d = 0; d < D; d++)
+        cpu_store(to + d * CPU_LANES, cpu_load(to + d * CPU_LANES) * scale);
 }
 
 #define CPU_FOUR(x) x, x, x, x

@@ -122,8 +122,8 @@ CPU_INLINE void backward_block(int D, const struct cpu_attention *a, int64_t b, 
     int64_t y_at = (b * a->T + t0) * row + h * D, wide = cpu_round_up(D, CPU_LANES);
     cpu_vec lse = {0}, dyy = {0}, scale = (cpu_vec){0} + a->scale;
 
-    cpu_pack_columns(&a->q, at, a->q_row, n, D, a->scale, w->q_columns);
-    cpu_pack_columns(&a->dy, y_at, row, n, D, 1.0f, w->dy_columns);
+    cpu_pack_columns(&a->q, at, a->q_row, n, D, a->scale, w->q, w->q_columns);
+    cpu_pack_columns(&a->dy, y_at, row, n, D, 1.0f, w->dy, w->dy_columns);
     cpu_pack_rows(&a->q, at, a->q_row, n, D, a->scale, 1, w->q);
     cpu_pack_rows(&a->dy, y_at, row, n, D, 1.0f, 1, w->dy);
     for (int64_t t = 0; t < n; t++) {

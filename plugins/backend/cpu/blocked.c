@@ -6,22 +6,24 @@
  * chunk of them stays in L2, and the next comes there meanwhile.
  *
  * The order of every sum depends on the shape alone: depth is cut in chunks, which are added in
- * their order. */
+ * their order. How c is cut changes no sum. */
 #include "fastmath.h"
 #include "kernel.h"
 #include "matmul.h"
+#include "transpose.h"
 
-#define DEPTH 128        /* a chunk: a panel of it and CPU_MR rows stay in L1 */
-#define GROUP_DEPTH 4096 /* chunks packed at once */
-#define WALKED (1 << 17) /* floats of the packed weight, a task */
-#define ROWS 96          /* of c, a task; a multiple of every CPU_MR */
+#define DEPTH 128          /* a chunk: a panel of it and CPU_MR rows stay in L1 */
+#define GROUP_DEPTH 4096   /* chunks packed at once */
+#define WALKED (1 << 17)   /* floats of the packed weight, a task */
+#define ROWS (16 * CPU_MR) /* of c, a task, at most */
+#define SHARES 8           /* few rows are cut so often */
 
 struct job {
     const struct cpu_matmul *m;
     float *packed;     /* [chunk][panel][its rows][CPU_NR] */
     int64_t j0, cols;  /* columns packed */
     int64_t l0, depth; /* rows packed */
-    int64_t panels, block_cols, row_blocks;
+    int64_t panels, block_cols, block_rows, row_blocks;
 };
 
 /* Columns j..j+n of rows l.. of B, as [depth][CPU_NR], padded with zeros. */
@@ -31,9 +33,7 @@ CPU_INLINE void pack_panel(const struct cpu_matmul *m, int64_t l0, int64_t depth
     if (n < CPU_NR)
         memset(to, 0, (size_t)(depth * CPU_NR) * sizeof *to);
     if (m->b_transposed) {
-        for (int64_t c = 0; c < n; c++)
-            for (int64_t l = 0; l < depth; l++)
-                to[l * CPU_NR + c] = m->b[(j + c) * m->ldb + l0 + l];
+        cpu_transpose(m->b + j * m->ldb + l0, m->ldb, n, depth, to, CPU_NR);
     } else if (n == CPU_NR) {
         for (int64_t l = 0; l < depth; l++)
             memcpy(to + l * CPU_NR, m->b + (l0 + l) * m->ldb + j, CPU_NR * sizeof *to);
@@ -117,7 +117,8 @@ CPU_INLINE void strip(const struct job *j, int64_t i, int64_t rows, int64_t from
 static void rows_task(const void *data, int64_t index, float *scratch)
 {
     const struct job *j = data;
-    int64_t i0 = index % j->row_blocks * ROWS, i1 = cpu_min(i0 + ROWS, j->m->rows);
+    int64_t i0 = index % j->row_blocks * j->block_rows;
+    int64_t i1 = cpu_min(i0 + j->block_rows, j->m->rows);
     int64_t from = index / j->row_blocks * j->block_cols;
     int64_t to = cpu_min(from + j->block_cols, j->cols);
 
@@ -133,9 +134,11 @@ static void rows_task(const void *data, int64_t index, float *scratch)
 
 static void rows_product(struct mgpt_device *device, const struct cpu_matmul *m)
 {
-    struct job j = {.m = m, .packed = device->packed, .row_blocks = cpu_pieces(m->rows, ROWS)};
+    struct job j = {.m = m, .packed = device->packed};
     int64_t group = CPU_PACKED / cpu_min(m->depth, GROUP_DEPTH) / CPU_NR * CPU_NR;
 
+    j.block_rows = cpu_min(ROWS, cpu_pieces(cpu_pieces(m->rows, SHARES), CPU_MR) * CPU_MR);
+    j.row_blocks = cpu_pieces(m->rows, j.block_rows);
     j.block_cols = WALKED / cpu_min(m->depth, DEPTH) / CPU_NR * CPU_NR;
     for (j.j0 = 0; j.j0 < m->cols; j.j0 += group)
         for (j.l0 = 0; j.l0 < m->depth; j.l0 += GROUP_DEPTH) {
@@ -151,9 +154,9 @@ static void rows_product(struct mgpt_device *device, const struct cpu_matmul *m)
 /* ---- columns times rows ---- */
 
 #define CHUNK 128 /* rows of both in L2 at once */
-#define TILE_ROWS 96
+#define TILE_ROWS 128
 #define TILE_COLS 128
-#define WANTED_TASKS 8
+#define LEAST_ROWS 32
 
 /* Scratch: a panel of the last columns, when they are fewer than CPU_NR. */
 _Static_assert(CHUNK *CPU_NR * sizeof(float) <= CPU_SCRATCH, "scratch");
@@ -235,10 +238,13 @@ static void outer_task(const void *data, int64_t index, float *scratch)
 
 static void outer_product(struct mgpt_device *device, const struct cpu_matmul *m)
 {
-    struct outer o = {m, TILE_ROWS, cpu_pieces(m->cols, TILE_COLS)};
+    struct outer o = {.m = m, .across = cpu_pieces(m->cols, TILE_COLS)};
+    int64_t down = cpu_pieces(m->rows, TILE_ROWS), most = cpu_pieces(m->rows, LEAST_ROWS);
 
-    while (o.tile_rows > 24 && cpu_pieces(m->rows, o.tile_rows) * o.across < WANTED_TASKS)
-        o.tile_rows /= 2;
+    /* Tiles of one size, two a thread, keep all busy to the end. No sum depends on them. */
+    if (down * o.across < 2 * device->threads)
+        down = cpu_min(cpu_pieces(2 * device->threads, o.across), most);
+    o.tile_rows = cpu_pieces(cpu_pieces(m->rows, down), CPU_MR) * CPU_MR;
     cpu_run(device, outer_task, &o, cpu_pieces(m->rows, o.tile_rows) * o.across,
             2.0 * (double)m->rows * (double)m->cols * (double)m->depth);
 }

@@ -3,6 +3,7 @@
 #include "matmul.h"
 #include "fastmath.h"
 #include "tile.h"
+#include "transpose.h"
 
 #define BLOCK_COLS 64    /* of c */
 #define BLOCK_ROWS 512   /* of c, at most */
@@ -13,6 +14,8 @@
 /* From here on blocked.c wins: flops, and rows over which packing is spread. */
 #define LARGE 4e6
 #define LARGE_ROWS 32
+/* Up to here thin.c does: packing b is not worth it. */
+#define THIN_ROWS 4
 
 /* Scratch: a packed block of b, then a block of c. */
 #define PACKED (BLOCK_DEPTH * BLOCK_COLS)
@@ -33,9 +36,7 @@ CPU_INLINE void pack(const struct cpu_matmul *m, int64_t l0, int64_t depth, int6
         if (n < CPU_COLS)
             memset(to, 0, (size_t)(depth * CPU_COLS) * sizeof *to);
         if (m->b_transposed) {
-            for (int64_t c = 0; c < n; c++)
-                for (int64_t l = 0; l < depth; l++)
-                    to[l * CPU_COLS + c] = m->b[(j0 + j + c) * m->ldb + l0 + l];
+            cpu_transpose(m->b + (j0 + j) * m->ldb + l0, m->ldb, n, depth, to, CPU_COLS);
         } else {
             for (int64_t l = 0; l < depth; l++)
                 memcpy(to + l * CPU_COLS, m->b + (l0 + l) * m->ldb + j0 + j,
@@ -154,6 +155,11 @@ void cpu_matmul_run(struct mgpt_device *device, const struct cpu_matmul *m)
 
     if (m->c && work >= LARGE && m->rows >= LARGE_ROWS && !(m->accumulate && m->slope_of)) {
         cpu_matmul_blocked(device, m);
+        return;
+    }
+    if (m->rows <= THIN_ROWS && m->b_transposed && !m->a_transposed && !m->accumulate &&
+        !m->slope_of) {
+        cpu_matmul_thin(device, m);
         return;
     }
     if (m->row_sums)

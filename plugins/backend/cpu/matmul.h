@@ -6,6 +6,7 @@
 
 #define cpu_matmul_run CPU_NAME(cpu_matmul_run)
 #define cpu_matmul_blocked CPU_NAME(cpu_matmul_blocked)
+#define cpu_matmul_thin CPU_NAME(cpu_matmul_thin)
 
 /* c[i][j] (+)= bias[j] + sum over l of A[i][l] B[l][j], and what follows on c. */
 struct cpu_matmul {
@@ -28,5 +29,7 @@ void cpu_matmul_run(struct mgpt_device *device, const struct cpu_matmul *m);
 /* The same for large ones: a_transposed only with accumulate and a plain b; not accumulate and
  * slope_of together. */
 void cpu_matmul_blocked(struct mgpt_device *device, const struct cpu_matmul *m);
+/* The same for a few rows: b_transposed and nothing else; not accumulate, nor slope_of. */
+void cpu_matmul_thin(struct mgpt_device *device, const struct cpu_matmul *m);
 
 #endif

@@ -19,6 +19,19 @@
 typedef float cpu_vec __attribute__((vector_size(4 * CPU_LANES)));
 typedef float cpu_vec_memory __attribute__((vector_size(4 * CPU_LANES), aligned(4), may_alias));
 
+/* Numbers of lanes, for __builtin_shuffle: those of a second vector are CPU_LANES more. */
+typedef int32_t cpu_places __attribute__((vector_size(4 * CPU_LANES)));
+#if CPU_LANES == 16
+#define CPU_PLACES ((cpu_places){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
+#elif CPU_LANES == 8
+#define CPU_PLACES ((cpu_places){0, 1, 2, 3, 4, 5, 6, 7})
+#else
+#define CPU_PLACES ((cpu_places){0, 1, 2, 3})
+#endif
+/* Lane i: a for a clear bit `bit` of i, else b. With a literal, all of it is one at compile time. */
+#define CPU_BY_BIT(bit, a, b)                                                                      \
+    (((a) & ((CPU_PLACES & (bit)) == 0)) | ((b) & ((CPU_PLACES & (bit)) != 0)))
+
 CPU_INLINE cpu_vec cpu_load(const float *x)
 {
     return *(const cpu_vec_memory *)(const void *)x;
