@@ -245,12 +245,62 @@ static void rows_task(const void *data, int64_t index, float *scratch)
     }
 }
 
+/* ---- a few rows: the weight is read once, where it lies ---- */
+
+#define THIN 3       /* rows, at most */
+#define THIN_COLS 64 /* of c, a task; a multiple of BF16_NR */
+#define AT_ONCE 4    /* sums that take turns */
+
+/* sums[c] = row i of a times row j0 + c of w, c < n <= AT_ONCE */
+CPU_INLINE void dots(const struct cpu_bf16_rows *m, int64_t i, int64_t j0, int64_t n, float *sums)
+{
+    __m512 sum[AT_ONCE];
+
+    for (int c = 0; c < AT_ONCE; c++)
+        sum[c] = _mm512_setzero_ps();
+    for (int64_t l = 0; l < m->depth; l += 32) {
+        int64_t left = cpu_min(32, m->depth - l);
+        __mmask32 kept = left == 32 ? ~(__mmask32)0 : ((__mmask32)1 << left) - 1;
+        __m512bh x = (__m512bh)_mm512_maskz_loadu_epi16(kept, m->a.bf16 + i * m->depth + l);
+        for (int64_t c = 0; c < n; c++)
+            sum[c] = _mm512_dpbf16_ps(
+                sum[c], x, (__m512bh)bf16_from_floats(m->w + (j0 + c) * m->depth + l, left));
+    }
+    for (int64_t c = 0; c < n; c++)
+        sums[c] = _mm512_reduce_add_ps(sum[c]);
+}
+
+static void thin_task(const void *data, int64_t index, float *scratch)
+{
+    const struct cpu_bf16_rows *m = data;
+    int64_t end = cpu_min((index + 1) * THIN_COLS, m->cols);
+    float tile[BF16_TILE] = {0};
+
+    (void)scratch;
+    for (int64_t j = index * THIN_COLS; j < end; j += BF16_NR)
+        for (int64_t i = 0; i < m->rows; i++) {
+            int64_t cols = cpu_min(BF16_NR, end - j), c = 0;
+            for (; c + AT_ONCE <= cols; c += AT_ONCE)
+                dots(m, i, j + c, AT_ONCE, tile + c);
+            if (c < cols)
+                dots(m, i, j + c, cols - c, tile + c);
+            for (c = 0; m->bias && c < cols; c++)
+                tile[c] += m->bias[j + c];
+            finish(m, 1, cols, i * m->cols + j, tile);
+        }
+}
+
 enum mgpt_status cpu_bf16_rows_run(struct mgpt_device *device, const struct cpu_bf16_rows *m,
                                    struct mgpt_error *error)
 {
     struct job j = {
         .m = m, .panels = cpu_pieces(m->cols, BF16_NR), .row_blocks = cpu_pieces(m->rows, ROWS)};
     double values = (double)m->cols * (double)m->depth;
+
+    if (m->rows <= THIN && m->w_transposed) {
+        cpu_run(device, thin_task, m, cpu_pieces(m->cols, THIN_COLS), 4 * values);
+        return MGPT_OK;
+    }
     size_t bytes = (size_t)(j.panels * pairs_of(m->depth) * 2 * BF16_NR) * sizeof *j.packed;
     enum mgpt_status status = cpu_rounded(device, bytes, error);
 
