@@ -55,6 +55,7 @@ libmicrogpt_la_SOURCES = \
     %D%/ref/activation.c \
     %D%/ref/add.c \
     %D%/ref/attention.c \
+    %D%/ref/axpby.c \
     %D%/ref/check.c \
     %D%/ref/clip.c \
     %D%/ref/cross_entropy.c \

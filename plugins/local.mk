@@ -24,6 +24,7 @@ CPU_KERNELS = \
     %D%/backend/cpu/attention.c \
     %D%/backend/cpu/attention.h \
     %D%/backend/cpu/attention_backward.c \
+    %D%/backend/cpu/axpby.c \
     %D%/backend/cpu/blocked.c \
     %D%/backend/cpu/clip.c \
     %D%/backend/cpu/cross_entropy.c \

@@ -142,6 +142,7 @@ extern const struct cpu_kernels cpu_table_baseline, cpu_table_avx2, cpu_table_av
 #define cpu_fill CPU_NAME(cpu_fill)
 #define cpu_clip CPU_NAME(cpu_clip)
 #define cpu_scaler CPU_NAME(cpu_scaler)
+#define cpu_axpby CPU_NAME(cpu_axpby)
 #define cpu_update CPU_NAME(cpu_update)
 #define cpu_drop_factors CPU_NAME(cpu_drop_factors)
 
@@ -164,6 +165,7 @@ CPU_OP(cpu_cross_entropy);
 CPU_OP(cpu_fill);
 CPU_OP(cpu_clip);
 CPU_OP(cpu_scaler);
+CPU_OP(cpu_axpby);
 #undef CPU_OP
 
 enum mgpt_status cpu_update(struct mgpt_device *device, const struct mgpt_update *update,
