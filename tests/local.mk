@@ -11,6 +11,7 @@ CHECK_TESTS = \
     %D%/check_ini \
     %D%/check_loader \
     %D%/check_model \
+    %D%/check_muon \
     %D%/check_ops \
     %D%/check_plan \
     %D%/check_ref \
@@ -73,6 +74,7 @@ check_LTLIBRARIES += %D%/libtesting.la
     %D%/scratch.h \
     %D%/small_snapshot.h \
     %D%/step_rig.c %D%/step_rig.h \
+    %D%/update_lab.c %D%/update_lab.h \
     %D%/testing.c %D%/testing.h
 LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 else
