@@ -20,6 +20,7 @@ CHECK_TESTS = \
     %D%/check_safetensors \
     %D%/check_step \
     %D%/check_text \
+    %D%/check_update \
     %D%/conform_backend \
     %D%/conform_dataset \
     %D%/conform_logger \
@@ -37,6 +38,7 @@ SCRIPT_TESTS = \
     %D%/docs.sh \
     %D%/run_bench.sh \
     %D%/run_judge.sh \
+    %D%/run_muon.sh \
     %D%/run_names.sh \
     %D%/run_errors.sh \
     %D%/run_crash.sh \

@@ -137,8 +137,7 @@ void test_net_open_for(struct test_net *net, const char *backend, const struct m
 
     open_shape(net, component->api, config, model, dtype);
     net->config = config;
-    if (instance)
-        mgpt_params_ask(&net->params, optimizer, instance);
+    mgpt_params_ask(&net->params, optimizer, instance);
     fill(net, optimizer->rule->n_state);
 }
 
