@@ -52,7 +52,7 @@ TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = bash
 EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh \
     %D%/bench/compare.sh %D%/bench/generate.sh %D%/bench/steps.sh %D%/bench/toygpt.sh \
-    %D%/judge/parity.py %D%/judge/toygpt.py
+    %D%/judge/muon.py %D%/judge/parity.py %D%/judge/toygpt.py
 
 # Our own PyTorch of the second recipe, to be held against: some gigabytes in the build folder.
 .PHONY: judge
