@@ -55,6 +55,7 @@ libmicrogpt_la_SOURCES = \
     %D%/ref/activation.c \
     %D%/ref/add.c \
     %D%/ref/attention.c \
+    %D%/ref/axpby.c \
     %D%/ref/check.c \
     %D%/ref/clip.c \
     %D%/ref/cross_entropy.c \
@@ -96,6 +97,7 @@ libmicrogpt_la_SOURCES = \
     %D%/run/session.c %D%/run/session.h \
     %D%/run/snapshot.c %D%/run/snapshot.h \
     %D%/run/step.c %D%/run/step.h \
+    %D%/run/update.c %D%/run/update.h \
     %D%/run/train.c %D%/run/train.h \
     %D%/run/trained.c %D%/run/trained.h \
     %D%/run/training.c %D%/run/training.h \

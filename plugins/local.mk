@@ -24,6 +24,7 @@ CPU_KERNELS = \
     %D%/backend/cpu/attention.c \
     %D%/backend/cpu/attention.h \
     %D%/backend/cpu/attention_backward.c \
+    %D%/backend/cpu/axpby.c \
     %D%/backend/cpu/blocked.c \
     %D%/backend/cpu/clip.c \
     %D%/backend/cpu/cross_entropy.c \
@@ -112,7 +113,7 @@ EXTRA_LTLIBRARIES += %D%/precision_fp64.la
 %C%_precision_fp64_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
 EXTRA_LTLIBRARIES += %D%/optimizer_adamw.la
-%C%_optimizer_adamw_la_SOURCES = %D%/optimizer/adamw.c
+%C%_optimizer_adamw_la_SOURCES = %D%/optimizer/adamw.c %D%/optimizer/adamw.h
 %C%_optimizer_adamw_la_CFLAGS = $(KERNEL_CFLAGS)
 %C%_optimizer_adamw_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
@@ -125,6 +126,11 @@ EXTRA_LTLIBRARIES += %D%/optimizer_lion.la
 %C%_optimizer_lion_la_SOURCES = %D%/optimizer/lion.c
 %C%_optimizer_lion_la_CFLAGS = $(KERNEL_CFLAGS)
 %C%_optimizer_lion_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/optimizer_muon.la
+%C%_optimizer_muon_la_SOURCES = %D%/optimizer/muon.c %D%/optimizer/adamw.h
+%C%_optimizer_muon_la_CFLAGS = $(KERNEL_CFLAGS)
+%C%_optimizer_muon_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
 EXTRA_LTLIBRARIES += %D%/scheduler_cosine.la
 %C%_scheduler_cosine_la_SOURCES = %D%/scheduler/cosine.c

@@ -153,7 +153,7 @@ START_TEST(refuses_wrong_plugins_with_the_cause)
     static const struct {
         const char *module, *why;
     } wrong[] = {
-        {"bad_abi.so", "built for ABI 99.3, this microgpt speaks 1.0: rebuild it"},
+        {"bad_abi.so", "built for ABI 99.3, this microgpt speaks 1.1: rebuild it"},
         {"bad_symbol.so", "does not export microgpt_plugin_v1"},
         {"bad_undefined.so", "undefined symbol: mgpt_test_nobody_defines_this"},
         {"bad_magic.so", "starts with 0x12345678, expected 0x5450474d"},

@@ -48,6 +48,28 @@ START_TEST(cross_entropy_counts_targets_and_adds_to_the_loss)
 }
 END_TEST
 
+START_TEST(axpby_scales_adds_and_changes_formats)
+{
+    const double x[] = {1, -2, 3}, z[] = {10, 20, 30};
+    float y[3];
+    struct mgpt_tensor row = {.dtype = MGPT_F64, .rank = 1, .shape = {3}};
+    struct mgpt_op op = {.size = sizeof op,
+                         .code = MGPT_OP_AXPBY,
+                         .scale = 2,
+                         .value = -0.5,
+                         .in = {row, row},
+                         .out = {{.dtype = MGPT_F32, .rank = 1, .shape = {3}}}};
+
+    ck_ok(mgpt_ref_run(&op, (const void *[MGPT_OP_MAX_IN]){x, z}, (void *[MGPT_OP_MAX_OUT]){y},
+                       error));
+    ck_assert(y[0] == -3 && y[1] == -14 && y[2] == -9);
+    op.in[1] = (struct mgpt_tensor){0};
+    ck_ok(
+        mgpt_ref_run(&op, (const void *[MGPT_OP_MAX_IN]){x}, (void *[MGPT_OP_MAX_OUT]){y}, error));
+    ck_assert(y[0] == 2 && y[1] == -4 && y[2] == 6);
+}
+END_TEST
+
 /* ---- the books of a step ---- */
 
 static const struct mgpt_tensor state_tensor = {
@@ -306,6 +328,10 @@ START_TEST(check_names_what_does_not_fit)
     op.code = MGPT_OP_COUNT;
     refused(&op, "unknown op");
     op = linear_op();
+    op.code = MGPT_OP_AXPBY;
+    op.in[1] = op.in[0];
+    refused(&op, "y has shape (6,7)");
+    op = linear_op();
     op.size = 8;
     refused(&op, "8 bytes");
 }
@@ -356,6 +382,7 @@ static void add_tests(TCase *tests)
 {
     tcase_add_test(tests, activations_have_their_known_values);
     tcase_add_test(tests, cross_entropy_counts_targets_and_adds_to_the_loss);
+    tcase_add_test(tests, axpby_scales_adds_and_changes_formats);
     tcase_add_test(tests, clip_scales_what_is_longer_than_the_limit);
     tcase_add_test(tests, clip_sees_what_is_not_finite);
     tcase_add_test(tests, scaler_grows_after_good_steps_and_backs_off_after_bad_ones);

@@ -3,10 +3,12 @@
 #include <config.h>
 
 #include <math.h>
+#include <stdlib.h>
 
 #include <microgpt/optimizer.h>
 
 #include "conform.h"
+#include "update_lab.h"
 
 #define N 37 /* not a multiple of a vector */
 #define CANARY 12345.678
@@ -114,7 +116,8 @@ static void check_scalars(const struct mgpt_component *component)
         for (uint32_t k = 0; k < b.rule->n_scalars; k++)
             ck_module(isfinite(b.h[k]), "scalar %u is %g at step %llu", k, b.h[k],
                       (unsigned long long)steps[i]);
-        for (uint32_t k = b.rule->n_scalars; k <= MGPT_MAX_SCALARS; k++)
+        bool more = MGPT_HAS(b.api, takes) && b.api->takes; /* for what it records */
+        for (uint32_t k = more ? MGPT_MAX_SCALARS : b.rule->n_scalars; k <= MGPT_MAX_SCALARS; k++)
             ck_module(b.h[k] == CANARY, "wrote scalar %u of %u", k, b.rule->n_scalars);
         tick(&b, 77, 1, 0);
         tick(&b, steps[i], 1e-2, 0.1);
@@ -244,6 +247,107 @@ START_TEST(goes_downhill)
 }
 END_TEST
 
+/* ---- whole models: parameters that are updated as whole tensors, too ---- */
+
+static const char *const devices[] = {"ref", "cpu", "slow"};
+
+static void lab_open(struct update_lab *lab, const struct mgpt_component *component,
+                     const char *device)
+{
+    struct mgpt_model model = test_model_toygpt();
+
+    update_lab_open(lab, device, &model, MGPT_F32, component->api, settings(component, NULL));
+}
+
+/* Parameters and state after three steps, the second of which is skipped; `bad`: with NaN. */
+static char *after_steps(const struct mgpt_component *component, const char *device, double size,
+                         double grad_scale, bool bad, size_t *n)
+{
+    struct update_lab lab;
+
+    lab_open(&lab, component, device);
+    for (uint64_t step = 0; step < 3; step++) {
+        update_lab_draw(&lab, step, size);
+        if (step == 1 && bad)
+            update_lab_fill(&lab, NAN);
+        update_lab_run(&lab, 0.01, 0.1, grad_scale, step == 1);
+    }
+    char *bits = update_lab_bits(&lab, n);
+    update_lab_close(&lab);
+    return bits;
+}
+
+/* A skipped step leaves no trace in the next one either, whatever its gradients were; and powers of
+ * two move between the gradients and their scale without changing a bit. */
+static void check_steps(const struct mgpt_component *component)
+{
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+        size_t n;
+        char *want = after_steps(component, devices[i], 1, 1, false, &n);
+        char *bad = after_steps(component, devices[i], 1, 1, true, &n);
+        char *scaled = after_steps(component, devices[i], 1024, 1.0 / 1024, true, &n);
+        ck_module(memcmp(want, bad, n) == 0, "%s: NaN of a skipped step shows", devices[i]);
+        ck_module(memcmp(want, scaled, n) == 0, "%s: grad_scale is not applied", devices[i]);
+        free(want);
+        free(bad);
+        free(scaled);
+    }
+}
+
+START_TEST(skipped_steps_leave_no_trace_and_gradients_are_scaled)
+{
+    each_module("optimizer", check_steps);
+}
+END_TEST
+
+static void check_skipped(const struct mgpt_component *component)
+{
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+        struct update_lab lab;
+        size_t n;
+        lab_open(&lab, component, devices[i]);
+        update_lab_draw(&lab, 1, 1);
+        update_lab_run(&lab, 0.01, 0.1, 1, false);
+        char *before = update_lab_bits(&lab, &n);
+        update_lab_fill(&lab, INFINITY);
+        update_lab_run(&lab, 0.01, 0.1, 1, true);
+        char *after = update_lab_bits(&lab, &n);
+        ck_module(memcmp(before, after, n) == 0, "%s: a skipped step moved something", devices[i]);
+        free(before);
+        free(after);
+        update_lab_close(&lab);
+    }
+}
+
+START_TEST(a_skipped_step_moves_neither_parameters_nor_state)
+{
+    each_module("optimizer", check_skipped);
+}
+END_TEST
+
+static void check_zero(const struct mgpt_component *component)
+{
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+        struct update_lab lab;
+        size_t n;
+        lab_open(&lab, component, devices[i]);
+        char *before = update_lab_bits(&lab, &n);
+        for (int step = 0; step < 2; step++)
+            update_lab_run(&lab, 0.01, 0, 1, false); /* its gradients are zero */
+        char *after = update_lab_bits(&lab, &n);
+        ck_module(memcmp(before, after, n) == 0, "%s: moved without a gradient", devices[i]);
+        free(before);
+        free(after);
+        update_lab_close(&lab);
+    }
+}
+
+START_TEST(a_model_without_gradient_and_decay_stays)
+{
+    each_module("optimizer", check_zero);
+}
+END_TEST
+
 START_TEST(adamw_is_the_paper)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_OPTIMIZER, "adamw");
@@ -334,6 +438,9 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, elements_do_not_meet);
     tcase_add_test(tests, stays_without_gradient_and_decay);
     tcase_add_test(tests, goes_downhill);
+    tcase_add_test(tests, skipped_steps_leave_no_trace_and_gradients_are_scaled);
+    tcase_add_test(tests, a_skipped_step_moves_neither_parameters_nor_state);
+    tcase_add_test(tests, a_model_without_gradient_and_decay_stays);
     tcase_add_test(tests, adamw_is_the_paper);
     tcase_add_test(tests, lion_is_the_paper);
     tcase_add_test(tests, sgd_has_momentum);

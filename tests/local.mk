@@ -11,6 +11,7 @@ CHECK_TESTS = \
     %D%/check_ini \
     %D%/check_loader \
     %D%/check_model \
+    %D%/check_muon \
     %D%/check_ops \
     %D%/check_plan \
     %D%/check_ref \
@@ -19,6 +20,7 @@ CHECK_TESTS = \
     %D%/check_safetensors \
     %D%/check_step \
     %D%/check_text \
+    %D%/check_update \
     %D%/conform_backend \
     %D%/conform_dataset \
     %D%/conform_logger \
@@ -37,6 +39,7 @@ SCRIPT_TESTS = \
     %D%/run_bench.sh \
     %D%/run_bf16.sh \
     %D%/run_judge.sh \
+    %D%/run_muon.sh \
     %D%/run_names.sh \
     %D%/run_errors.sh \
     %D%/run_crash.sh \
@@ -50,7 +53,7 @@ TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = bash
 EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh \
     %D%/bench/compare.sh %D%/bench/generate.sh %D%/bench/steps.sh %D%/bench/toygpt.sh \
-    %D%/judge/parity.py %D%/judge/toygpt.py
+    %D%/judge/muon.py %D%/judge/parity.py %D%/judge/toygpt.py
 
 # Our own PyTorch of the second recipe, to be held against: some gigabytes in the build folder.
 .PHONY: judge
@@ -74,6 +77,7 @@ check_LTLIBRARIES += %D%/libtesting.la
     %D%/scratch.h \
     %D%/small_snapshot.h \
     %D%/step_rig.c %D%/step_rig.h \
+    %D%/update_lab.c %D%/update_lab.h \
     %D%/testing.c %D%/testing.h
 LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 else

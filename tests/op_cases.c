@@ -69,8 +69,7 @@ static const struct {
 
 static uint32_t format_of(struct build *b, const char *letters, int slot)
 {
-    bool small = b->dtype == MGPT_F16 || b->dtype == MGPT_BF16;
-    char letter = small ? letters[slot] : 0;
+    char letter = b->dtype == MGPT_F16 || b->dtype == MGPT_BF16 ? letters[slot] : 0;
 
     if (letter == 'm')
         letter = op_case_random(&b->random) & 1 ? 'f' : 'h';
@@ -425,6 +424,21 @@ static void make_scaler(struct build *b)
     out_alias(b, 0, 0);
 }
 
+static void make_axpby(struct build *b)
+{
+    int two = choose(b, 2), alias = choose(b, 3); /* a new y, x, z */
+
+    b->c->op.scale = 3.4445;
+    b->c->op.value = -4.775;
+    in(b, 0, SHAPE(b->d.b, b->d.t, b->d.c));
+    if (two)
+        in(b, 1, SHAPE(b->d.b, b->d.t, b->d.c));
+    if (alias == 1 || (alias == 2 && two))
+        out_alias(b, 0, alias - 1);
+    else
+        out(b, 0, SHAPE(b->d.b, b->d.t, b->d.c));
+}
+
 static const struct {
     void (*make)(struct build *b);
     int variants;
@@ -445,6 +459,7 @@ static const struct {
     [MGPT_OP_FILL] = {make_fill, 1},
     [MGPT_OP_CLIP] = {make_clip, 9},
     [MGPT_OP_SCALER] = {make_scaler, 24},
+    [MGPT_OP_AXPBY] = {make_axpby, 6},
 };
 
 int op_case_count(uint32_t code)

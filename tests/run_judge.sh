@@ -1,4 +1,4 @@
-# ToyGPT against PyTorch, where there is one: `make judge` installs it in the build folder.
+# ToyGPT and optimizer muon against PyTorch, where there is one: `make judge` installs it in the build folder.
 . "$abs_top_srcdir/tests/run.sh"
 
 judge=$abs_top_srcdir/tests/judge
@@ -21,3 +21,12 @@ print(' '.join(draw.choice(words) for _ in range(20000)))" >"$text"
     sed 's/^/  err: /' err | tail -5 >&2
     exit 1
 }
+"$python" "$judge/muon.py" "$MICROGPT" "$abs_top_srcdir/conf/toygpt.ini" "$text" "$scratch" 2>err
+case $? in
+0) ;;
+77) echo 'muon is not judged: that takes PyTorch 2.9 or newer' ;;
+*)
+    sed 's/^/  err: /' err | tail -5 >&2
+    exit 1
+    ;;
+esac

@@ -32,6 +32,23 @@ static void fill_spec(struct step_rig *rig, const struct rig_setup *setup)
                                     .g = net->params.g,
                                     .step_state = net->state};
     memcpy(spec->state, net->params.state, sizeof spec->state);
+    spec->optimizer_instance = rig->optimizer;
+    spec->places = rig->optimizer ? net->params.places : NULL;
+}
+
+/* An instance, for one that takes whole tensors. */
+static struct mgpt_optimizer *instance_of(const struct mgpt_component *component)
+{
+    const struct mgpt_optimizer_api *api = component->api;
+    struct mgpt_optimizer *optimizer = NULL;
+    struct mgpt_config *config;
+
+    if (!MGPT_HAS(api, takes) || !api->takes)
+        return NULL;
+    config = test_defaults(component);
+    ck_ok(api->create(mgpt_host(), config, &optimizer, error));
+    mgpt_config_destroy(config);
+    return optimizer;
 }
 
 /* adamw or sgd without its instance: the scalars of its rule by hand, lr 0.01, betas 0.9 0.99, eps
@@ -98,7 +115,8 @@ void step_rig_open_as(struct step_rig *rig, const char *backend, const struct mg
     rig->registry = test_registry();
     ck_ok(mgpt_registry_use(rig->registry, MGPT_KIND_OPTIMIZER, setup->optimizer, &module, error));
     const struct mgpt_optimizer_api *optimizer = module.component->api;
-    test_net_open(&rig->net, backend, model, dtype, optimizer->rule->n_state);
+    rig->optimizer = instance_of(module.component);
+    test_net_open_for(&rig->net, backend, model, dtype, optimizer, rig->optimizer);
     fill_spec(rig, setup);
     rig->spec.optimizer = optimizer;
     mgpt_rng_seed(&rng, 5);
@@ -111,8 +129,13 @@ void step_rig_open_as(struct step_rig *rig, const char *backend, const struct mg
             test_batch(&rng, model, setup->rows - k, model->context - (i % 2), batch);
             input->targets += cut_rows(batch);
         }
-        fill_scalars(optimizer->rule, i, 0, input->scalars[0]);
-        fill_scalars(optimizer->rule, i, 0.1, input->scalars[1]);
+        for (int group = 0; group < 2; group++) {
+            struct mgpt_tick tick = {.step = i, .lr = 0.01, .weight_decay = group ? 0.1 : 0};
+            if (rig->optimizer)
+                optimizer->scalars(rig->optimizer, &tick, input->scalars[group]);
+            else
+                fill_scalars(optimizer->rule, i, tick.weight_decay, input->scalars[group]);
+        }
     }
 }
 
@@ -124,6 +147,8 @@ void step_rig_close(struct step_rig *rig)
             free(rig->batches[i][k].targets);
         }
     test_net_close(&rig->net);
+    if (rig->optimizer)
+        rig->spec.optimizer->destroy(rig->optimizer);
     mgpt_registry_destroy(rig->registry);
 }
 
@@ -137,9 +162,9 @@ double *step_rig_values(struct step_rig *rig, size_t *n)
     ck_assert(values && raw);
     *n = 0;
     for (uint32_t k = 0; k <= params->n_state; k++) {
-        ck_ok(mgpt_machine_read(&rig->net.machine, k ? &params->state[k - 1] : &params->p, raw,
-                                error));
-        for (size_t i = 0; i < count; i++)
+        const struct mgpt_tensor *t = k ? &params->state[k - 1] : &params->p;
+        ck_ok(mgpt_machine_read(&rig->net.machine, t, raw, error));
+        for (size_t i = 0; i < (size_t)mgpt_tensor_count(t); i++)
             values[(*n)++] = size == 8 ? ((double *)raw)[i] : (double)((float *)raw)[i];
     }
     free(raw);

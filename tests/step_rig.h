@@ -20,6 +20,7 @@ struct rig_setup {
 struct step_rig {
     struct mgpt_registry *registry;
     struct test_net net;
+    struct mgpt_optimizer *optimizer; /* of one that takes whole tensors, with its defaults */
     struct mgpt_step_spec spec;
     struct mgpt_step_input inputs[RIG_LONG];
     struct mgpt_batch batches[RIG_LONG][RIG_MICRO];
@@ -29,7 +30,7 @@ struct step_rig {
  */
 void step_rig_open(struct step_rig *rig, const char *backend, const struct mgpt_model *model,
                    uint32_t dtype);
-/* The same with another optimizer (adamw or sgd), other batches. */
+/* The same with another optimizer (adamw, sgd, or one that takes whole tensors), other batches. */
 void step_rig_open_as(struct step_rig *rig, const char *backend, const struct mgpt_model *model,
                       uint32_t dtype, const struct rig_setup *setup);
 void step_rig_close(struct step_rig *rig);

@@ -94,6 +94,30 @@ struct mgpt_model test_model_toygpt(void)
                                .norm_eps = 1e-5};
 }
 
+/* Device and table of parameters, nothing allocated yet. */
+static void open_shape(struct test_net *net, const struct mgpt_backend_api *api,
+                       const struct mgpt_config *config, const struct mgpt_model *model,
+                       uint32_t dtype)
+{
+    memset(net, 0, sizeof *net);
+    net->model = *model;
+    net->precision = (struct mgpt_precision_plan){
+        .size = sizeof net->precision, .master = dtype, .activation = dtype, .product = dtype};
+    ck_ok(mgpt_machine_open(&net->machine, api, config, MGPT_FALLBACK_SILENT, error));
+    ck_ok(mgpt_params_init(&net->params, &net->model, dtype, true, error));
+}
+
+static void fill(struct test_net *net, uint32_t n_state)
+{
+    struct mgpt_step_state state = {.loss_scale = 1, .grad_scale = 1};
+
+    ck_ok(mgpt_params_alloc(&net->params, &net->machine, true, n_state, error));
+    mgpt_rng_seed(&net->rng, 7);
+    ck_ok(mgpt_params_draw(&net->params, &net->rng, error));
+    ck_ok(mgpt_machine_new(&net->machine, MGPT_U8, sizeof state, &net->state, error));
+    ck_ok(mgpt_machine_write(&net->machine, &net->state, &state, error));
+}
+
 void test_net_open(struct test_net *net, const char *backend, const struct mgpt_model *model,
                    uint32_t dtype, uint32_t n_state)
 {
@@ -104,23 +128,25 @@ void test_net_open(struct test_net *net, const char *backend, const struct mgpt_
     net->config = config;
 }
 
+void test_net_open_for(struct test_net *net, const char *backend, const struct mgpt_model *model,
+                       uint32_t dtype, const struct mgpt_optimizer_api *optimizer,
+                       const struct mgpt_optimizer *instance)
+{
+    const struct mgpt_component *component = test_module(MGPT_KIND_BACKEND, backend).component;
+    struct mgpt_config *config = test_defaults(component);
+
+    open_shape(net, component->api, config, model, dtype);
+    net->config = config;
+    mgpt_params_ask(&net->params, optimizer, instance);
+    fill(net, optimizer->rule->n_state);
+}
+
 void test_net_open_on(struct test_net *net, const struct mgpt_backend_api *api,
                       const struct mgpt_config *config, const struct mgpt_model *model,
                       uint32_t dtype, uint32_t n_state)
 {
-    struct mgpt_step_state state = {.loss_scale = 1, .grad_scale = 1};
-
-    memset(net, 0, sizeof *net);
-    net->model = *model;
-    net->precision = (struct mgpt_precision_plan){
-        .size = sizeof net->precision, .master = dtype, .activation = dtype, .product = dtype};
-    ck_ok(mgpt_machine_open(&net->machine, api, config, MGPT_FALLBACK_SILENT, error));
-    ck_ok(mgpt_params_init(&net->params, &net->model, dtype, true, error));
-    ck_ok(mgpt_params_alloc(&net->params, &net->machine, true, n_state, error));
-    mgpt_rng_seed(&net->rng, 7);
-    ck_ok(mgpt_params_draw(&net->params, &net->rng, error));
-    ck_ok(mgpt_machine_new(&net->machine, MGPT_U8, sizeof state, &net->state, error));
-    ck_ok(mgpt_machine_write(&net->machine, &net->state, &state, error));
+    open_shape(net, api, config, model, dtype);
+    fill(net, n_state);
 }
 
 void test_net_close(struct test_net *net)

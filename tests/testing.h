@@ -47,6 +47,10 @@ struct test_net {
 };
 void test_net_open(struct test_net *net, const char *backend, const struct mgpt_model *model,
                    uint32_t dtype, uint32_t n_state);
+/* The same with the state that an optimizer keeps. */
+void test_net_open_for(struct test_net *net, const char *backend, const struct mgpt_model *model,
+                       uint32_t dtype, const struct mgpt_optimizer_api *optimizer,
+                       const struct mgpt_optimizer *instance);
 /* The same on a table of the test's own, without options. */
 void test_net_open_on(struct test_net *net, const struct mgpt_backend_api *api,
                       const struct mgpt_config *config, const struct mgpt_model *model,

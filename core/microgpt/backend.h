@@ -106,7 +106,10 @@ enum mgpt_op_code {
      * interval 0: no loss scaling. Micikevicius et al. 2018, section 3.2.
      * in: state   out: state */
     MGPT_OP_SCALER = 16,
-    MGPT_OP_COUNT = 17
+    /* y = scale x [+ value z]; element by element, formats may differ (ABI 1.1)
+     * in: x(N,C), [z(N,C)]   out: y(N,C); y may be x or z */
+    MGPT_OP_AXPBY = 17,
+    MGPT_OP_COUNT = 18
 };
 
 enum mgpt_op_flags { MGPT_OP_ACCUMULATE = 1 };

@@ -12,7 +12,11 @@
  * fabs, fmin, fmax, copysign, ?:, if, local variables, literals as (real)0.5. Not: other functions,
  * own macros, return, directives, fma, integer loops over memory. Compile with -ftree-vectorize
  * -fno-math-errno -ffp-contract=off (microgpt.pc: plugin_cflags), or sqrt keeps the loop scalar and
- * bits change between compilers. */
+ * bits change between compilers.
+ *
+ * An optimizer that needs more of a parameter than one element at a time also has `takes` and
+ * `record`: it writes its update down as ops of the device and rules, once, and the core runs that
+ * every step. */
 #ifndef MICROGPT_OPTIMIZER_H
 #define MICROGPT_OPTIMIZER_H
 
@@ -60,6 +64,60 @@ struct mgpt_tick {
     double lr, weight_decay;
 };
 
+/* ---- parameters that are updated as whole tensors (ABI 1.1) ---- */
+
+struct mgpt_param;    /* microgpt/step.h */
+struct mgpt_op;       /* microgpt/backend.h */
+struct mgpt_update;   /* microgpt/backend.h */
+struct mgpt_recorder; /* the core's */
+
+/* What a parameter is to the model. Append only. */
+enum mgpt_role {
+    MGPT_ROLE_VECTOR = 1,    /* of rank 1: gains, biases */
+    MGPT_ROLE_EMBEDDING = 2, /* a row for each token or position; wte is one also as a tied head */
+    MGPT_ROLE_HEAD = 3,      /* the matrix that makes logits, when it is not wte */
+    MGPT_ROLE_HIDDEN = 4     /* a matrix from hidden activations to hidden activations */
+};
+
+#define MGPT_MAX_PARTS 4
+
+/* Where a parameter stands in the model. Frozen. */
+struct mgpt_place {
+    uint32_t role;    /* enum mgpt_role */
+    uint32_t n_parts; /* tensors that lie in it, one under the other: q, k and v in attn.qkv.weight,
+                         one alone elsewhere */
+    int64_t rows[MGPT_MAX_PARTS]; /* first dimension of each of them */
+};
+
+/* What the update of a parameter as a whole takes. Grows at the tail. */
+struct mgpt_needs {
+    uint32_t size;
+    uint32_t state; /* set of 1u << k: the arrays of the rule's state that the parameter keeps; the
+                         others are not allocated for it */
+    uint64_t scratch; /* bytes to work in; all parameters share one piece */
+};
+
+/* A parameter whose update is to be written down: everything in it lives as long as the step. Grows
+ * at the tail. */
+struct mgpt_whole {
+    uint32_t size, reserved;
+    const struct mgpt_param *param;
+    const struct mgpt_place *place;
+    const double *scalars; /* of its group: what `scalars` gave, put here before each step */
+    struct mgpt_tensor step_state;
+    struct mgpt_tensor scratch; /* U8, at least what was asked for; contents undefined */
+    struct mgpt_recorder *recorder;
+    /* Each appends to what a step does, in order, and copies what it is given. Ops are those of
+     * microgpt/backend.h, on any device; they run in skipped steps too and know nothing of
+     * grad_scale: let them write to scratch alone, and never read g. Rules are MGPT_RULEs over
+     * tensors of rank 1 and one format (F32 or F64): the body's g is scaled, and a rule does nothing
+     * in a skipped step. `p` of a rule is what it writes: the parameter, or scratch. */
+    enum mgpt_status (*op)(struct mgpt_recorder *recorder, const struct mgpt_op *op,
+                           struct mgpt_error *error);
+    enum mgpt_status (*rule)(struct mgpt_recorder *recorder, const struct mgpt_update *update,
+                             struct mgpt_error *error);
+};
+
 /* Grows at the tail. */
 struct mgpt_optimizer_api {
     uint32_t size, reserved;
@@ -68,9 +126,19 @@ struct mgpt_optimizer_api {
                                struct mgpt_optimizer **optimizer,
                                struct mgpt_error *error); /* [main] */
     void (*destroy)(struct mgpt_optimizer *optimizer);    /* [main] */
-    /* The scalars of the rule, in its order, for one step and one parameter group. Pure. [any] */
+    /* The scalars of the rule, in its order, for one step and one parameter group. With `takes`
+     * more may follow, MGPT_MAX_SCALARS in all, for what `record` writes down. Pure. [any] */
     void (*scalars)(const struct mgpt_optimizer *optimizer, const struct mgpt_tick *tick,
                     double *h);
+    /* --- optional, both or neither (ABI 1.1): some parameters are updated as whole tensors --- */
+    /* 1: this parameter is, and *needs says what that takes. 0: the rule does it. Buffers of the
+     * parameter may be NULL. Pure. [any] */
+    int (*takes)(const struct mgpt_optimizer *optimizer, const struct mgpt_param *param,
+                 const struct mgpt_place *place, struct mgpt_needs *needs);
+    /* Writes down what a step does to a parameter that it takes. Called once, when the step is
+     * opened; the core then runs it every step, with other scalars. [main] */
+    enum mgpt_status (*record)(const struct mgpt_optimizer *optimizer,
+                               const struct mgpt_whole *whole, struct mgpt_error *error);
 };
 
 /* ---- MGPT_RULE ---- */
@@ -137,9 +205,11 @@ struct mgpt_optimizer_api {
         MGPT_EACH_OF_(MGPT_RULE_SCALAR_, scalars_)                                                 \
         MGPT_EACH_OF_(MGPT_RULE_STATE_, state_)                                                    \
         (void)s_;                                                                                  \
+        (void)h_;                                                                                  \
         for (size_t i_ = 0; i_ < n_; i_++) {                                                       \
             real p = p_[i_];                                                                       \
             const real g = g_[i_] * (real)c_;                                                      \
+            (void)g;                                                                               \
             MGPT_EACH_OF_(MGPT_RULE_LOAD_, state_){__VA_ARGS__} p_[i_] = p;                        \
             MGPT_EACH_OF_(MGPT_RULE_STORE_, state_)                                                \
         }                                                                                          \

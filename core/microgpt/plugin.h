@@ -28,7 +28,7 @@ extern "C" {
 
 #define MGPT_ABI_MAGIC 0x5450474du /* "MGPT", little-endian */
 #define MGPT_ABI_MAJOR 1           /* something was reordered, removed or retyped */
-#define MGPT_ABI_MINOR 0           /* a field, an op, a kind was added at a tail */
+#define MGPT_ABI_MINOR 1           /* a field, an op, a kind was added at a tail */
 
 #if defined __GNUC__
 #define MGPT_EXPORT __attribute__((visibility("default")))

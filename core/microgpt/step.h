@@ -33,7 +33,8 @@ enum mgpt_fallback { MGPT_FALLBACK_WARN = 0, MGPT_FALLBACK_ERROR = 1, MGPT_FALLB
 
 struct mgpt_step; /* an open step program; the module's own */
 
-/* One parameter tensor. Frozen. */
+/* One parameter tensor. An array of state that it does not keep has rank 0 (see optimizer_instance
+ * below). Frozen. */
 struct mgpt_param {
     const char *name; /* "h.0.attn.qkv.weight" */
     struct mgpt_tensor p, g, state[MGPT_MAX_STATE];
@@ -64,6 +65,11 @@ struct mgpt_step_spec {
     const struct mgpt_param *params;
     struct mgpt_tensor p, g, state[MGPT_MAX_STATE]; /* the whole buffers, rank 1 */
     struct mgpt_tensor step_state;                  /* struct mgpt_step_state, U8 */
+    /* With an optimizer that takes parameters as whole tensors, else NULL (ABI 1.1). state[k] then
+     * has only the parameters that keep it, and its offsets are not those of p. A module that does
+     * not run what `record` writes down covers FBC at most. */
+    const struct mgpt_optimizer *optimizer_instance;
+    const struct mgpt_place *places; /* of each parameter */
 };
 
 /* Grows at the tail. */

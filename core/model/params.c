@@ -18,6 +18,16 @@ struct builder {
     enum mgpt_status status;
 };
 
+/* The array with room for `capacity` elements of `size`, or as it was. */
+static void *widen(struct builder *b, void *array, size_t capacity, size_t size)
+{
+    void *wider = realloc(array, capacity * size);
+
+    if (!wider)
+        b->status = MGPT_NOMEM;
+    return wider ? wider : array;
+}
+
 static bool grow(struct builder *b)
 {
     struct mgpt_params *p = b->params;
@@ -25,13 +35,38 @@ static bool grow(struct builder *b)
 
     if (p->n < b->capacity)
         return true;
-    void *items = realloc(p->items, capacity * sizeof *p->items);
-    p->items = items ? items : p->items;
-    void *start = items ? realloc(p->start, capacity * sizeof *p->start) : NULL;
-    p->start = start ? start : p->start;
-    b->capacity = start ? capacity : b->capacity;
-    b->status = start ? b->status : MGPT_NOMEM;
-    return start != NULL;
+    p->items = widen(b, p->items, capacity, sizeof *p->items);
+    p->start = widen(b, p->start, capacity, sizeof *p->start);
+    p->places = widen(b, p->places, capacity, sizeof *p->places);
+    p->keeps = widen(b, p->keeps, capacity, sizeof *p->keeps);
+    if (b->status == MGPT_OK)
+        b->capacity = capacity;
+    return b->status == MGPT_OK;
+}
+
+/* Elements from the start of a tensor to that of the next. */
+static int64_t span_of(const struct mgpt_tensor *t)
+{
+    int64_t step = (int64_t)(ALIGNMENT / mgpt_dtype_size(t->dtype));
+
+    return (mgpt_tensor_count(t) + step - 1) / step * step;
+}
+
+static struct mgpt_place place_of(const struct mgpt_model *m, int layer, const char *name,
+                                  int64_t rows, int64_t columns)
+{
+    struct mgpt_place place = {.role = MGPT_ROLE_EMBEDDING, .n_parts = 1, .rows = {rows}};
+    int64_t kv = m->kv_heads * (int64_t)(m->embd / m->heads);
+
+    if (!columns)
+        place.role = MGPT_ROLE_VECTOR;
+    else if (layer >= 0)
+        place.role = MGPT_ROLE_HIDDEN;
+    else if (strcmp(name, "lm_head.weight") == 0)
+        place.role = MGPT_ROLE_HEAD;
+    if (strcmp(name, "attn.qkv.weight") == 0)
+        place = (struct mgpt_place){MGPT_ROLE_HIDDEN, 3, {m->embd, kv, kv}};
+    return place;
 }
 
 /* One tensor; columns 0 makes a vector. `layer` < 0: a tensor of the whole model. */
@@ -55,15 +90,16 @@ static void add(struct builder *b, int layer, const char *name, int64_t rows, in
         return;
     }
     size_t size = mgpt_dtype_size(params->dtype);
-    int64_t step = (int64_t)(ALIGNMENT / size);
     item->p = (struct mgpt_tensor){.offset = (uint64_t)params->elements * size,
                                    .dtype = params->dtype,
                                    .rank = columns ? 2 : 1,
                                    .shape = {rows, columns}};
     item->decays = columns || !b->decay_matrices;
-    params->start[params->n++] = start;
+    params->start[params->n] = start;
+    params->places[params->n] = place_of(b->model, layer, name, rows, columns);
+    params->keeps[params->n++] = UINT32_MAX;
     params->count += (uint64_t)mgpt_tensor_count(&item->p);
-    params->elements += (mgpt_tensor_count(&item->p) + step - 1) / step * step;
+    params->elements += span_of(&item->p);
 }
 
 static struct mgpt_start_value constant(double value)
@@ -146,6 +182,42 @@ enum mgpt_status mgpt_params_init(struct mgpt_params *params, const struct mgpt_
     return MGPT_OK;
 }
 
+bool mgpt_optimizer_takes(const struct mgpt_optimizer_api *api,
+                          const struct mgpt_optimizer *optimizer, const struct mgpt_param *param,
+                          const struct mgpt_place *place, struct mgpt_needs *needs)
+{
+    *needs = (struct mgpt_needs){.size = sizeof *needs};
+    return MGPT_HAS(api, takes) && api->takes && api->takes(optimizer, param, place, needs);
+}
+
+void mgpt_params_ask(struct mgpt_params *params, const struct mgpt_optimizer_api *api,
+                     const struct mgpt_optimizer *optimizer)
+{
+    struct mgpt_needs needs;
+
+    for (uint32_t i = 0; i < params->n; i++)
+        params->keeps[i] =
+            mgpt_optimizer_takes(api, optimizer, &params->items[i], &params->places[i], &needs)
+                ? needs.state
+                : UINT32_MAX;
+}
+
+/* Views of array k of the state, without its buffer; elements of the array. */
+static int64_t place_state(struct mgpt_params *params, uint32_t k)
+{
+    int64_t elements = 0;
+
+    for (uint32_t i = 0; i < params->n; i++) {
+        struct mgpt_param *item = &params->items[i];
+        if (!(params->keeps[i] >> k & 1))
+            continue;
+        item->state[k] = item->p;
+        item->state[k].offset = (uint64_t)elements * mgpt_dtype_size(params->dtype);
+        elements += span_of(&item->p);
+    }
+    return elements;
+}
+
 /* Points every parameter's view at the whole buffers. */
 static void attach(struct mgpt_params *params, bool training)
 {
@@ -157,10 +229,8 @@ static void attach(struct mgpt_params *params, bool training)
             continue;
         item->g = item->p;
         item->g.buffer = params->g.buffer;
-        for (uint32_t k = 0; k < params->n_state; k++) {
-            item->state[k] = item->p;
-            item->state[k].buffer = params->state[k].buffer;
-        }
+        for (uint32_t k = 0; k < params->n_state; k++)
+            item->state[k].buffer = item->state[k].rank ? params->state[k].buffer : NULL;
     }
 }
 
@@ -175,8 +245,11 @@ enum mgpt_status mgpt_params_alloc(struct mgpt_params *params, struct mgpt_machi
     status = mgpt_machine_new(machine, dtype, params->elements, &params->p, error);
     if (status == MGPT_OK && training)
         status = mgpt_machine_new(machine, dtype, params->elements, &params->g, error);
-    for (uint32_t k = 0; k < n_state && status == MGPT_OK; k++)
-        status = mgpt_machine_new(machine, dtype, params->elements, &params->state[k], error);
+    for (uint32_t k = 0; k < n_state && status == MGPT_OK; k++) {
+        int64_t elements = place_state(params, k);
+        if (elements)
+            status = mgpt_machine_new(machine, dtype, elements, &params->state[k], error);
+    }
     if (status == MGPT_OK)
         attach(params, training);
     return status;
@@ -229,5 +302,7 @@ void mgpt_params_finish(struct mgpt_params *params)
         free((char *)(uintptr_t)params->items[i].name);
     free(params->items);
     free(params->start);
+    free(params->places);
+    free(params->keeps);
     memset(params, 0, sizeof *params);
 }

@@ -79,6 +79,9 @@ static const struct mgpt_op_form forms[MGPT_OP_COUNT] = {
     [MGPT_OP_FILL] = {.name = "fill", .out = {F("y", "*")}},
     [MGPT_OP_CLIP] = {.name = "clip", .in = {F("gradient", "*"), STATE}, .out = {STATE}},
     [MGPT_OP_SCALER] = {.name = "scaler", .in = {STATE}, .out = {STATE}},
+    [MGPT_OP_AXPBY] = {.name = "axpby",
+                       .in = {F("x", "NC"), F_OPT("z", "NC")},
+                       .out = {F("y", "NC")}},
 };
 
 const struct mgpt_op_form *mgpt_op_form(uint32_t code)

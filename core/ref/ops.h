@@ -49,7 +49,7 @@ mgpt_ref_fn mgpt_ref_linear, mgpt_ref_linear_backward;
 mgpt_ref_fn mgpt_ref_activation, mgpt_ref_activation_backward;
 mgpt_ref_fn mgpt_ref_attention, mgpt_ref_attention_backward;
 mgpt_ref_fn mgpt_ref_add, mgpt_ref_dropout, mgpt_ref_cross_entropy, mgpt_ref_fill;
-mgpt_ref_fn mgpt_ref_clip, mgpt_ref_scaler;
+mgpt_ref_fn mgpt_ref_clip, mgpt_ref_scaler, mgpt_ref_axpby;
 
 /* activation(x) and its derivative; `kind` is enum mgpt_activation. (activation.c) */
 double mgpt_ref_act(uint32_t kind, double x);

@@ -23,6 +23,7 @@ static mgpt_ref_fn *const functions[MGPT_OP_COUNT] = {
     [MGPT_OP_FILL] = mgpt_ref_fill,
     [MGPT_OP_CLIP] = mgpt_ref_clip,
     [MGPT_OP_SCALER] = mgpt_ref_scaler,
+    [MGPT_OP_AXPBY] = mgpt_ref_axpby,
 };
 
 /* A call with the arrays that were made for it. */

@@ -11,6 +11,7 @@
 #include "run/block.h"
 #include "run/plan.h"
 #include "run/rig.h"
+#include "run/update.h"
 
 #define MOST_PASSES 101
 
@@ -20,9 +21,9 @@ struct bench_ops {
     struct mgpt_passes passes;
     struct mgpt_tape *tape;
     struct mgpt_call zero, clip;
-    struct mgpt_update update;
-    double scalars[MGPT_MAX_SCALARS];
-    uint32_t n; /* zero, those of the tape, clip, update */
+    struct mgpt_updater updater;
+    struct mgpt_step_input input; /* a rate of 0: the weights stay */
+    uint32_t n;                   /* zero, those of the tape, clip, update */
     uint32_t passes_done;
     double *seconds;
 };
@@ -89,22 +90,13 @@ static enum mgpt_status plan_ends(struct bench_ops *b, struct mgpt_error *error)
                            .in = {spec->g, spec->step_state},
                            .out = {spec->step_state}};
     struct mgpt_machine *machine = &b->rig.session.machine;
-    struct mgpt_step_input input;
     enum mgpt_status status = mgpt_machine_plan(machine, &zero, &b->zero, error);
 
     if (status == MGPT_OK)
         status = mgpt_machine_plan(machine, &clip, &b->clip, error);
-    mgpt_block_scalars(&b->rig.session, 0, 0, &input); /* a rate of 0: the weights stay */
-    memcpy(b->scalars, input.scalars[1], sizeof b->scalars);
-    b->update = (struct mgpt_update){.size = sizeof b->update,
-                                     .n_state = spec->n_state,
-                                     .n_scalars = spec->optimizer->rule->n_scalars,
-                                     .rule = spec->optimizer->rule,
-                                     .scalars = b->scalars,
-                                     .p = spec->p,
-                                     .g = spec->g,
-                                     .step_state = spec->step_state};
-    memcpy(b->update.state, spec->state, sizeof b->update.state);
+    if (status == MGPT_OK)
+        status = mgpt_updater_open(&b->updater, machine, spec, error);
+    mgpt_block_scalars(&b->rig.session, 0, 0, &b->input);
     return status;
 }
 
@@ -150,7 +142,7 @@ static enum mgpt_status run_one(struct bench_ops *b, uint32_t i, struct mgpt_err
     else if (i == b->tape->n + 1)
         status = mgpt_machine_run(machine, &b->clip, error);
     else
-        status = mgpt_machine_update(machine, &b->update, error);
+        status = mgpt_updater_run(&b->updater, &b->input, error);
     return status == MGPT_OK ? machine->api->sync(machine->device, error) : status;
 }
 
@@ -214,7 +206,7 @@ static enum mgpt_status collect(struct bench_ops *b, struct mgpt_bench *bench,
             (void)snprintf(one.name, sizeof one.name, "update");
         if (i == b->n - 1)
             (void)snprintf(one.shape, sizeof one.shape, "%lld",
-                           (long long)mgpt_tensor_count(&b->update.p));
+                           (long long)mgpt_tensor_count(&b->rig.spec.p));
         one.seconds = median_of(b, i);
         count(bench, &one);
     }
@@ -252,6 +244,7 @@ enum mgpt_status mgpt_bench_ops(struct mgpt_bench *bench, double seconds, struct
     if (status == MGPT_OK)
         status = collect(&b, bench, error);
     mgpt_passes_close(&b.passes);
+    mgpt_updater_close(&b.updater);
     mgpt_rig_close(&b.rig);
     free(b.seconds);
     return status;

@@ -6,12 +6,14 @@
 
 #include "run/composed.h"
 #include "run/passes.h"
+#include "run/update.h"
 
 struct mgpt_step {
     struct mgpt_step_spec spec;
     struct mgpt_machine machine;
     struct mgpt_passes passes;
     struct mgpt_call zero, clip, scaler;
+    struct mgpt_updater updater;
     struct mgpt_step_result results[MGPT_STEP_RING];
     uint32_t n_results;
 };
@@ -58,48 +60,6 @@ static enum mgpt_status forward_backward(struct mgpt_step *s, const struct mgpt_
     return status;
 }
 
-/* Elements of the whole buffer at which a parameter starts. */
-static int64_t start_of(const struct mgpt_step_spec *spec, uint32_t param)
-{
-    if (param == spec->n_params)
-        return mgpt_tensor_count(&spec->p);
-    return (int64_t)(spec->params[param].p.offset / mgpt_dtype_size(spec->p.dtype));
-}
-
-static struct mgpt_tensor slice(struct mgpt_tensor whole, int64_t from, int64_t to)
-{
-    whole.offset += (uint64_t)from * mgpt_dtype_size(whole.dtype);
-    whole.shape[0] = to - from;
-    return whole;
-}
-
-/* UPDATE: one call for each run of parameters of one group. */
-static enum mgpt_status update(struct mgpt_step *s, const struct mgpt_step_input *input,
-                               struct mgpt_error *error)
-{
-    const struct mgpt_step_spec *spec = &s->spec;
-    enum mgpt_status status = MGPT_OK;
-
-    for (uint32_t i = 0, end; i < spec->n_params && status == MGPT_OK; i = end) {
-        uint32_t decays = spec->params[i].decays;
-        for (end = i + 1; end < spec->n_params && spec->params[end].decays == decays; end++)
-            ;
-        int64_t from = start_of(spec, i), to = start_of(spec, end);
-        struct mgpt_update u = {.size = sizeof u,
-                                .n_state = spec->n_state,
-                                .n_scalars = spec->optimizer->rule->n_scalars,
-                                .rule = spec->optimizer->rule,
-                                .scalars = input->scalars[decays],
-                                .p = slice(spec->p, from, to),
-                                .g = slice(spec->g, from, to),
-                                .step_state = spec->step_state};
-        for (uint32_t k = 0; k < spec->n_state; k++)
-            u.state[k] = slice(spec->state[k], from, to);
-        status = mgpt_machine_update(&s->machine, &u, error);
-    }
-    return status;
-}
-
 enum mgpt_status mgpt_composed_rest(struct mgpt_step *s, const struct mgpt_step_input *input,
                                     enum mgpt_covers covers, struct mgpt_error *error)
 {
@@ -108,7 +68,7 @@ enum mgpt_status mgpt_composed_rest(struct mgpt_step *s, const struct mgpt_step_
     if (covers < MGPT_COVERS_FBC)
         status = mgpt_machine_run(&s->machine, &s->clip, error);
     if (covers < MGPT_COVERS_FBCU && status == MGPT_OK)
-        status = update(s, input, error);
+        status = mgpt_updater_run(&s->updater, input, error);
     if (covers < MGPT_COVERS_FBCUS && status == MGPT_OK)
         status = mgpt_machine_run(&s->machine, &s->scaler, error);
     return status;
@@ -197,6 +157,7 @@ static void close_step(struct mgpt_step *s)
     if (!s)
         return;
     mgpt_passes_close(&s->passes);
+    mgpt_updater_close(&s->updater);
     mgpt_machine_close(&s->machine);
     free(s);
 }
@@ -222,6 +183,8 @@ static enum mgpt_status open_step(const struct mgpt_host *host, const struct mgp
     mgpt_machine_borrow(&s->machine, spec);
     net.machine = &s->machine;
     status = plan_stages(s, error);
+    if (status == MGPT_OK)
+        status = mgpt_updater_open(&s->updater, &s->machine, &s->spec, error);
     if (status == MGPT_OK)
         status =
             mgpt_passes_open(&s->passes, &net, MGPT_MODE_TRAIN, spec->rows, spec->columns, error);

@@ -10,6 +10,7 @@
 #include "run/block.h"
 #include "run/passes.h"
 #include "run/plan.h"
+#include "run/update.h"
 
 /* ---- arithmetic ---- */
 
@@ -65,6 +66,29 @@ static uint64_t bytes_of_params(const struct mgpt_step_spec *spec, uint64_t *cou
     return (end + 63) / 64 * 64;
 }
 
+/* All arrays of state and, where tensors are updated as a whole, what that works in. */
+static uint64_t bytes_of_state(const struct mgpt_step_spec *spec, uint64_t params)
+{
+    uint64_t bytes = mgpt_updater_scratch(spec);
+
+    if (!spec->places)
+        return spec->n_state * params;
+    for (uint32_t i = 0; i < spec->n_params; i++) {
+        const struct mgpt_param *param = &spec->params[i];
+        struct mgpt_needs needs;
+        uint32_t keeps = mgpt_optimizer_takes(spec->optimizer, spec->optimizer_instance, param,
+                                              &spec->places[i], &needs)
+                             ? needs.state
+                             : UINT32_MAX;
+        for (uint32_t k = 0; k < spec->n_state; k++)
+            if (keeps >> k & 1)
+                bytes += ((uint64_t)mgpt_tensor_count(&param->p) * mgpt_dtype_size(param->p.dtype) +
+                          63) /
+                         64 * 64;
+    }
+    return bytes;
+}
+
 static enum mgpt_status measure(struct mgpt_plan *plan, const struct mgpt_step_spec *spec,
                                 bool composed, struct mgpt_error *error)
 {
@@ -96,7 +120,7 @@ enum mgpt_status mgpt_plan_make(struct mgpt_plan *plan, const struct mgpt_step_s
     if (status != MGPT_OK)
         return status;
     plan->params = plan->gradients = bytes_of_params(spec, &plan->parameters);
-    plan->state = spec->n_state * plan->params;
+    plan->state = bytes_of_state(spec, plan->params);
     plan->batches = mgpt_block_bytes(spec->rows, spec->columns, spec->micro_batches);
     plan->tokens = sequences * spec->columns;
     plan->flops = mgpt_step_flops(spec->model, sequences, spec->columns);

@@ -9,7 +9,7 @@
 struct mgpt_plan {
     uint64_t parameters;        /* how many, without the gaps between tensors */
     uint64_t params, gradients; /* of one copy each */
-    uint64_t state;             /* of the optimizer */
+    uint64_t state;             /* of the optimizer, and what it works in */
     uint64_t activations;       /* of a micro-batch in training; 0: the step module's own affair */
     uint64_t validation;        /* activations of validation and of generation */
     uint64_t batches;           /* ids and targets of the steps that are prepared together */

@@ -209,6 +209,8 @@ enum mgpt_status mgpt_session_shape_for(struct mgpt_session *s, uint32_t vocab,
     status = mgpt_model_from_conf(s->conf, vocab, &s->model, error);
     if (status == MGPT_OK)
         status = mgpt_params_init(&s->params, &s->model, s->precision.master, matrices, error);
+    if (status == MGPT_OK && s->optimizer_api)
+        mgpt_params_ask(&s->params, s->optimizer_api, s->optimizer);
     return status;
 }
 
@@ -249,6 +251,10 @@ struct mgpt_step_spec mgpt_session_spec(const struct mgpt_session *s, struct mgp
     };
 
     memcpy(spec.state, s->params.state, sizeof spec.state);
+    if (MGPT_HAS(s->optimizer_api, takes) && s->optimizer_api->takes) {
+        spec.optimizer_instance = s->optimizer;
+        spec.places = s->params.places;
+    }
     return spec;
 }
 
@@ -286,6 +292,10 @@ enum mgpt_status mgpt_session_optimizer(struct mgpt_session *s, struct mgpt_erro
             "optimizer %s: expected a rule as MGPT_RULE makes it, with at most %d arrays "
             "of state and %d scalars",
             mgpt_conf_text(s->conf, "optimizer", "use"), MGPT_MAX_STATE, MGPT_MAX_SCALARS);
+    if (MGPT_HAS(s->optimizer_api, takes) && s->optimizer_api->takes &&
+        !(MGPT_HAS(s->optimizer_api, record) && s->optimizer_api->record))
+        return mgpt_fail(error, MGPT_PLUGIN, "optimizer %s: expected `record` beside `takes`",
+                         mgpt_conf_text(s->conf, "optimizer", "use"));
     status = s->optimizer_api->create(mgpt_host(), config, &s->optimizer, error);
     if (status == MGPT_OK)
         status = use(s, MGPT_KIND_SCHEDULER, "scheduler", &api, &config, error);

@@ -60,7 +60,7 @@ enum mgpt_status mgpt_session_tokenizer(struct mgpt_session *s, const char *chec
                                         struct mgpt_error *error);
 /* The model for the tokenizer's vocabulary and the table of its parameters, not yet allocated. */
 enum mgpt_status mgpt_session_shape(struct mgpt_session *s, struct mgpt_error *error);
-/* The same for a vocabulary of that size, without a tokenizer. */
+/* The same for a vocabulary of that size, without a tokenizer. An optimizer is opened before. */
 enum mgpt_status mgpt_session_shape_for(struct mgpt_session *s, uint32_t vocab,
                                         struct mgpt_error *error);
 /* That, unless it was done, and its parameters on the device, zero. With training also gradients and

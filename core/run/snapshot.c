@@ -27,6 +27,11 @@ struct image {
 
 #define N_EXTRAS 10
 
+static size_t bytes_of(const struct mgpt_tensor *t)
+{
+    return (size_t)mgpt_tensor_count(t) * mgpt_dtype_size(t->dtype);
+}
+
 static void free_image(struct image *image)
 {
     free(image->p);
@@ -95,7 +100,8 @@ static enum mgpt_status make_image(struct mgpt_session *s, bool training, struct
     image->names = calloc(n, sizeof *image->names);
     ok = image->p && image->blobs && image->names;
     for (uint32_t k = 0; k < n_state; k++)
-        ok = (image->state[k] = calloc(1, bytes)) && ok;
+        if (params->state[k].rank)
+            ok = (image->state[k] = calloc(1, bytes_of(&params->state[k]))) && ok;
     if (!ok) {
         free_image(image);
         return mgpt_fail(error, MGPT_NOMEM, "out of memory for a checkpoint's copy (%zu bytes)",
@@ -108,6 +114,8 @@ static enum mgpt_status make_image(struct mgpt_session *s, bool training, struct
     image->snapshot.state = image->blobs + params->n;
     for (uint32_t k = 0; k < n_state; k++)
         for (uint32_t i = 0; i < params->n; i++) {
+            if (!params->items[i].state[k].rank)
+                continue;
             char *name = image->names[image->n_names++], array[32];
             state_name(s->optimizer_api->rule->state, k, array, sizeof array);
             snprintf(name, sizeof *image->names, "%s.%s.%s",
@@ -128,10 +136,13 @@ static enum mgpt_status move_image(struct mgpt_session *s, struct image *image, 
                                   ? mgpt_machine_write(&s->machine, &s->params.p, image->p, error)
                                   : mgpt_machine_read(&s->machine, &s->params.p, image->p, error);
 
-    for (uint32_t k = 0; k < s->params.n_state && image->state[k] && status == MGPT_OK; k++)
+    for (uint32_t k = 0; k < s->params.n_state && status == MGPT_OK; k++) {
+        if (!image->state[k])
+            continue;
         status = to_device
                      ? mgpt_machine_write(&s->machine, &s->params.state[k], image->state[k], error)
                      : mgpt_machine_read(&s->machine, &s->params.state[k], image->state[k], error);
+    }
     return status;
 }
 

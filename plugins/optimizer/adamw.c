@@ -1,23 +1,10 @@
-/* Optimizer adamw: Adam (Kingma & Ba 2015, algorithm 1) with decoupled weight decay (Loshchilov &
- * Hutter 2019, algorithm 2, the decay times lr). At step t = 1, 2, ...
- *
- *   m = beta1 m + (1 - beta1) g            v = beta2 v + (1 - beta2) g^2
- *   p = p - lr (m k1 / (sqrt(v k2) + eps) + decay p)
- *   k1 = 1 / (1 - beta1^t)                 k2 = 1 / (1 - beta2^t) */
-#include <math.h>
+/* Optimizer adamw: Adam with decoupled weight decay, for every parameter. adamw.h has the formulas. */
 #include <stdlib.h>
 
-#include <microgpt/optimizer.h>
-
-/* clang-format off */
-MGPT_RULE(adamw, (m, v), (lr, b1, c1, b2, c2, k1, k2, eps, decay),
-    m = b1 * m + c1 * g;
-    v = b2 * v + c2 * g * g;
-    p -= lr * (m * k1 / (sqrt(v * k2) + eps) + decay * p);)
-/* clang-format on */
+#include "adamw.h"
 
 struct mgpt_optimizer {
-    double beta1, beta2, eps;
+    struct adamw adamw;
 };
 
 static enum mgpt_status create(const struct mgpt_host *host, const struct mgpt_config *config,
@@ -27,9 +14,9 @@ static enum mgpt_status create(const struct mgpt_host *host, const struct mgpt_c
 
     if (!o)
         return mgpt_fail(error, MGPT_NOMEM, "out of memory for optimizer adamw");
-    o->beta1 = host->get_float(config, "beta1");
-    o->beta2 = host->get_float(config, "beta2");
-    o->eps = host->get_float(config, "eps");
+    o->adamw.beta1 = host->get_float(config, "beta1");
+    o->adamw.beta2 = host->get_float(config, "beta2");
+    o->adamw.eps = host->get_float(config, "eps");
     *optimizer = o;
     return MGPT_OK;
 }
@@ -41,17 +28,7 @@ static void destroy(struct mgpt_optimizer *optimizer)
 
 static void scalars(const struct mgpt_optimizer *o, const struct mgpt_tick *tick, double *h)
 {
-    double t = (double)tick->step + 1;
-
-    h[0] = tick->lr;
-    h[1] = o->beta1;
-    h[2] = 1 - o->beta1;
-    h[3] = o->beta2;
-    h[4] = 1 - o->beta2;
-    h[5] = 1 / (1 - pow(o->beta1, t));
-    h[6] = 1 / (1 - pow(o->beta2, t));
-    h[7] = o->eps;
-    h[8] = tick->weight_decay;
+    adamw_scalars(&o->adamw, tick, h);
 }
 
 static const struct mgpt_option options[] = {

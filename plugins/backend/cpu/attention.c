@@ -96,13 +96,13 @@ CPU_INLINE cpu_vec score(int D, const struct work *w, int64_t S, int64_t first)
     return max;
 }
 
-/* scores become exp(score - max); their sum */
+/* scores become 2^(score - max); their sum */
 CPU_INLINE cpu_vec exponents(float *scores, int64_t S, cpu_vec max)
 {
     cpu_vec sum = {0};
 
     for (int64_t s = 0; s < S; s++) {
-        cpu_vec e = cpu_exp(cpu_load(scores + s * CPU_LANES) - max);
+        cpu_vec e = cpu_exp2(cpu_load(scores + s * CPU_LANES) - max);
         cpu_store(scores + s * CPU_LANES, e);
         sum += e;
     }
@@ -124,8 +124,8 @@ CPU_INLINE void forward_block(int D, const struct cpu_attention *a, int64_t b, i
     int64_t S = cpu_round_up(seen, CPU_KEYS), wide = a->H * a->D;
     cpu_vec max, sum, inverse;
 
-    cpu_pack_columns(&a->q, b * a->q_seq + t0 * a->q_row + h * D, a->q_row, n, D, a->scale, w->copy,
-                     w->q);
+    cpu_pack_columns(&a->q, b * a->q_seq + t0 * a->q_row + h * D, a->q_row, n, D,
+                     a->scale * CPU_LOG2_E, w->copy, w->q);
     max = score(D, w, S, a->position + t0);
     sum = exponents(w->scores, S, max);
     inverse = 1.0f / sum;
@@ -136,7 +136,7 @@ CPU_INLINE void forward_block(int D, const struct cpu_attention *a, int64_t b, i
     cpu_weighted_sum(w->scores, w->v, S, n, D, (const float *)&inverse, &a->y,
                      (b * a->T + t0) * wide + h * D, wide);
     for (int64_t t = 0; a->lse && t < n; t++)
-        a->lse[(b * a->H + h) * a->T + t0 + t] = max[t] + logf(sum[t]);
+        a->lse[(b * a->H + h) * a->T + t0 + t] = max[t] * CPU_LOG_2 + logf(sum[t]);
 }
 
 /* Some of the queries of one head. */

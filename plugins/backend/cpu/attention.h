@@ -22,6 +22,10 @@
 #define CPU_KEYS 4
 #endif
 
+/* Scores are to the base of 2 inside: a power of 2 takes less than one of e. */
+#define CPU_LOG2_E 1.44269504f
+#define CPU_LOG_2 0.693147181f
+
 struct cpu_attention {
     const struct mgpt_op *op;
     int64_t B, T, H, KV, D, S; /* S: rows that can be seen, position + T */

@@ -36,11 +36,11 @@ CPU_INLINE struct work work_of(const struct cpu_attention *a, float *scratch)
     return w;
 }
 
-/* p = exp(score - lse)   dscore = p (drop dp - dy . y)   then p *= drop, as v is weighted */
+/* p = 2^(score - lse)   dscore = p (drop dp - dy . y)   then p *= drop, as v is weighted */
 CPU_INLINE void weigh(const struct work *w, int64_t s, cpu_vec score, cpu_vec dp, cpu_vec lse,
                       cpu_vec dyy, int dropout)
 {
-    cpu_vec p = cpu_exp(score - lse);
+    cpu_vec p = cpu_exp2(score - lse);
 
     if (dropout) {
         const cpu_vec drop = cpu_load(w->drop + s * CPU_LANES);
@@ -122,7 +122,7 @@ CPU_INLINE void backward_block(int D, const struct cpu_attention *a, int64_t b, 
     int64_t y_at = (b * a->T + t0) * row + h * D, wide = cpu_round_up(D, CPU_LANES);
     cpu_vec lse = {0}, dyy = {0}, scale = (cpu_vec){0} + a->scale;
 
-    cpu_pack_columns(&a->q, at, a->q_row, n, D, a->scale, w->q, w->q_columns);
+    cpu_pack_columns(&a->q, at, a->q_row, n, D, a->scale * CPU_LOG2_E, w->q, w->q_columns);
     cpu_pack_columns(&a->dy, y_at, row, n, D, 1.0f, w->dy, w->dy_columns);
     cpu_pack_rows(&a->q, at, a->q_row, n, D, a->scale, 1, w->q);
     cpu_pack_rows(&a->dy, y_at, row, n, D, 1.0f, 1, w->dy);
@@ -137,7 +137,7 @@ CPU_INLINE void backward_block(int D, const struct cpu_attention *a, int64_t b, 
         for (int d = 0; d < D; d++)
             sum += dy[d] * y[d];
         dyy[t] = sum;
-        lse[t] = a->lse[(b * a->H + h) * a->T + t0 + t];
+        lse[t] = a->lse[(b * a->H + h) * a->T + t0 + t] * CPU_LOG2_E;
     }
     if (a->op->rate > 0)
         cpu_attention_drops(a, b, h, t0, n, t0 + n, w->drop);

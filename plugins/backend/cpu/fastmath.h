@@ -1,5 +1,5 @@
-/* exp, erfc and tanh in loops that vectorise. exp and tanh to about 2 units in the last place, after
- * Cephes (Moshier 1992). NaN goes through. */
+/* exp, tanh and the normal distribution in loops that vectorise. exp and tanh to about 2 units in the
+ * last place, after Cephes (Moshier 1992). NaN goes through. */
 #ifndef MGPT_CPU_FASTMATH_H
 #define MGPT_CPU_FASTMATH_H
 
@@ -8,36 +8,52 @@
 
 #include "vector.h"
 
-/* name: exp of a number or a vector of them. For x <= 88; below -87.3, where the result would be
- * subnormal, it is subnormal or 0. */
-#define CPU_EXP(name, real, whole, smaller, larger)                                                \
+/* For x <= 88; below -87.3, where the result would be subnormal, it is subnormal or 0. */
+CPU_INLINE float cpu_expf(float x)
+{
+    const float shifter = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number */
+    float clamped = x < -88.0f ? -88.0f : x, t, n, r, y;
+    uint32_t bits, ybits;
+
+    clamped = clamped > 88.0f ? 88.0f : clamped;
+    t = clamped * 1.44269504089f + shifter; /* n = round(x / log 2) */
+    n = t - shifter;
+    r = clamped - n * 0.693359375f; /* x - n log 2, in two parts */
+    r = r + n * 2.12194440e-4f;
+    y = 1.9875691500e-4f;
+    y = y * r + 1.3981999507e-3f;
+    y = y * r + 8.3334519073e-3f;
+    y = y * r + 4.1665795894e-2f;
+    y = y * r + 1.6666665459e-1f;
+    y = y * r + 5.0000001201e-1f;
+    y = y * (r * r) + r + 1.0f;
+    memcpy(&bits, &t, sizeof bits);
+    memcpy(&ybits, &y, sizeof ybits);
+    ybits += bits << 23; /* times 2^n: n stands in the low bits of t */
+    memcpy(&y, &ybits, sizeof y);
+    return y;
+}
+
+/* name: 2^x of a number or a vector of them, for x <= 0, to 1e-7 of it; 0 or subnormal below -126.
+ * The polynomial is a minimax fit on -0.5 .. 0.5. */
+#define CPU_EXP2(name, real, whole, larger)                                                        \
     CPU_INLINE real name(real x)                                                                   \
     {                                                                                              \
-        const float shifter = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number */    \
-        real clamped = smaller((real){0} + 88.0f, larger((real){0} - 88.0f, x)), t, n, r, y;       \
+        const real clamped = larger((real){0} - 127.0f, x);                                        \
+        const real t = clamped + 12582912.0f, r = clamped - (t - 12582912.0f);                     \
+        real y = r * 1.3264726986e-3f + 9.6715127576e-3f;                                          \
         whole bits, ybits;                                                                         \
                                                                                                    \
-        t = clamped * 1.44269504089f + shifter; /* n = round(x / log 2) */                         \
-        n = t - shifter;                                                                           \
-        r = clamped - n * 0.693359375f; /* x - n log 2, in two parts */                            \
-        r = r + n * 2.12194440e-4f;                                                                \
-        y = r * 1.9875691500e-4f + 1.3981999507e-3f;                                               \
-        y = y * r + 8.3334519073e-3f;                                                              \
-        y = y * r + 4.1665795894e-2f;                                                              \
-        y = y * r + 1.6666665459e-1f;                                                              \
-        y = y * r + 5.0000001201e-1f;                                                              \
-        y = y * (r * r) + r + 1.0f;                                                                \
+        y = y * r + 5.5507337438e-2f;                                                              \
+        y = y * r + 2.4022242083e-1f;                                                              \
+        y = y * r + 6.9314697760e-1f;                                                              \
+        y = y * r + 1.0f;                                                                          \
         memcpy(&bits, &t, sizeof bits);                                                            \
         memcpy(&ybits, &y, sizeof ybits);                                                          \
-        ybits += bits << 23; /* times 2^n: n stands in the low bits of t */                        \
+        ybits += bits << 23;                                                                       \
         memcpy(&y, &ybits, sizeof y);                                                              \
         return y;                                                                                  \
     }
-
-CPU_INLINE float cpu_smallerf(float a, float b)
-{
-    return a < b ? a : b;
-}
 
 CPU_INLINE float cpu_largerf(float a, float b)
 {
@@ -45,8 +61,8 @@ CPU_INLINE float cpu_largerf(float a, float b)
 }
 
 typedef uint32_t cpu_bits __attribute__((vector_size(4 * CPU_LANES)));
-CPU_EXP(cpu_expf, float, uint32_t, cpu_smallerf, cpu_largerf)
-CPU_EXP(cpu_exp, cpu_vec, cpu_bits, cpu_smaller, cpu_larger)
+CPU_EXP2(cpu_exp2f, float, uint32_t, cpu_largerf)
+CPU_EXP2(cpu_exp2, cpu_vec, cpu_bits, cpu_larger)
 
 CPU_INLINE float cpu_tanhf(float x)
 {
@@ -63,20 +79,20 @@ CPU_INLINE float cpu_tanhf(float x)
     return a < 0.625f ? small : large;
 }
 
-/* 1 - erf(x) for x >= 0, to 1e-7 of 1: log erfc(x) is nearly a parabola. A polynomial without a
- * constant, fitted where erfc is large; it falls below every exponent soon after. */
-CPU_INLINE float cpu_erfcf(float x)
+/* Phi(-x), the tail of the normal distribution, for x >= 0, to 1e-7: its logarithm is nearly a
+ * parabola. A polynomial fitted where the tail is large; it falls below every exponent soon after. */
+CPU_INLINE float cpu_tail(float x)
 {
-    float y = -3.14416681e-5f;
+    float y = -2.834912778e-6f;
 
-    y = y * x + 3.08812459e-4f;
-    y = y * x - 1.03242888e-3f;
-    y = y * x - 5.36897752e-4f;
-    y = y * x + 1.95839361e-2f;
-    y = y * x - 1.02919605e-1f;
-    y = y * x - 6.36597735e-1f;
-    y = y * x - 1.12838025f;
-    return cpu_expf(y * x);
+    y = y * x + 3.937769073e-5f;
+    y = y * x - 1.861802383e-4f;
+    y = y * x - 1.369363765e-4f;
+    y = y * x + 7.063420135e-3f;
+    y = y * x - 5.249617835e-2f;
+    y = y * x - 4.592081967e-1f;
+    y = y * x - 1.151105205e+0f;
+    return cpu_exp2f(y * x - 1.0f);
 }
 
 /* ---- activations: enum mgpt_activation, one element ---- */
@@ -94,7 +110,7 @@ CPU_INLINE float cpu_relu2(float x)
 /* x Phi(x), Phi(x) = (1 + erf(x / sqrt(2))) / 2 */
 CPU_INLINE float cpu_gelu(float x)
 {
-    return cpu_relu(x) - 0.5f * fabsf(x) * cpu_erfcf(fabsf(x) * 0.70710678f);
+    return cpu_relu(x) - fabsf(x) * cpu_tail(fabsf(x));
 }
 
 CPU_INLINE float cpu_gelu_tanh(float x)
@@ -116,7 +132,7 @@ CPU_INLINE float cpu_relu2_slope(float x)
  * 1e-7. */
 CPU_INLINE float cpu_gelu_slope(float x)
 {
-    float e = cpu_expf(-0.5f * x * x), t = 1.0f / (1.0f + 0.23164189f * fabsf(x)), tail;
+    float e = cpu_exp2f(-0.72134752f * x * x), t = 1.0f / (1.0f + 0.23164189f * fabsf(x)), tail;
 
     tail = 0.5307027145f;
     tail = tail * t - 0.7265760135f;

@@ -148,6 +148,7 @@ extern const struct cpu_kernels cpu_table_baseline, cpu_table_avx2, cpu_table_av
 #define cpu_fill CPU_NAME(cpu_fill)
 #define cpu_clip CPU_NAME(cpu_clip)
 #define cpu_scaler CPU_NAME(cpu_scaler)
+#define cpu_axpby CPU_NAME(cpu_axpby)
 #define cpu_update CPU_NAME(cpu_update)
 #define cpu_drop_factors CPU_NAME(cpu_drop_factors)
 
@@ -170,6 +171,7 @@ CPU_OP(cpu_cross_entropy);
 CPU_OP(cpu_fill);
 CPU_OP(cpu_clip);
 CPU_OP(cpu_scaler);
+CPU_OP(cpu_axpby);
 CPU_OP(cpu_bf16_linear); /* for one instruction set alone */
 CPU_OP(cpu_bf16_linear_backward);
 #undef CPU_OP

@@ -224,6 +224,7 @@ static const mgpt_op_fn ops[MGPT_OP_COUNT] = {
     [MGPT_OP_ADD] = run_op,           [MGPT_OP_DROPOUT] = run_op,
     [MGPT_OP_CROSS_ENTROPY] = run_op, [MGPT_OP_FILL] = run_op,
     [MGPT_OP_CLIP] = run_op,          [MGPT_OP_SCALER] = run_op,
+    [MGPT_OP_AXPBY] = run_op,
 };
 
 static const struct mgpt_backend_api api = {

@@ -22,6 +22,7 @@
                 [MGPT_OP_FILL] = cpu_fill,                                                         \
                 [MGPT_OP_CLIP] = cpu_clip,                                                         \
                 [MGPT_OP_SCALER] = cpu_scaler,                                                     \
+                [MGPT_OP_AXPBY] = cpu_axpby,                                                       \
             },                                                                                     \
         .update = cpu_update,                                                                      \
     }

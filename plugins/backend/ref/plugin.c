@@ -222,6 +222,7 @@ static const mgpt_op_fn ops[MGPT_OP_COUNT] = {
     [MGPT_OP_ADD] = ref_op,           [MGPT_OP_DROPOUT] = ref_op,
     [MGPT_OP_CROSS_ENTROPY] = ref_op, [MGPT_OP_FILL] = ref_op,
     [MGPT_OP_CLIP] = ref_op,          [MGPT_OP_SCALER] = ref_op,
+    [MGPT_OP_AXPBY] = ref_op,
 };
 
 static const struct mgpt_backend_api api = {

@@ -78,9 +78,10 @@ void fused_bid(const struct mgpt_step_spec *spec, struct mgpt_bid *out)
     const char *needs = obstacle(spec);
 
     out->score = needs ? 0 : SCORE;
-    out->covers = MGPT_COVERS_FBCUS;
+    out->covers = spec->places ? MGPT_COVERS_FBC : MGPT_COVERS_FBCUS;
     if (needs)
         snprintf(out->reason, sizeof out->reason, "small models only; needs %s", needs);
     else
-        snprintf(out->reason, sizeof out->reason, "the whole step in cache, on one core");
+        snprintf(out->reason, sizeof out->reason, "%s in cache, on one core",
+                 spec->places ? "all but the update, of whole tensors," : "the whole step");
 }

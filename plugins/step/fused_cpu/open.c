@@ -120,7 +120,7 @@ static enum mgpt_status map_all(struct mgpt_step *s, struct mgpt_error *error)
     s->g = mapped(spec, &spec->g);
     s->state = mapped(spec, &spec->step_state);
     all = s->p && s->g && s->state;
-    for (uint32_t k = 0; k < spec->n_state; k++) {
+    for (uint32_t k = 0; k < spec->n_state && !spec->places; k++) { /* else UPDATE is not ours */
         s->opt[k] = mapped(spec, &spec->state[k]);
         all = all && s->opt[k];
     }

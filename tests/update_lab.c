@@ -1,0 +1,126 @@
+/* Stage UPDATE alone: a small model with any optimizer, gradients that the test chooses. */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "op_cases.h"
+#include "ref/ops.h"
+#include "update_lab.h"
+
+void update_lab_open(struct update_lab *lab, const char *backend, const struct mgpt_model *model,
+                     uint32_t dtype, const struct mgpt_optimizer_api *api,
+                     struct mgpt_config *config)
+{
+    struct test_net *net = &lab->net;
+
+    memset(lab, 0, sizeof *lab);
+    lab->api = api;
+    ck_ok(api->create(mgpt_host(), config, &lab->optimizer, error));
+    mgpt_config_destroy(config);
+    test_net_open_for(net, backend, model, dtype, api, lab->optimizer);
+    lab->spec = (struct mgpt_step_spec){.size = sizeof lab->spec,
+                                        .n_params = net->params.n,
+                                        .n_state = net->params.n_state,
+                                        .backend = net->machine.api,
+                                        .device = net->machine.device,
+                                        .caps = &net->machine.caps,
+                                        .model = &net->model,
+                                        .optimizer = api,
+                                        .params = net->params.items,
+                                        .p = net->params.p,
+                                        .g = net->params.g,
+                                        .step_state = net->state,
+                                        .optimizer_instance = lab->optimizer,
+                                        .places = net->params.places};
+    memcpy(lab->spec.state, net->params.state, sizeof lab->spec.state);
+    ck_ok(mgpt_updater_open(&lab->updater, &net->machine, &lab->spec, error));
+}
+
+void update_lab_close(struct update_lab *lab)
+{
+    mgpt_updater_close(&lab->updater);
+    test_net_close(&lab->net);
+    lab->api->destroy(lab->optimizer);
+}
+
+static void write_values(struct update_lab *lab, const struct mgpt_tensor *t, const double *values)
+{
+    void *raw = malloc(op_case_bytes(t));
+
+    ck_assert_ptr_nonnull(raw);
+    mgpt_ref_store(t->dtype, values, raw, mgpt_tensor_count(t));
+    ck_ok(mgpt_machine_write(&lab->net.machine, t, raw, error));
+    free(raw);
+}
+
+/* Tensor by tensor: the gaps between them stay zero. */
+static void set_gradients(struct update_lab *lab, uint64_t seed, double low, double high)
+{
+    for (uint32_t i = 0; i < lab->spec.n_params; i++) {
+        const struct mgpt_tensor *g = &lab->spec.params[i].g;
+        int64_t n = mgpt_tensor_count(g);
+        double *values = malloc((size_t)n * sizeof *values);
+        ck_assert_ptr_nonnull(values);
+        for (int64_t k = 0; k < n; k++)
+            values[k] = (float)op_case_uniform(&seed, low, high);
+        write_values(lab, g, values);
+        free(values);
+    }
+}
+
+void update_lab_draw(struct update_lab *lab, uint64_t seed, double size)
+{
+    set_gradients(lab, seed, -size, size);
+}
+
+void update_lab_fill(struct update_lab *lab, double value)
+{
+    set_gradients(lab, 0, value, value);
+}
+
+void update_lab_run(struct update_lab *lab, double lr, double decay, double grad_scale,
+                    bool nonfinite)
+{
+    struct mgpt_step_state state = {.grad_scale = grad_scale, .nonfinite = nonfinite};
+    struct mgpt_step_input input = {.step = lab->step};
+
+    for (int group = 0; group < 2; group++) {
+        struct mgpt_tick tick = {
+            .step = lab->step, .total = 100, .lr = lr, .weight_decay = group ? decay : 0};
+        lab->api->scalars(lab->optimizer, &tick, input.scalars[group]);
+    }
+    lab->step++;
+    ck_ok(mgpt_machine_write(&lab->net.machine, &lab->spec.step_state, &state, error));
+    ck_ok(mgpt_updater_run(&lab->updater, &input, error));
+    ck_ok(lab->net.machine.api->sync(lab->net.machine.device, error));
+}
+
+double *update_lab_read(struct update_lab *lab, const struct mgpt_tensor *t)
+{
+    double *values = malloc((size_t)mgpt_tensor_count(t) * sizeof *values);
+    void *raw = malloc(op_case_bytes(t));
+
+    ck_assert(values && raw);
+    ck_ok(mgpt_machine_read(&lab->net.machine, t, raw, error));
+    mgpt_ref_load(t->dtype, raw, values, mgpt_tensor_count(t));
+    free(raw);
+    return values;
+}
+
+char *update_lab_bits(struct update_lab *lab, size_t *size)
+{
+    const struct mgpt_params *params = &lab->net.params;
+    char *bits = malloc((1 + params->n_state) * op_case_bytes(&params->p));
+
+    ck_assert_ptr_nonnull(bits);
+    *size = 0;
+    for (uint32_t k = 0; k <= params->n_state; k++) {
+        const struct mgpt_tensor *t = k ? &params->state[k - 1] : &params->p;
+        if (!t->rank)
+            continue;
+        ck_ok(mgpt_machine_read(&lab->net.machine, t, bits + *size, error));
+        *size += op_case_bytes(t);
+    }
+    return bits;
+}
