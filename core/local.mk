@@ -86,6 +86,7 @@ libmicrogpt_la_SOURCES = \
     %D%/run/eval.c %D%/run/eval.h \
     %D%/run/generate.c %D%/run/generate.h \
     %D%/run/loggers.c %D%/run/loggers.h \
+    %D%/run/logits.c %D%/run/logits.h \
     %D%/run/manifest.c %D%/run/manifest.h \
     %D%/run/passes.c %D%/run/passes.h \
     %D%/run/peak.c %D%/run/peak.h \

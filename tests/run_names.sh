@@ -32,6 +32,31 @@ run 0 eval --dir run
 has out "^val loss: $last "
 run 0 eval --dir run --json
 has out '"val_loss": [0-9.]+'
+# The logits that eval writes are those that its loss is of.
+run 0 eval --dir run --val-docs 1 --json --logits logits.safetensors
+python3 - out logits.safetensors <<'END' || fail 'the loss of eval is not that of its logits'
+import json, math, struct, sys
+
+loss = json.load(open(sys.argv[1]))["val_loss"]
+data = open(sys.argv[2], "rb").read()
+size = struct.unpack("<Q", data[:8])[0]
+header = json.loads(data[8 : 8 + size])
+
+def values(name, letter):
+    begin, end = (8 + size + at for at in header[name]["data_offsets"])
+    return struct.unpack(f"<{(end - begin) // 4}{letter}", data[begin:end])
+
+rows, columns, vocab = header["logits"]["shape"]
+assert header["ids"]["shape"] == header["targets"]["shape"] == [rows, columns] and vocab == 27
+logits, targets = values("logits", "f"), values("targets", "i")
+losses = [math.log(sum(map(math.exp, logits[i * vocab : (i + 1) * vocab]))) - logits[i * vocab + t]
+          for i, t in enumerate(targets) if t >= 0]
+assert abs(sum(losses) / len(losses) - loss) < 1e-5, (losses, loss)
+END
+checks=$((checks + 1))
+run 1 eval --dir run --logits no/such/folder/logits.safetensors
+has err 'no/such/folder/logits.safetensors'
+
 run 0 generate --dir run --samples 3 --prompt mar --seed 7
 [ "$(grep -c '^mar' out)" = 3 ] || fail 'samples do not begin with the prompt'
 mv out first

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "run/eval.h"
+#include "run/logits.h"
 #include "run/trained.h"
 
 static void print_json(const struct mgpt_eval *valid, const struct mgpt_eval *train)
@@ -31,6 +32,7 @@ static void print_text(const struct mgpt_eval *valid, const struct mgpt_eval *tr
 
 static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_session *s, struct mgpt_error *error)
 {
+    const char *logits = mgpt_cli_value(cli, "logits");
     char *checkpoint = NULL;
     struct mgpt_eval eval, train = {0};
     enum mgpt_status status = mgpt_trained_open(s, true, &checkpoint, error);
@@ -42,6 +44,8 @@ static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_session *s, struct
                            "%s: nothing to validate on; [dataset] split leaves none", s->data_path);
     if (status == MGPT_OK && mgpt_conf_int(s->conf, "train", "val_train"))
         status = mgpt_evaluate(s, MGPT_PART_TRAIN_EVAL, &train, error);
+    if (status == MGPT_OK && logits)
+        status = mgpt_logits_save(s, logits, error);
     if (status == MGPT_OK && !isfinite(eval.loss))
         status =
             mgpt_fail(error, MGPT_NONFINITE, "%s: its validation loss is not finite", checkpoint);

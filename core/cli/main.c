@@ -45,6 +45,7 @@ static const struct mgpt_cli_option generate_options[] = {
 
 static const struct mgpt_cli_option eval_options[] = {
     {"val-docs", "N", "train.val_docs", "documents to validate on", 0},
+    {"logits", "FILE", NULL, "write ids, targets and logits of the first batch, as safetensors", 0},
     {"checkpoint", "WHICH", "generate.checkpoint", "latest, best, or a path", 0},
     DIR_OPTION,
     {NULL, NULL, NULL, NULL, 0},

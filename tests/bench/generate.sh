@@ -15,9 +15,9 @@ shift
 [ $# != 0 ] || set -- ./microgpt
 : "${PYTHON:=$PWD/judge-venv/bin/python}" "${DATA:=$root/../shared/data/tinyshakespeare.txt}"
 : "${CHARACTERS:=2000}" "${THREADS:=1 2}" "${ROUNDS:=3}" "${TORCH:=passive}" "${SIZES:=}"
-: "${MICROGPT_PLUGIN_PATH:=$(cd "$(dirname "$1")" && pwd)/plugins/.libs}"
-export MICROGPT_PLUGIN_PATH PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE=1
 unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE OMP_NUM_THREADS OMP_WAIT_POLICY
+plugins=${MICROGPT_PLUGIN_PATH-}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
@@ -26,6 +26,7 @@ time_microgpt()
 {
     local program=$1
     shift
+    export MICROGPT_PLUGIN_PATH="${plugins:-$(cd "$(dirname "$program")" && pwd)/plugins/.libs}"
     /usr/bin/env time -f %e -o "$scratch/seconds" "$program" generate --dir "$run" --samples 1 \
         --max-tokens "$CHARACTERS" "$@" >"$scratch/text" 2>"$scratch/err" || { cat "$scratch/err" >&2; exit 1; }
     tail -1 "$scratch/seconds"
