@@ -52,8 +52,14 @@ TESTS = $(SCRIPT_TESTS)
 TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = bash
 EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh \
-    %D%/bench/compare.sh %D%/bench/generate.sh %D%/bench/steps.sh %D%/bench/toygpt.sh \
+    %D%/bench/compare.sh %D%/bench/generate.sh \
+    %D%/bench/products.sh %D%/bench/steps.sh %D%/bench/toygpt.sh \
     %D%/judge/muon.py %D%/judge/parity.py %D%/judge/toygpt.py
+
+# What tests/bench/products.sh builds and runs.
+EXTRA_PROGRAMS += %D%/bench/products
+CLEANFILES += %D%/bench/products
+%C%_bench_products_LDADD = libmicrogpt.la
 
 # Our own PyTorch of the second recipe, to be held against: some gigabytes in the build folder. What
 # `make check` does at a tenth of the size, 100 steps, it does at the whole size too.
