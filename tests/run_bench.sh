@@ -68,6 +68,11 @@ run 1 bench -P modules -c "$ini" --seconds 0.5 --vocab 27
 has out '^wrong +fp32 +composed .*WRONG$'
 has err 'error: backend wrong, precision fp32, step composed: not what ref computes'
 
+run 0 bench -c "$ini" --seconds 0.5 --vocab 27 --only cpu
+has out '^cpu +fp32 '
+! grep -qE '^ref ' out || fail 'another backend than --only says'
+run 2 bench -c "$ini" --seconds 0.5 --vocab 27 --only nobody
+has err 'no such backend'
 run 2 bench --seconds 0
 run 2 bench --steps x
 run 2 bench --vocab 0

@@ -23,6 +23,7 @@ static enum mgpt_status read_options(const struct mgpt_cli *cli, struct mgpt_ben
     int64_t n;
 
     options->seconds = 10;
+    options->only = mgpt_cli_value(cli, "only");
     if (seconds && (!mgpt_parse_float(seconds, &options->seconds) || options->seconds <= 0 ||
                     options->seconds > 1e6))
         return mgpt_fail(error, MGPT_USAGE, "--seconds %s: expected a number above 0", seconds);

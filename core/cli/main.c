@@ -55,6 +55,7 @@ static const struct mgpt_cli_option bench_options[] = {
     {"seconds", "X", NULL, "about how long all of it may take; 10", 0},
     {"steps", "N", NULL, "steps to time of each combination, at most; else as time allows", 0},
     {"vocab", "N", NULL, "size of the vocabulary; else that of the data", 0},
+    {"only", "BACKEND", NULL, "time this backend alone", 0},
     {NULL, NULL, NULL, NULL, 0},
 };
 

@@ -401,6 +401,7 @@ static enum mgpt_status combine_backend(struct work *w, const char *backend, siz
 static enum mgpt_status combine_all(struct work *w, struct mgpt_error *error)
 {
     static const char *const kinds[] = {"backend", "precision", "step"};
+    const char *only = w->options->only;
     enum mgpt_status status = MGPT_OK;
 
     for (int i = 0; i < 3; i++)
@@ -410,8 +411,10 @@ static enum mgpt_status combine_all(struct work *w, struct mgpt_error *error)
         const char *backend = mgpt_registry_at(w->registry, "backend", i).component->name;
         struct mgpt_module module;
         struct mgpt_error why;
+        if (only && strcmp(backend, only) != 0)
+            continue;
         if (mgpt_registry_use(w->registry, MGPT_KIND_BACKEND, backend, &module, &why) == MGPT_OK) {
-            status = combine_backend(w, backend, n - i, error);
+            status = combine_backend(w, backend, only ? 1 : n - i, error);
             continue;
         }
         struct mgpt_bench_row *row = new_row(w, backend, "", "");
@@ -419,6 +422,8 @@ static enum mgpt_status combine_all(struct work *w, struct mgpt_error *error)
             return mgpt_fail(error, MGPT_NOMEM, "out of memory for results");
         skip(row, why.text);
     }
+    if (status == MGPT_OK && !w->bench->n_rows)
+        return mgpt_fail(error, MGPT_USAGE, "--only %s: there is no such backend", only);
     return status;
 }
 

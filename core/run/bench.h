@@ -8,9 +8,10 @@
 #include "conf/conf.h"
 
 struct mgpt_bench_options {
-    double seconds; /* about how long all of it may take */
-    uint32_t steps; /* timed for each combination, at most; 0: as time allows */
-    uint32_t vocab; /* 0: that of the data */
+    double seconds;   /* about how long all of it may take */
+    uint32_t steps;   /* timed for each combination, at most; 0: as time allows */
+    uint32_t vocab;   /* 0: that of the data */
+    const char *only; /* the one backend to time; NULL: all */
 };
 
 /* The ops of one kind and shape in a training step. */
