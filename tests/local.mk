@@ -52,9 +52,9 @@ TESTS = $(SCRIPT_TESTS)
 TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = bash
 EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh \
-    %D%/bench/compare.sh %D%/bench/generate.sh \
+    %D%/bench/compare.sh %D%/bench/generate.sh %D%/bench/gpt2.sh \
     %D%/bench/products.sh %D%/bench/steps.sh %D%/bench/toygpt.sh \
-    %D%/judge/muon.py %D%/judge/parity.py %D%/judge/toygpt.py
+    %D%/judge/gpt2.py %D%/judge/muon.py %D%/judge/parity.py %D%/judge/toygpt.py
 
 # What tests/bench/products.sh builds and runs.
 EXTRA_PROGRAMS += %D%/bench/products
