@@ -1,15 +1,16 @@
 /* dw += dy^T x in BF16. Some tokens at a time, both factors are packed in pairs of tokens, for all
- * threads; then a task is a block of dw. The order of every sum depends on the shape alone. */
+ * threads; then a task is a block of dw. The order of every sum depends on the shape alone, and not
+ * on how dw is cut. */
 #include "bf16_kernel.h"
 #include "bf16_matmul.h"
 
-#define GROUP 512     /* tokens packed at once */
-#define CHUNK 256     /* of which so many are multiplied at once; even */
-#define AHEAD 16      /* tokens that are fetched before they are packed */
-#define PACK_COLS 128 /* columns that a task packs; a multiple of 16 */
-#define ROWS 128      /* of c, a task, at most */
-#define COLS 128      /* of c, a task; a multiple of BF16_NR */
-#define WANTED_TASKS 8
+#define GROUP 1024   /* tokens packed at once */
+#define CHUNK 256    /* of which so many are multiplied at once; even */
+#define AHEAD 16     /* tokens that are fetched before they are packed */
+#define PACK_COLS 64 /* columns that a task packs; a multiple of 16 */
+#define ROWS 128     /* of c, a task, at most */
+#define COLS 128     /* of c, a task; a multiple of BF16_NR */
+#define LEAST_ROWS 32
 
 struct job {
     const struct cpu_bf16_outer *m;
@@ -175,13 +176,12 @@ size_t cpu_bf16_outer_bytes(const struct cpu_bf16_outer *m)
 
 void cpu_bf16_outer_run(struct mgpt_device *device, const struct cpu_bf16_outer *m)
 {
-    struct job job = {.m = m, .rows = ROWS, .across = cpu_pieces(m->cols, COLS)};
+    struct job job = {.m = m, .across = cpu_pieces(m->cols, COLS)};
     int64_t packs = cpu_pieces(m->rows, PACK_COLS) + (m->c ? cpu_pieces(m->cols, PACK_COLS) : 0);
 
     job.a = device->rounded;
     job.b = job.a + GROUP / CHUNK * chunk_size(CHUNK, m->rows, BF16_MR);
-    while (job.rows > 32 && cpu_pieces(m->rows, job.rows) * job.across < WANTED_TASKS)
-        job.rows /= 2;
+    job.rows = cpu_even_rows(device, m->rows, job.across, ROWS, LEAST_ROWS, BF16_MR);
     for (job.l0 = 0; job.l0 < m->depth; job.l0 = job.l1) {
         job.l1 = cpu_min(job.l0 + GROUP, m->depth);
         double tokens = (double)(job.l1 - job.l0);

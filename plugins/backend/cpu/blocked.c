@@ -239,12 +239,8 @@ static void outer_task(const void *data, int64_t index, float *scratch)
 static void outer_product(struct mgpt_device *device, const struct cpu_matmul *m)
 {
     struct outer o = {.m = m, .across = cpu_pieces(m->cols, TILE_COLS)};
-    int64_t down = cpu_pieces(m->rows, TILE_ROWS), most = cpu_pieces(m->rows, LEAST_ROWS);
 
-    /* Tiles of one size, two a thread, keep all busy to the end. No sum depends on them. */
-    if (down * o.across < 2 * device->threads)
-        down = cpu_min(cpu_pieces(2 * device->threads, o.across), most);
-    o.tile_rows = cpu_pieces(cpu_pieces(m->rows, down), CPU_MR) * CPU_MR;
+    o.tile_rows = cpu_even_rows(device, m->rows, o.across, TILE_ROWS, LEAST_ROWS, CPU_MR);
     cpu_run(device, outer_task, &o, cpu_pieces(m->rows, o.tile_rows) * o.across,
             2.0 * (double)m->rows * (double)m->cols * (double)m->depth);
 }

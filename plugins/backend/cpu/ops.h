@@ -126,6 +126,18 @@ CPU_INLINE int64_t cpu_min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* Rows of a task, where each strip of rows makes `across` tasks: at most `most`, a multiple of `unit`,
+ * and two tasks of one size a thread while they have `least`: so threads are busy to the end. */
+CPU_INLINE int64_t cpu_even_rows(const struct mgpt_device *device, int64_t rows, int64_t across,
+                                 int64_t most, int64_t least, int64_t unit)
+{
+    int64_t down = cpu_pieces(rows, most), wanted = cpu_pieces(2 * device->threads, across);
+
+    if (down < wanted)
+        down = cpu_min(wanted, cpu_pieces(rows, least));
+    return cpu_pieces(cpu_pieces(rows, down), unit) * unit;
+}
+
 /* ---- the tables, and ops as in core/ref ---- */
 
 extern const struct cpu_kernels cpu_table_baseline, cpu_table_avx2, cpu_table_avx512,
