@@ -58,5 +58,6 @@ AC_DEFUN([MGPT_SUMMARY], [
     flags, ours           $MGPT_CFLAGS
     flags, yours          ${CFLAGS:-none}
     unit tests            $mgpt_say_check
+    CUDA                  $mgpt_say_cuda
   plugins$mgpt_plugin_lines])
 ])
