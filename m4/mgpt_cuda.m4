@@ -27,6 +27,7 @@ AC_DEFUN([MGPT_CUDA], [
   AC_SUBST([NVCC_ARCH])
   AC_SUBST([CUDA_CFLAGS])
   AC_SUBST([CUDA_CPPFLAGS])
+  AC_SUBST([CUDA_LIBDIR])
   AC_SUBST([CUDA_LIBS])
   AM_CONDITIONAL([HAVE_NVCC], [test -z "$mgpt_no_cuda"])
 ])
@@ -60,13 +61,15 @@ int mgpt_try(void) { one<<<1, 32>>>(0); return (int)cudaGetLastError(); }
 END
   AC_MSG_CHECKING([whether $NVCC works])
   "$NVCC" --dryrun -c conftest.cu >conftest.dry 2>&1
-  CUDA_CPPFLAGS=`sed -n 's/^#\$ INCLUDES=//p' conftest.dry | tr -d '"'`
+  CUDA_CPPFLAGS=`sed -n 's/^#\$ INCLUDES=//p' conftest.dry | tr -d '"' | sed 's/-I/-isystem /g'`
   CUDA_LIBS=`sed -n 's/^#\$ LIBRARIES=//p' conftest.dry | tr -d '"'`
   CUDA_CPPFLAGS=`echo $CUDA_CPPFLAGS`
   # Not the stubs: libcuda is opened at run time, and linking with it by accident must fail here.
-  mgpt_folders=
+  mgpt_folders= CUDA_LIBDIR=
   for mgpt_flag in $CUDA_LIBS; do
-    AS_CASE([$mgpt_flag], [*/stubs], [], [AS_VAR_APPEND([mgpt_folders], [" $mgpt_flag"])])
+    AS_CASE([$mgpt_flag], [*/stubs], [],
+      [AS_VAR_APPEND([mgpt_folders], [" $mgpt_flag"])
+       CUDA_LIBDIR=`echo "$mgpt_flag" | sed 's/^-L//'`])
   done
   CUDA_LIBS="$mgpt_folders -lcudart_static -lpthread -ldl -lrt"
   mgpt_save_CFLAGS=$CFLAGS mgpt_save_LIBS=$LIBS

@@ -100,6 +100,66 @@ if CPU_BF16
 %C%_backend_cpu_la_LIBADD += %D%/libcpu_bf16.la
 endif
 
+# The cuda backend: host logic in C, kernels by nvcc. The runtime is linked statically, all other
+# libraries of CUDA are opened at run time.
+CUDA_HOST = \
+    %D%/backend/cuda/blas.c \
+    %D%/backend/cuda/memory.c \
+    %D%/backend/cuda/plugin.c
+CUDA_INTERNAL = \
+    %D%/backend/cuda/activation.cuh \
+    %D%/backend/cuda/attention.cuh \
+    %D%/backend/cuda/blas.h \
+    %D%/backend/cuda/blas_calls.h \
+    %D%/backend/cuda/columns.cuh \
+    %D%/backend/cuda/draws.cuh \
+    %D%/backend/cuda/driver.h \
+    %D%/backend/cuda/kernel.cuh \
+    %D%/backend/cuda/matmul.h \
+    %D%/backend/cuda/ops.h \
+    %D%/backend/cuda/options.h
+CUDA_KERNELS = \
+    %D%/backend/cuda/activation.cu \
+    %D%/backend/cuda/add.cu \
+    %D%/backend/cuda/attention.cu \
+    %D%/backend/cuda/attention_backward.cu \
+    %D%/backend/cuda/clip.cu \
+    %D%/backend/cuda/columns.cu \
+    %D%/backend/cuda/cross_entropy.cu \
+    %D%/backend/cuda/dropout.cu \
+    %D%/backend/cuda/embed.cu \
+    %D%/backend/cuda/fill.cu \
+    %D%/backend/cuda/linear.cu \
+    %D%/backend/cuda/matmul.cu \
+    %D%/backend/cuda/norm.cu \
+    %D%/backend/cuda/scaler.cu
+
+EXTRA_LTLIBRARIES += %D%/backend_cuda.la
+%C%_backend_cuda_la_SOURCES = $(CUDA_HOST) $(CUDA_INTERNAL) $(CUDA_KERNELS) \
+    %D%/backend/cuda/blas_find.c \
+    %D%/backend/cuda/component.c \
+    %D%/backend/cuda/driver.c
+%C%_backend_cuda_la_CPPFLAGS = $(AM_CPPFLAGS) $(CUDA_CPPFLAGS) -DCUDA_LIBDIR='"$(CUDA_LIBDIR)"'
+%C%_backend_cuda_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+%C%_backend_cuda_la_LIBADD = $(CUDA_LIBS)
+
+# nvcc under libtool. It gets our own flags for shared objects, so libtool must add none
+# (-prefer-non-pic). What ptxas says of registers is kept beside the object, for tests.
+SUFFIXES = .cu
+.cu.lo:
+	$(AM_V_NVCC)$(MKDIR_P) $(@D) && \
+	{ $(LIBTOOL) $(AM_V_lt) --tag=CC --mode=compile $(NVCC) -prefer-non-pic $(NVCC_ARCH) \
+	    -Xptxas -v -I$(top_srcdir)/core $(CUDA_CFLAGS) $(NVCCFLAGS) -MD -MP -MF $(@:.lo=.cu.d) -MT $@ \
+	    -c -o $@ $< >$(@:.lo=.ptxas) 2>&1 || { cat $(@:.lo=.ptxas) >&2; exit 1; }; } && \
+	{ grep -i warning $(@:.lo=.ptxas) >&2 || true; }
+-include $(wildcard %D%/backend/cuda/*.cu.d)
+MOSTLYCLEANFILES += %D%/backend/cuda/*.cu.d %D%/backend/cuda/*.ptxas
+
+AM_V_NVCC = $(am__v_NVCC_@AM_V@)
+am__v_NVCC_ = $(am__v_NVCC_@AM_DEFAULT_V@)
+am__v_NVCC_0 = @echo "  NVCC    " $@;
+am__v_NVCC_1 =
+
 EXTRA_LTLIBRARIES += %D%/precision_fp32.la
 %C%_precision_fp32_la_SOURCES = %D%/precision/fp32.c
 %C%_precision_fp32_la_LDFLAGS = $(PLUGIN_LDFLAGS)

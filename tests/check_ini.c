@@ -140,6 +140,24 @@ static void expect_line(const char *section, const struct mgpt_option *option)
     ck_abort_msg("[%s] has no %s", section, option->key);
 }
 
+/* A module that is not built everywhere has its section as a comment. */
+static void expect_comment(const char *section, const struct mgpt_option *option)
+{
+    char path[4096], want[512], head[160];
+    const char *top = getenv("abs_top_srcdir");
+    size_t size;
+    snprintf(path, sizeof path, "%s/conf/microgpt.ini", top ? top : "..");
+    snprintf(head, sizeof head, "\n# [%s]\n", section);
+    snprintf(want, sizeof want, "\n# %s = %s\n", option->key, option->value);
+    char *text = get_bytes(path, &size), *at = strstr(text, head), *end;
+    ck_assert_msg(at, "no comment [%s]", section);
+    if ((end = strstr(at, "\n\n")))
+        end[1] = 0;
+    ck_assert_msg(strstr(at, want), "no comment \"%s = %s\" in [%s]", option->key, option->value,
+                  section);
+    free(text);
+}
+
 static void expect_core_lines(void)
 {
     for (size_t i = 0; i < mgpt_n_sections; i++)
@@ -171,7 +189,10 @@ START_TEST(shipped_ini_says_what_every_module_says)
         const struct mgpt_component *c = mgpt_registry_at(registry, NULL, i).component;
         snprintf(section, sizeof section, "%.*s.%s", (int)strcspn(c->kind, "/"), c->kind, c->name);
         for (uint32_t k = 0; k < c->n_options; k++)
-            expect_line(section, mgpt_option_at(c, k));
+            if (!strcmp(section, "backend.cuda"))
+                expect_comment(section, mgpt_option_at(c, k));
+            else
+                expect_line(section, mgpt_option_at(c, k));
     }
     for (int i = 0; i < n_lines; i++)
         ck_assert_msg(lines[i].known, "[%s] %s: no such key in the modules of %s", lines[i].section,

@@ -1,0 +1,22 @@
+/* cuBLASLt, opened at run time, behind one small table: the emulation stands in for it. */
+#ifndef MGPT_CUDA_BLAS_H
+#define MGPT_CUDA_BLAS_H
+
+#include "matmul.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* NULL in *blas, and MGPT_OK, where there is no library: then products are our own. */
+enum mgpt_status cuda_blas_open(struct mgpt_device *device, struct cuda_blas **blas,
+                                struct mgpt_error *error);
+void cuda_blas_close(struct cuda_blas *blas);
+/* MGPT_UNSUPPORTED when the library knows no way. (blas.c) */
+enum mgpt_status cuda_blas_product(struct mgpt_device *device, const struct cuda_product *p,
+                                   struct mgpt_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

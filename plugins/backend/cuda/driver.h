@@ -1,0 +1,27 @@
+/* libcuda and other libraries, opened at run time: so the plugin loads everywhere, and says what is
+ * missing. */
+#ifndef MGPT_CUDA_DRIVER_H
+#define MGPT_CUDA_DRIVER_H
+
+#include <cuda.h>
+
+#include <microgpt/plugin.h>
+
+/* The functions of libcuda that are used here. */
+struct cuda_driver {
+    CUresult (*init)(unsigned flags);
+    CUresult (*version)(int *version);
+    CUresult (*device_count)(int *count);
+    CUresult (*device_get)(CUdevice *device, int index);
+    CUresult (*device_attribute)(int *value, CUdevice_attribute attribute, CUdevice device);
+    CUresult (*device_name)(char *name, int size, CUdevice device);
+    CUresult (*error_string)(CUresult code, const char **text);
+};
+
+/* Static, opened once; NULL and the cause when there is no driver. [main] */
+const struct cuda_driver *cuda_driver(struct mgpt_error *error);
+
+/* dlopen by soname, then in the folder of the toolkit that this was built with; NULL: not there. */
+void *cuda_library(const char *soname);
+
+#endif

@@ -1,0 +1,89 @@
+/* A linear layer, with an optional bias and an optional activation behind it.
+ *
+ *   pre = x w^T [+ bias]      y = activation(pre)
+ *   dx = dy w [* activation'(pre of x)]      dw += dy^T x      dbias += sum over rows of dy */
+#include "blas.h"
+#include "columns.cuh"
+#include "matmul.h"
+
+/* Below so many multiplications a call of cuBLASLt costs more than it saves. */
+#define LARGE ((int64_t)1 << 21)
+
+enum mgpt_status cuda_product(struct mgpt_device *device, const struct cuda_product *p,
+                              struct mgpt_error *error)
+{
+    enum mgpt_status status = MGPT_UNSUPPORTED;
+
+    if (device->blas && p->I * p->J * p->L >= LARGE)
+        status = cuda_blas_product(device, p, error);
+    return status == MGPT_UNSUPPORTED ? cuda_matmul(device, p, error) : status;
+}
+
+enum mgpt_status cuda_linear(struct mgpt_device *device, const struct mgpt_op *op,
+                             struct mgpt_error *error)
+{
+    struct cuda_product p = {};
+
+    p.I = mgpt_tensor_rows(&op->in[0]);
+    p.J = op->in[1].shape[0];
+    p.L = op->in[1].shape[1];
+    p.a = cuda_f32(&op->in[0]);
+    p.b = cuda_f32(&op->in[1]);
+    p.b_layout = CUDA_COLUMNS;
+    p.bias = cuda_f32(&op->in[2]);
+    p.pre = cuda_f32(&op->out[1]);
+    p.activation = op->activation;
+    p.c = cuda_f32(&op->out[0]);
+    return cuda_product(device, &p, error);
+}
+
+/* dx (N,K) */
+static enum mgpt_status input_gradient(struct mgpt_device *device, const struct mgpt_op *op,
+                                       struct mgpt_error *error)
+{
+    struct cuda_product p = {};
+
+    p.I = mgpt_tensor_rows(&op->in[0]);
+    p.J = op->in[1].shape[1];
+    p.L = op->in[1].shape[0];
+    p.a = cuda_f32(&op->in[2]);
+    p.b = cuda_f32(&op->in[1]);
+    p.slope_of = cuda_f32(&op->in[3]);
+    p.activation = p.slope_of ? op->activation : (uint32_t)MGPT_ACT_NONE;
+    p.accumulate = op->flags & MGPT_OP_ACCUMULATE;
+    p.c = cuda_f32(&op->out[0]);
+    return cuda_product(device, &p, error);
+}
+
+/* dw (M,K) */
+static enum mgpt_status weight_gradient(struct mgpt_device *device, const struct mgpt_op *op,
+                                        struct mgpt_error *error)
+{
+    struct cuda_product p = {};
+
+    p.I = op->in[1].shape[0];
+    p.J = op->in[1].shape[1];
+    p.L = mgpt_tensor_rows(&op->in[0]);
+    p.a = cuda_f32(&op->in[2]);
+    p.a_layout = CUDA_COLUMNS;
+    p.b = cuda_f32(&op->in[0]);
+    p.accumulate = 1;
+    p.c = cuda_f32(&op->out[1]);
+    return cuda_product(device, &p, error);
+}
+
+enum mgpt_status cuda_linear_backward(struct mgpt_device *device, const struct mgpt_op *op,
+                                      struct mgpt_error *error)
+{
+    enum mgpt_status status = MGPT_OK;
+
+    if (op->out[0].rank)
+        status = input_gradient(device, op, error);
+    if (op->out[1].rank && status == MGPT_OK)
+        status = weight_gradient(device, op, error);
+    if (op->out[2].rank && status == MGPT_OK)
+        status =
+            cuda_column_sums(device, mgpt_tensor_rows(&op->in[2]), mgpt_tensor_columns(&op->in[2]),
+                             cuda_f32(&op->in[2]), cuda_f32(&op->out[2]), NULL, NULL, NULL, error);
+    return status;
+}

@@ -1,0 +1,140 @@
+/* Device memory: buffers, copies in the order of the ops, scratch; and what errors are called. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops.h"
+
+#define SCRATCH_LEAST ((size_t)1 << 20)
+
+enum mgpt_status cuda_checked(cudaError_t code, const char *call, struct mgpt_error *error)
+{
+    if (code == cudaSuccess)
+        return MGPT_OK;
+    (void)cudaGetLastError(); /* one that is not sticky must not be met again */
+    return mgpt_fail(error, code == cudaErrorMemoryAllocation ? MGPT_NOMEM : MGPT_DEVICE,
+                     "%.*s: %s", (int)strcspn(call, "("), call, cudaGetErrorString(code));
+}
+
+enum mgpt_status cuda_sync(struct mgpt_device *device, struct mgpt_error *error)
+{
+    enum mgpt_status status = CUDA_CHECK(cudaStreamSynchronize(device->stream), error);
+
+    device->staged = 0;
+    return status;
+}
+
+enum mgpt_status cuda_scratch(struct mgpt_device *device, size_t bytes, void **data,
+                              struct mgpt_error *error)
+{
+    enum mgpt_status status = MGPT_OK;
+    void *larger = NULL;
+
+    if (bytes > device->scratch_bytes) {
+        bytes = bytes > SCRATCH_LEAST ? bytes : SCRATCH_LEAST;
+        status = cuda_sync(device, error);
+        if (status == MGPT_OK)
+            status = CUDA_CHECK(cudaMalloc(&larger, bytes), error);
+        if (status != MGPT_OK)
+            return status;
+        status = CUDA_CHECK(cudaFree(device->scratch), error);
+        device->scratch = larger;
+        device->scratch_bytes = bytes;
+    }
+    *data = device->scratch;
+    return status;
+}
+
+/* On the way out, so that nobody is left to tell of an error. */
+void cuda_memory_finish(struct mgpt_device *device)
+{
+    (void)cudaFree(device->scratch);
+    (void)cudaFreeHost(device->staging);
+}
+
+/* ---- buffers ---- */
+
+enum mgpt_status cuda_buffer_new(struct mgpt_device *device, uint64_t bytes,
+                                 struct mgpt_buffer **buffer, struct mgpt_error *error)
+{
+    struct mgpt_buffer *b = calloc(1, sizeof *b);
+    enum mgpt_status status;
+    void *data = NULL;
+    size_t unused = 0, total = 0;
+
+    (void)device;
+    if (!b || !bytes) {
+        free(b);
+        return mgpt_fail(error, bytes ? MGPT_NOMEM : MGPT_INVALID, "a buffer of %llu bytes",
+                         (unsigned long long)bytes);
+    }
+    status = CUDA_CHECK(cudaMalloc(&data, (size_t)bytes), error);
+    if (status == MGPT_NOMEM && cudaMemGetInfo(&unused, &total) == cudaSuccess)
+        mgpt_fail(error, status, "a buffer of %.1f MiB does not fit: %.1f of %.1f MiB are free",
+                  (double)bytes / 1048576, (double)unused / 1048576, (double)total / 1048576);
+    if (status != MGPT_OK) {
+        free(b);
+        return status;
+    }
+    b->bytes = bytes;
+    b->data = data;
+    *buffer = b;
+    return MGPT_OK;
+}
+
+void cuda_buffer_free(struct mgpt_device *device, struct mgpt_buffer *buffer)
+{
+    (void)device;
+    if (buffer)
+        (void)cudaFree(buffer->data); /* waits for the ops that use it; errors come up in sync */
+    free(buffer);
+}
+
+static enum mgpt_status check_range(const struct mgpt_buffer *b, uint64_t offset, uint64_t bytes,
+                                    struct mgpt_error *error)
+{
+    if (offset <= b->bytes && bytes <= b->bytes - offset)
+        return MGPT_OK;
+    return mgpt_fail(error, MGPT_INVALID, "%llu bytes at offset %llu of a buffer of %llu",
+                     (unsigned long long)bytes, (unsigned long long)offset,
+                     (unsigned long long)b->bytes);
+}
+
+/* Small uploads, as a step makes them, go through page-locked memory: a copy from there needs no
+ * waiting, and `data` is free at once. Only when it is full, or for large ones, the host waits. */
+enum mgpt_status cuda_upload(struct mgpt_device *device, struct mgpt_buffer *buffer,
+                             uint64_t offset, const void *data, uint64_t bytes,
+                             struct mgpt_error *error)
+{
+    enum mgpt_status status = check_range(buffer, offset, bytes, error);
+    const void *from = data;
+    int small = bytes <= CUDA_STAGING / 4;
+
+    if (status != MGPT_OK || bytes == 0)
+        return status;
+    if (small) {
+        if (device->staged + bytes > CUDA_STAGING)
+            status = cuda_sync(device, error);
+        if (status != MGPT_OK)
+            return status;
+        from = memcpy(device->staging + device->staged, data, (size_t)bytes);
+        device->staged += ((size_t)bytes + 63) / 64 * 64;
+    }
+    status = CUDA_CHECK(cudaMemcpyAsync(buffer->data + offset, from, (size_t)bytes,
+                                        cudaMemcpyHostToDevice, device->stream),
+                        error);
+    return status == MGPT_OK && !small ? cuda_sync(device, error) : status;
+}
+
+enum mgpt_status cuda_download(struct mgpt_device *device, struct mgpt_buffer *buffer,
+                               uint64_t offset, void *data, uint64_t bytes,
+                               struct mgpt_error *error)
+{
+    enum mgpt_status status = check_range(buffer, offset, bytes, error);
+
+    if (status != MGPT_OK || bytes == 0)
+        return status;
+    status = CUDA_CHECK(cudaMemcpyAsync(data, buffer->data + offset, (size_t)bytes,
+                                        cudaMemcpyDeviceToHost, device->stream),
+                        error);
+    return status == MGPT_OK ? cuda_sync(device, error) : status;
+}

@@ -1,0 +1,121 @@
+/* Normalisation of each row, with an optional sum before it. Formulas: core/ref/norm.c
+ * A warp takes a row: its sums are shuffles, and rows are a few thousand wide at most. */
+#include "columns.cuh"
+
+#define NORM_WARPS 4 /* a block */
+
+struct norm_args {
+    int64_t N, C;
+    int layer;
+    float eps;
+    const float *x, *residual, *gain, *bias;
+    float *y, *stats, *s; /* s may be x or residual */
+};
+
+static __global__ void norm(struct norm_args a)
+{
+    int lane = (int)threadIdx.x % CUDA_WARP;
+    int64_t C = a.C;
+
+    for (int64_t n = grid_index() / CUDA_WARP; n < a.N; n += grid_size() / CUDA_WARP) {
+        const float *in = a.s ? a.s + n * C : a.x + n * C; /* each lane reads what it wrote */
+        const float *rest = !a.s && a.residual ? a.residual + n * C : NULL;
+        float mean = 0, var = 0, rstd;
+        if (a.s)
+            for (int64_t c = lane; c < C; c += CUDA_WARP)
+                a.s[n * C + c] = a.x[n * C + c] + (a.residual ? a.residual[n * C + c] : 0);
+        if (a.layer) {
+            for (int64_t c = lane; c < C; c += CUDA_WARP)
+                mean += in[c] + (rest ? rest[c] : 0);
+            mean = warp_sum(mean) / (float)C;
+        }
+        for (int64_t c = lane; c < C; c += CUDA_WARP) {
+            float d = in[c] + (rest ? rest[c] : 0) - mean;
+            var += d * d;
+        }
+        rstd = 1 / sqrtf(warp_sum(var) / (float)C + a.eps);
+        for (int64_t c = lane; c < C; c += CUDA_WARP)
+            a.y[n * C + c] =
+                (in[c] + (rest ? rest[c] : 0) - mean) * rstd * (a.gain ? a.gain[c] : 1) +
+                (a.bias ? a.bias[c] : 0);
+        if (a.stats && lane == 0) {
+            a.stats[2 * n] = mean;
+            a.stats[2 * n + 1] = rstd;
+        }
+    }
+}
+
+struct norm_backward_args {
+    int64_t N, C;
+    int layer, accumulate;
+    const float *s, *stats, *dy, *gain;
+    float *ds;
+};
+
+/* With h = dy [* gain]:  ds = (h [- mean(h)] - xhat mean(h xhat)) / std */
+static __global__ void norm_backward(struct norm_backward_args a)
+{
+    int lane = (int)threadIdx.x % CUDA_WARP;
+    int64_t C = a.C;
+
+    for (int64_t n = grid_index() / CUDA_WARP; n < a.N; n += grid_size() / CUDA_WARP) {
+        const float *s = a.s + n * C, *dy = a.dy + n * C;
+        float mean = a.stats[2 * n], rstd = a.stats[2 * n + 1], mean_h = 0, mean_hx = 0;
+        for (int64_t c = lane; c < C; c += CUDA_WARP) {
+            float h = dy[c] * (a.gain ? a.gain[c] : 1);
+            mean_h += h;
+            mean_hx += h * (s[c] - mean) * rstd;
+        }
+        mean_h = a.layer ? warp_sum(mean_h) / (float)C : 0;
+        mean_hx = warp_sum(mean_hx) / (float)C;
+        for (int64_t c = lane; c < C; c += CUDA_WARP) {
+            float h = dy[c] * (a.gain ? a.gain[c] : 1);
+            float d = (h - mean_h - (s[c] - mean) * rstd * mean_hx) * rstd;
+            a.ds[n * C + c] = a.accumulate ? a.ds[n * C + c] + d : d;
+        }
+    }
+}
+
+enum mgpt_status cuda_norm(struct mgpt_device *device, const struct mgpt_op *op,
+                           struct mgpt_error *error)
+{
+    struct norm_args a = {};
+
+    a.N = mgpt_tensor_rows(&op->in[0]);
+    a.C = mgpt_tensor_columns(&op->in[0]);
+    a.layer = op->norm == MGPT_NORM_LAYER;
+    a.eps = (float)op->eps;
+    a.x = cuda_f32(&op->in[0]);
+    a.residual = cuda_f32(&op->in[1]);
+    a.gain = cuda_f32(&op->in[2]);
+    a.bias = cuda_f32(&op->in[3]);
+    a.y = cuda_f32(&op->out[0]);
+    a.stats = cuda_f32(&op->out[1]);
+    a.s = cuda_f32(&op->out[2]);
+    CUDA_LAUNCH(norm, cuda_blocks(a.N, NORM_WARPS), NORM_WARPS * CUDA_WARP, 0, device->stream, a);
+    return cuda_launched("norm", error);
+}
+
+enum mgpt_status cuda_norm_backward(struct mgpt_device *device, const struct mgpt_op *op,
+                                    struct mgpt_error *error)
+{
+    struct norm_backward_args a = {};
+    float *dgain = cuda_f32(&op->out[1]), *dbias = cuda_f32(&op->out[2]);
+    enum mgpt_status status;
+
+    a.N = mgpt_tensor_rows(&op->in[0]);
+    a.C = mgpt_tensor_columns(&op->in[0]);
+    a.layer = op->norm == MGPT_NORM_LAYER;
+    a.accumulate = op->flags & MGPT_OP_ACCUMULATE;
+    a.s = cuda_f32(&op->in[0]);
+    a.stats = cuda_f32(&op->in[1]);
+    a.dy = cuda_f32(&op->in[2]);
+    a.gain = cuda_f32(&op->in[3]);
+    a.ds = cuda_f32(&op->out[0]);
+    CUDA_LAUNCH(norm_backward, cuda_blocks(a.N, NORM_WARPS), NORM_WARPS * CUDA_WARP, 0,
+                device->stream, a);
+    status = cuda_launched("norm_backward", error);
+    if (status != MGPT_OK || (!dgain && !dbias))
+        return status;
+    return cuda_column_sums(device, a.N, a.C, a.dy, dbias, a.s, a.stats, dgain, error);
+}

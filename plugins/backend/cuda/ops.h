@@ -1,0 +1,121 @@
+/* Inside the cuda backend: the device and the ops. F32 only.
+ *
+ * Host logic is in .c, kernels and their launches in .cu. All work goes to one stream, in the order
+ * of the calls; nothing in a step waits for it. Results are the same every time: no atomics, sums in
+ * an order that depends on shapes alone. */
+#ifndef MGPT_CUDA_OPS_H
+#define MGPT_CUDA_OPS_H
+
+#include <cuda_runtime_api.h>
+
+#include <microgpt/backend.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct mgpt_buffer {
+    uint64_t bytes;
+    char *data; /* on the device, aligned to 256 by cudaMalloc */
+};
+
+struct cuda_blas;    /* blas.h */
+struct cuda_updates; /* update.h */
+
+struct mgpt_device {
+    const struct mgpt_host *host;
+    cudaStream_t stream;
+    char *scratch; /* for partial results within an op */
+    size_t scratch_bytes;
+    char *staging; /* page-locked, so that small uploads need not wait */
+    size_t staged; /* bytes of it that copies under way may still read */
+    struct cuda_blas *blas;
+    struct cuda_updates *updates;
+    int index;                       /* as CUDA counts devices */
+    int capability, multiprocessors; /* 80 is 8.0 */
+    char name[64];
+};
+
+#define CUDA_STAGING ((size_t)1 << 20)
+
+/* Turing, the oldest that CUDA 13 compiles for. */
+#define CUDA_LEAST_CAPABILITY 75
+
+/* ---- memory and errors (memory.c) ---- */
+
+/* MGPT_OK, or MGPT_NOMEM or MGPT_DEVICE with the call and the runtime's words for what happened. */
+enum mgpt_status cuda_checked(cudaError_t code, const char *call, struct mgpt_error *error);
+#define CUDA_CHECK(call, error) cuda_checked((call), #call, error)
+
+/* Device memory that is the caller's until the end of the op. Grows when an op needs more than any
+ * did before: only then does it wait for the device. */
+enum mgpt_status cuda_scratch(struct mgpt_device *device, size_t bytes, void **data,
+                              struct mgpt_error *error);
+void cuda_memory_finish(struct mgpt_device *device);
+
+enum mgpt_status cuda_buffer_new(struct mgpt_device *device, uint64_t bytes,
+                                 struct mgpt_buffer **buffer, struct mgpt_error *error);
+void cuda_buffer_free(struct mgpt_device *device, struct mgpt_buffer *buffer);
+enum mgpt_status cuda_upload(struct mgpt_device *device, struct mgpt_buffer *buffer,
+                             uint64_t offset, const void *data, uint64_t bytes,
+                             struct mgpt_error *error);
+enum mgpt_status cuda_download(struct mgpt_device *device, struct mgpt_buffer *buffer,
+                               uint64_t offset, void *data, uint64_t bytes,
+                               struct mgpt_error *error);
+enum mgpt_status cuda_sync(struct mgpt_device *device, struct mgpt_error *error);
+
+/* ---- the table (plugin.c), and the probe (driver.c) ---- */
+
+extern const struct mgpt_backend_api cuda_api;
+
+/* MGPT_OK, or what is missing: the driver, a device, compute capability. Opens no device. */
+enum mgpt_status cuda_probe(const struct mgpt_host *host, struct mgpt_error *error);
+
+/* ---- ops, as in core/ref ---- */
+
+#define CUDA_OP(name)                                                                              \
+    enum mgpt_status name(struct mgpt_device *device, const struct mgpt_op *op,                    \
+                          struct mgpt_error *error)
+CUDA_OP(cuda_embed);
+CUDA_OP(cuda_embed_backward);
+CUDA_OP(cuda_norm);
+CUDA_OP(cuda_norm_backward);
+CUDA_OP(cuda_linear);
+CUDA_OP(cuda_linear_backward);
+CUDA_OP(cuda_activation);
+CUDA_OP(cuda_activation_backward);
+CUDA_OP(cuda_attention);
+CUDA_OP(cuda_attention_backward);
+CUDA_OP(cuda_add);
+CUDA_OP(cuda_dropout);
+CUDA_OP(cuda_cross_entropy);
+CUDA_OP(cuda_fill);
+CUDA_OP(cuda_clip);
+CUDA_OP(cuda_scaler);
+#undef CUDA_OP
+
+/* The widest head whose tiles fit in shared memory, and the most blocks along the second and third
+ * side of a launch. */
+#define CUDA_MAX_HEAD 128
+#define CUDA_MAX_SIDE 65535
+
+/* The data of a slot, NULL when it is empty. */
+static inline float *cuda_f32(const struct mgpt_tensor *t)
+{
+    return t->rank ? (float *)(void *)(t->buffer->data + t->offset) : NULL;
+}
+
+static inline int32_t *cuda_i32(const struct mgpt_tensor *t)
+{
+    return t->rank ? (int32_t *)(void *)(t->buffer->data + t->offset) : NULL;
+}
+
+static inline struct mgpt_step_state *cuda_state(const struct mgpt_tensor *t)
+{
+    return t->rank ? (struct mgpt_step_state *)(void *)(t->buffer->data + t->offset) : NULL;
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

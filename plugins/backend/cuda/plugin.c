@@ -1,0 +1,188 @@
+/* The table of the cuda backend: the device, and which kernel runs which op. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "blas.h"
+#include "ops.h"
+
+static void close_device(struct mgpt_device *device)
+{
+    if (!device)
+        return;
+    if (device->stream)
+        (void)cudaStreamSynchronize(device->stream);
+    cuda_blas_close(device->blas);
+    cuda_memory_finish(device);
+    if (device->stream)
+        (void)cudaStreamDestroy(device->stream);
+    free(device);
+}
+
+static enum mgpt_status learn_device(struct mgpt_device *d, struct mgpt_error *error)
+{
+    struct cudaDeviceProp properties;
+    int major = 0, minor = 0;
+    enum mgpt_status status = CUDA_CHECK(cudaGetDeviceProperties(&properties, d->index), error);
+
+    if (status == MGPT_OK)
+        status = CUDA_CHECK(
+            cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, d->index), error);
+    if (status == MGPT_OK)
+        status = CUDA_CHECK(
+            cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, d->index), error);
+    if (status == MGPT_OK)
+        status = CUDA_CHECK(
+            cudaDeviceGetAttribute(&d->multiprocessors, cudaDevAttrMultiProcessorCount, d->index),
+            error);
+    if (status != MGPT_OK)
+        return status;
+    d->capability = 10 * major + minor;
+    (void)snprintf(d->name, sizeof d->name, "%.63s", properties.name);
+    if (d->capability < CUDA_LEAST_CAPABILITY)
+        return mgpt_fail(error, MGPT_UNSUPPORTED,
+                         "device = %d, %s, has compute capability %d.%d, expected %d.%d or more",
+                         d->index, d->name, major, minor, CUDA_LEAST_CAPABILITY / 10,
+                         CUDA_LEAST_CAPABILITY % 10);
+    return MGPT_OK;
+}
+
+static enum mgpt_status open_parts(struct mgpt_device *d, const struct mgpt_config *config,
+                                   struct mgpt_error *error)
+{
+    enum mgpt_status status;
+    void *staging = NULL;
+
+    if (cudaSetDevice(d->index) != cudaSuccess) {
+        (void)cudaGetLastError();
+        return mgpt_fail(error, MGPT_UNSUPPORTED, "device = %d: there is no such CUDA device",
+                         d->index);
+    }
+    status = learn_device(d, error);
+    if (status == MGPT_OK)
+        status = CUDA_CHECK(cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking), error);
+    if (status == MGPT_OK)
+        status = CUDA_CHECK(cudaMallocHost(&staging, CUDA_STAGING), error);
+    d->staging = staging;
+    if (status == MGPT_OK && strcmp(d->host->get_text(config, "products"), "auto") == 0)
+        status = cuda_blas_open(d, &d->blas, error);
+    return status;
+}
+
+static enum mgpt_status open_device(const struct mgpt_host *host, const struct mgpt_config *config,
+                                    struct mgpt_device **device, struct mgpt_error *error)
+{
+    enum mgpt_status status = cuda_probe(host, error);
+    struct mgpt_device *d;
+
+    if (status != MGPT_OK)
+        return status;
+    d = calloc(1, sizeof *d);
+    if (!d)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory for a device");
+    d->host = host;
+    d->index = (int)host->get_int(config, "device");
+    status = open_parts(d, config, error);
+    if (status == MGPT_OK)
+        *device = d;
+    else
+        close_device(d);
+    return status;
+}
+
+static enum mgpt_status caps_of(struct mgpt_device *device, struct mgpt_caps *caps,
+                                struct mgpt_error *error)
+{
+    struct mgpt_caps ours = {.size = caps->size, .formats = 1u << MGPT_F32};
+    size_t unused = 0, total = 0;
+    enum mgpt_status status = CUDA_CHECK(cudaMemGetInfo(&unused, &total), error);
+
+    if (status != MGPT_OK)
+        return status;
+    ours.memory_free = unused;
+    ours.memory_total = total;
+    memcpy(ours.name, device->name, sizeof ours.name);
+    memcpy(caps, &ours, caps->size < sizeof ours ? caps->size : sizeof ours);
+    return MGPT_OK;
+}
+
+/* ---- ops ---- */
+
+static const mgpt_op_fn kernels[MGPT_OP_COUNT] = {
+    [MGPT_OP_EMBED] = cuda_embed,
+    [MGPT_OP_EMBED_BACKWARD] = cuda_embed_backward,
+    [MGPT_OP_NORM] = cuda_norm,
+    [MGPT_OP_NORM_BACKWARD] = cuda_norm_backward,
+    [MGPT_OP_LINEAR] = cuda_linear,
+    [MGPT_OP_LINEAR_BACKWARD] = cuda_linear_backward,
+    [MGPT_OP_ACTIVATION] = cuda_activation,
+    [MGPT_OP_ACTIVATION_BACKWARD] = cuda_activation_backward,
+    [MGPT_OP_ATTENTION] = cuda_attention,
+    [MGPT_OP_ATTENTION_BACKWARD] = cuda_attention_backward,
+    [MGPT_OP_ADD] = cuda_add,
+    [MGPT_OP_DROPOUT] = cuda_dropout,
+    [MGPT_OP_CROSS_ENTROPY] = cuda_cross_entropy,
+    [MGPT_OP_FILL] = cuda_fill,
+    [MGPT_OP_CLIP] = cuda_clip,
+    [MGPT_OP_SCALER] = cuda_scaler,
+};
+
+static int is_f32(const struct mgpt_tensor *t)
+{
+    return t->dtype != MGPT_F64 && t->dtype != MGPT_F16 && t->dtype != MGPT_BF16;
+}
+
+/* F32, and heads whose tiles fit in shared memory. A launch has at most 65535 blocks along its
+ * second and third side, which are heads and sequences in attention. */
+static int supports(struct mgpt_device *device, const struct mgpt_op *op)
+{
+    const struct mgpt_tensor *x = &op->in[0];
+
+    (void)device;
+    if (op->code < 1 || op->code >= MGPT_OP_COUNT || !kernels[op->code])
+        return 0;
+    for (int i = 0; i < MGPT_OP_MAX_IN; i++)
+        if (!is_f32(&op->in[i]))
+            return 0;
+    for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
+        if (!is_f32(&op->out[i]))
+            return 0;
+    if (op->code == MGPT_OP_ATTENTION || op->code == MGPT_OP_ATTENTION_BACKWARD)
+        return x->shape[2] / (int64_t)(op->heads + 2 * op->kv_heads) <= CUDA_MAX_HEAD &&
+               op->heads <= CUDA_MAX_SIDE && x->shape[0] <= CUDA_MAX_SIDE;
+    return 1;
+}
+
+/* The runtime has a device of its own for every thread of the host. */
+static enum mgpt_status run_op(struct mgpt_device *device, const struct mgpt_op *op,
+                               struct mgpt_error *error)
+{
+    enum mgpt_status status = CUDA_CHECK(cudaSetDevice(device->index), error);
+
+    return status == MGPT_OK ? kernels[op->code](device, op, error) : status;
+}
+
+static const mgpt_op_fn ops[MGPT_OP_COUNT] = {
+    [MGPT_OP_EMBED] = run_op,         [MGPT_OP_EMBED_BACKWARD] = run_op,
+    [MGPT_OP_NORM] = run_op,          [MGPT_OP_NORM_BACKWARD] = run_op,
+    [MGPT_OP_LINEAR] = run_op,        [MGPT_OP_LINEAR_BACKWARD] = run_op,
+    [MGPT_OP_ACTIVATION] = run_op,    [MGPT_OP_ACTIVATION_BACKWARD] = run_op,
+    [MGPT_OP_ATTENTION] = run_op,     [MGPT_OP_ATTENTION_BACKWARD] = run_op,
+    [MGPT_OP_ADD] = run_op,           [MGPT_OP_DROPOUT] = run_op,
+    [MGPT_OP_CROSS_ENTROPY] = run_op, [MGPT_OP_FILL] = run_op,
+    [MGPT_OP_CLIP] = run_op,          [MGPT_OP_SCALER] = run_op,
+};
+
+const struct mgpt_backend_api cuda_api = {
+    .size = sizeof(struct mgpt_backend_api),
+    .n_ops = MGPT_OP_COUNT,
+    .open = open_device,
+    .close = close_device,
+    .buffer_new = cuda_buffer_new,
+    .buffer_free = cuda_buffer_free,
+    .upload = cuda_upload,
+    .download = cuda_download,
+    .sync = cuda_sync,
+    .caps = caps_of,
+    .supports = supports,
+    .ops = ops,
+};
