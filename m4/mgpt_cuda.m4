@@ -86,3 +86,35 @@ END
   rm -f conftest.cu conftest_cu.o conftest.dry conftest.say
   AS_IF([test -z "$mgpt_no_cuda"], [AC_MSG_RESULT([yes])], [AC_MSG_RESULT([no: $mgpt_no_cuda])])
 ])
+
+# MGPT_EMULATION: whether there is a C++ compiler to run kernels on the processor with (HAVE_CXX),
+# its flags, and whether it has AddressSanitizer to run them under.
+AC_DEFUN([MGPT_EMULATION], [
+  MGPT_CXXFLAGS="-std=c++17 -Wall -Wextra -Wno-unknown-pragmas -fvisibility=hidden"
+  AS_VAR_IF([enable_werror], [yes], [AS_VAR_APPEND([MGPT_CXXFLAGS], [" -Werror"])])
+  # libtool links C++ with -nostdlib, so what the sanitizers need is named.
+  MGPT_EMU_LIBS=
+  AS_VAR_IF([enable_asan], [yes], [
+    AS_VAR_APPEND([MGPT_CXXFLAGS],
+      [" -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"])
+    MGPT_EMU_LIBS="-lasan -lubsan"])
+  AC_LANG_PUSH([C++])
+  mgpt_save_CXXFLAGS=$CXXFLAGS
+  CXXFLAGS="$CXXFLAGS $MGPT_CXXFLAGS"
+  AC_CACHE_CHECK([whether $CXX compiles C++17], [mgpt_cv_cxx], [
+    AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <tuple>]],
+                                    [[std::apply([](int a) { return a; }, std::tuple<int>(0));]])],
+                   [mgpt_cv_cxx=yes], [mgpt_cv_cxx=no])])
+  CXXFLAGS="$CXXFLAGS -fsanitize=address"
+  AC_CACHE_CHECK([whether $CXX has AddressSanitizer as a library], [mgpt_cv_cxx_asan], [
+    AC_LINK_IFELSE([AC_LANG_PROGRAM([[#if !defined __SANITIZE_ADDRESS__
+                                      #error clang links it into programs alone
+                                      #endif]], [])],
+                   [mgpt_cv_cxx_asan=yes], [mgpt_cv_cxx_asan=no])])
+  CXXFLAGS=$mgpt_save_CXXFLAGS
+  AC_LANG_POP([C++])
+  AC_SUBST([MGPT_CXXFLAGS])
+  AC_SUBST([MGPT_EMU_LIBS])
+  AM_CONDITIONAL([HAVE_CXX], [test $mgpt_cv_cxx = yes])
+  AM_CONDITIONAL([CXX_ASAN], [test "$mgpt_cv_cxx$mgpt_cv_cxx_asan$enable_asan" = yesyes])
+])

@@ -111,6 +111,76 @@ START_TEST(gradient_with_shared_kv_heads_and_all_biases)
 }
 END_TEST
 
+/* ---- on devices ---- */
+
+/* The gradient of `model` on a backend, as doubles (malloc); its loss, and elements in *n. */
+static double *gradient_on(const char *backend, uint32_t dtype, const struct mgpt_model *model,
+                           double *loss, size_t *n)
+{
+    struct test_net net;
+    struct mgpt_passes passes;
+    struct mgpt_batch batch;
+    double *g;
+
+    test_net_open(&net, backend, model, dtype, 0);
+    struct mgpt_net shared = test_net_of(&net);
+    ck_ok(mgpt_passes_open(&passes, &shared, MGPT_MODE_TRAIN, 3, model->context, error));
+    uint64_t targets = test_batch(&net.rng, model, 3, model->context, &batch);
+    *loss = pass_loss(&net, &passes, &batch, 1, targets);
+    *n = 0;
+    g = malloc((size_t)net.params.elements * sizeof *g);
+    for (uint32_t i = 0; i < net.params.n; i++) {
+        size_t count = (size_t)mgpt_tensor_count(&net.params.items[i].g);
+        ck_ok(mgpt_machine_read(&net.machine, &net.params.items[i].g, g + *n, error));
+        for (size_t k = count; dtype == MGPT_F32 && k-- > 0;) /* from the end: in place */
+            g[*n + k] = ((float *)(void *)(g + *n))[k];
+        *n += count;
+    }
+    free(batch.ids);
+    free(batch.targets);
+    mgpt_passes_close(&passes);
+    test_net_close(&net);
+    return g;
+}
+
+static struct mgpt_model with_dropout_and_shared_heads(void)
+{
+    struct mgpt_model m = test_model_toygpt();
+
+    m.dropout = 0.3;
+    m.kv_heads = 1;
+    m.tied = 1;
+    m.activation = MGPT_ACT_GELU_TANH;
+    return m;
+}
+
+START_TEST(gradient_on_every_device_is_that_of_the_reference)
+{
+    static const char *const backends[] = {"cpu", "slow", "cuda_emu"};
+    struct mgpt_model (*const models[])(void) = {test_model_names, test_model_toygpt,
+                                                 with_dropout_and_shared_heads};
+
+    for (int b = 0; b < 3; b++)
+        for (int m = 0; m < 3 && test_has_backend(backends[b]); m++) {
+            struct mgpt_model model = models[m]();
+            double loss, expected_loss, largest = 0;
+            size_t n, expected_n;
+            double *want = gradient_on("ref", MGPT_F64, &model, &expected_loss, &expected_n);
+            double *got = gradient_on(backends[b], MGPT_F32, &model, &loss, &n);
+            ck_assert_double_eq_tol(loss, expected_loss, 1e-5);
+            ck_assert_uint_eq(n, expected_n);
+            for (size_t i = 0; i < n; i++)
+                largest = fmax(largest, fabs(want[i]));
+            for (size_t i = 0; i < n; i++)
+                ck_assert_msg(fabs(got[i] - want[i]) <= 1e-5 * largest,
+                              "%s, model %d: gradient %zu is %.9g, expected %.9g", backends[b], m,
+                              i, got[i], want[i]);
+            free(want);
+            free(got);
+        }
+}
+END_TEST
+
 /* ---- outside training, and in parts ---- */
 
 START_TEST(loss_outside_training_is_the_same)
@@ -276,6 +346,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, gradient_of_the_names_recipe);
     tcase_add_test(tests, gradient_of_toygpt);
     tcase_add_test(tests, gradient_with_dropout);
+    tcase_add_test(tests, gradient_on_every_device_is_that_of_the_reference);
     tcase_add_test(tests, gradient_with_shared_kv_heads_and_all_biases);
     tcase_add_test(tests, loss_outside_training_is_the_same);
     tcase_add_test(tests, fused_ops_fall_into_their_parts);

@@ -10,7 +10,7 @@
 #include "run/composed.h"
 #include "step_rig.h"
 
-static const char *const backends[] = {"ref", "cpu", "slow", NULL};
+static const char *const backends[] = {"ref", "cpu", "slow", "cuda_emu", NULL};
 
 /* A module with its settings, and what it is to train. */
 struct subject {
@@ -129,7 +129,7 @@ static void check_settings(const struct mgpt_component *component, const char *i
     struct mgpt_config *config = settings(component, "isa", isa, NULL);
 
     for (int b = 0; backends[b]; b++)
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n && test_has_backend(backends[b]); i++) {
             struct subject *s = &cases[i];
             s->api = component->api;
             s->config = config;

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Every .c and .h is as clang-format leaves it, and no source is longer than 500 lines unless one of
+# Every C, C++ and CUDA source is as clang-format leaves it, and no source is longer than 500 lines unless one of
 # its first 20 says "Over 500 lines because".
 set -u
 cd "${abs_top_srcdir:-$(dirname "$0")/..}" || exit 1
@@ -8,7 +8,7 @@ failed=0
 
 mapfile -t sources < <(
     find core plugins tests doc conf m4 .ci -type f ! -path '*/.libs/*' ! -path '*/.deps/*' \
-        \( -name '*.c' -o -name '*.h' -o -name '*.cu' -o -name '*.sh' -o -name '*.py' -o -name '*.mk' \
+        \( -name '*.c' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.sh' -o -name '*.py' -o -name '*.mk' \
         -o -name 'mgpt_*.m4' -o -path .ci/run \) | sort
     ls configure.ac Makefile.am bootstrap
 )
@@ -32,7 +32,7 @@ if [ -z "$formatter" ]; then
     exit 77
 fi
 
-mapfile -t formatted < <(printf '%s\n' "${sources[@]}" | grep '\.[ch]$')
+mapfile -t formatted < <(printf '%s\n' "${sources[@]}" | grep -E '\.(c|h|cu|cuh|cpp)$')
 "$formatter" --style=file --dry-run -Werror "${formatted[@]}" || failed=1
 echo "format: ${#formatted[@]} files checked by $("$formatter" --version)"
 [ $failed -eq 0 ] || { echo "format: to repair: clang-format -i FILE"; exit 1; }

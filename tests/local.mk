@@ -36,11 +36,13 @@ SCRIPT_TESTS = \
     %D%/format.sh \
     %D%/exports.sh \
     %D%/docs.sh \
+    %D%/emu_asan.sh \
     %D%/run_bench.sh \
     %D%/run_bf16.sh \
     %D%/run_judge.sh \
     %D%/run_muon.sh \
     %D%/run_names.sh \
+    %D%/run_emu.sh \
     %D%/run_errors.sh \
     %D%/run_crash.sh \
     %D%/run_resume.sh \
@@ -131,6 +133,54 @@ check_LTLIBRARIES += %D%/plugins/bad_undefined.la
 check_LTLIBRARIES += %D%/plugins/bad_symbol.la
 %C%_plugins_bad_symbol_la_SOURCES = %D%/plugins/bad_symbol.c
 %C%_plugins_bad_symbol_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
+
+# Backend cuda_emu: the cuda backend with the emulation in the place of CUDA; and the same under
+# AddressSanitizer. What is tested of the emulation itself is a Check program.
+EMU_CORE = %D%/emu/fibres.cpp %D%/emu/runtime.cpp
+EMU_SOURCES = $(CUDA_HOST) $(EMU_CORE) \
+    %D%/emu/blas.cpp \
+    %D%/emu/component.c \
+    %D%/emu/cublasLt.h \
+    %D%/emu/cuda_runtime.h \
+    %D%/emu/cuda_runtime_api.h \
+    %D%/emu/fibres.h \
+    %D%/emu/kernels.cpp
+EMU_CPPFLAGS = -I$(top_srcdir)/%D%/emu $(AM_CPPFLAGS) -I$(top_srcdir)/plugins/backend/cuda
+if HAVE_CXX
+check_LTLIBRARIES += %D%/plugins/backend_cuda_emu.la
+%C%_plugins_backend_cuda_emu_la_SOURCES = $(EMU_SOURCES)
+%C%_plugins_backend_cuda_emu_la_CPPFLAGS = $(EMU_CPPFLAGS)
+%C%_plugins_backend_cuda_emu_la_CXXFLAGS = $(MGPT_CXXFLAGS)
+%C%_plugins_backend_cuda_emu_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
+%C%_plugins_backend_cuda_emu_la_LIBADD = $(MGPT_EMU_LIBS)
+if CXX_ASAN
+EMU_ASAN = -fsanitize=address -fno-omit-frame-pointer
+check_LTLIBRARIES += %D%/asan/backend_cuda_emu.la
+%C%_asan_backend_cuda_emu_la_SOURCES = $(EMU_SOURCES)
+%C%_asan_backend_cuda_emu_la_CPPFLAGS = $(EMU_CPPFLAGS)
+%C%_asan_backend_cuda_emu_la_CFLAGS = $(AM_CFLAGS) $(EMU_ASAN)
+%C%_asan_backend_cuda_emu_la_CXXFLAGS = $(MGPT_CXXFLAGS) $(EMU_ASAN)
+%C%_asan_backend_cuda_emu_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
+%C%_asan_backend_cuda_emu_la_LIBADD = -lasan
+endif
+if HAVE_CHECK
+EMU_TESTS = %D%/check_emu
+%C%_check_emu_SOURCES = %D%/emu/check_emu.cpp $(EMU_CORE)
+%C%_check_emu_CPPFLAGS = $(EMU_CPPFLAGS)
+%C%_check_emu_CXXFLAGS = $(MGPT_CXXFLAGS)
+%C%_check_emu_LDADD = $(CHECK_LIBS)
+if CXX_ASAN
+EMU_TESTS += %D%/check_emu_asan
+%C%_check_emu_asan_SOURCES = %D%/emu/check_emu.cpp $(EMU_CORE)
+%C%_check_emu_asan_CPPFLAGS = $(EMU_CPPFLAGS)
+%C%_check_emu_asan_CXXFLAGS = $(MGPT_CXXFLAGS) $(EMU_ASAN)
+%C%_check_emu_asan_LDFLAGS = -fsanitize=address
+%C%_check_emu_asan_LDADD = $(CHECK_LIBS)
+endif
+check_PROGRAMS += $(EMU_TESTS)
+TESTS += $(EMU_TESTS)
+endif
+endif
 
 # What run_crash.sh kills.
 check_PROGRAMS += %D%/save_once

@@ -35,6 +35,23 @@ struct mgpt_registry *test_registry(void)
     return registry;
 }
 
+/* Without Check's asserts, since main may want to know. */
+bool test_has_backend(const char *name)
+{
+    const char *folder = getenv("MICROGPT_TEST_PLUGINS");
+    struct mgpt_registry *registry;
+    struct mgpt_module module;
+    struct mgpt_error error;
+    bool found;
+
+    if (mgpt_registry_create(&registry, &error) != MGPT_OK)
+        return false;
+    found = (!folder || mgpt_registry_add_path(registry, folder, &error) == MGPT_OK) &&
+            mgpt_registry_use(registry, MGPT_KIND_BACKEND, name, &module, &error) == MGPT_OK;
+    mgpt_registry_destroy(registry);
+    return found;
+}
+
 struct mgpt_module test_module(const char *want, const char *name)
 {
     struct mgpt_registry *registry = test_registry();

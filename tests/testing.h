@@ -4,6 +4,7 @@
 #define MGPT_TESTS_TESTING_H
 
 #include <check.h>
+#include <stdbool.h>
 
 #include "model/params.h"
 #include "plugin/options.h"
@@ -26,6 +27,8 @@ int test_main(const char *name, void (*add_tests)(TCase *));
 /* A registry over MICROGPT_PLUGIN_PATH and the folder of test plugins, with the core's own
  * components. */
 struct mgpt_registry *test_registry(void);
+/* Is there a backend of that name? cuda_emu wants a C++ compiler. */
+bool test_has_backend(const char *name);
 /* The module of a kind ("backend/1") by name, and its section with all defaults (to be destroyed).
  */
 struct mgpt_module test_module(const char *want, const char *name);

@@ -3,7 +3,7 @@
 #include "options.h"
 
 static const char *const products[] = {CUDA_PRODUCTS};
-static const struct mgpt_option options[] = {CUDA_OPTIONS(products)};
+static const struct mgpt_option options[] = {CUDA_OPTIONS(products, MGPT_OPTION_ENUM)};
 
 static const struct mgpt_component component = {sizeof(struct mgpt_component),
                                                 MGPT_OPTIONS(options),

@@ -6,14 +6,14 @@
 
 #define CUDA_PRODUCTS "auto", "own", NULL
 
-#define CUDA_OPTIONS(products_choices)                                                             \
+#define CUDA_OPTIONS(products_choices, products_type)                                              \
     {"device",        "0", "which of several GPUs, as CUDA counts them", NULL, 0, 1023, NULL,      \
      MGPT_OPTION_INT, 0},                                                                          \
     {                                                                                              \
         "products", "auto",                                                                        \
             "large products of matrices: auto is cuBLASLt where it is installed, own is the "      \
             "kernels of this plugin",                                                              \
-            NULL, 0, 0, products_choices, MGPT_OPTION_ENUM, 0                                      \
+            NULL, 0, 0, products_choices, products_type, 0                                         \
     }
 
 #endif

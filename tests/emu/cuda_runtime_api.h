@@ -1,0 +1,74 @@
+/* The CUDA runtime, as far as the cuda backend uses it, on the processor: for tests without a GPU.
+ *
+ * Stands in for the toolkit's header of the same name. Device memory is host memory that nobody but
+ * kernels and copies may touch; it starts as NaN. Work put on a stream is done when somebody waits
+ * for the stream, so that whoever forgets to wait reads old values. An error that a kernel made is
+ * sticky, as on a device. */
+#ifndef EMU_CUDA_RUNTIME_API_H
+#define EMU_CUDA_RUNTIME_API_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum cudaError {
+    cudaSuccess = 0,
+    cudaErrorInvalidValue = 1,
+    cudaErrorMemoryAllocation = 2,
+    cudaErrorInvalidConfiguration = 9,
+    cudaErrorInvalidDevice = 101,
+    cudaErrorIllegalAddress = 700,
+    cudaErrorLaunchFailure = 719
+} cudaError_t;
+
+enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 };
+enum { cudaStreamNonBlocking = 1 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+enum cudaDeviceAttr {
+    cudaDevAttrMultiProcessorCount = 16,
+    cudaDevAttrComputeCapabilityMajor = 75,
+    cudaDevAttrComputeCapabilityMinor = 76
+};
+
+struct cudaDeviceProp {
+    char name[256];
+};
+
+typedef struct emu_stream *cudaStream_t;
+
+cudaError_t cudaSetDevice(int device);
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int device);
+cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int device);
+cudaError_t cudaMemGetInfo(size_t *unused, size_t *total);
+cudaError_t cudaMalloc(void **data, size_t bytes);
+cudaError_t cudaFree(void *data);
+cudaError_t cudaMallocHost(void **data, size_t bytes);
+cudaError_t cudaFreeHost(void *data);
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
+                            cudaStream_t stream);
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags);
+cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaStreamDestroy(cudaStream_t stream);
+cudaError_t cudaFuncSetAttribute(const void *kernel, enum cudaFuncAttribute attribute, int value);
+cudaError_t cudaGetLastError(void);
+const char *cudaGetErrorString(cudaError_t code);
+
+/* ---- of the emulation alone ---- */
+
+enum emu_order { EMU_FORWARD, EMU_BACKWARD, EMU_RANDOM };
+
+/* In which order threads of a block, and blocks, take their turns. */
+void emu_set_order(enum emu_order order, unsigned seed);
+/* What the kernel that failed did wrong; "" when none did. */
+const char *emu_fault_text(void);
+/* Forgets the fault: a device would have to be opened again. */
+void emu_forget_fault(void);
+/* Turns given to threads so far. */
+unsigned long emu_turns(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

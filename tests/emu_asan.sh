@@ -1,0 +1,20 @@
+#!/bin/bash
+# The kernels of the cuda backend under AddressSanitizer: every op of conform_backend, on backend
+# cuda_emu as it is built with it.
+set -u
+cd "${abs_top_builddir:-.}" || exit 1
+
+plugins=tests/asan/.libs
+[ -e $plugins/backend_cuda_emu.so ] || {
+    echo "SKIP: no C++ compiler with AddressSanitizer (Debian package g++), or all is built with it"
+    exit 77
+}
+runtime=$(ldd $plugins/backend_cuda_emu.so | awk '/libasan/ { print $3 }')
+[ -n "$runtime" ] || { echo "emu_asan: $plugins/backend_cuda_emu.so is not linked with libasan"; exit 1; }
+
+unset MICROGPT_TEST_PLUGINS
+said=$(LD_PRELOAD=$runtime ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 \
+    MICROGPT_PLUGIN_PATH=$PWD/$plugins CK_FORK=no tests/conform_backend 2>&1)
+status=$?
+echo "$said"
+[ $status -eq 0 ] && grep -q '^100%: Checks: ' <<<"$said" && ! grep -q 'has no ' <<<"$said"

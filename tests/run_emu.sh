@@ -1,0 +1,49 @@
+# Both recipes at small size on the emulated CUDA device: the losses of ref, within 1e-5 each.
+. "$abs_top_srcdir/tests/run.sh"
+
+[ -e "$MICROGPT_TEST_PLUGINS/backend_cuda_emu.so" ] || skip 'no C++ compiler (Debian package g++)'
+
+# with NAME BACKEND CONF OPTION...: trains; losses go to file NAME, one a line, in all digits
+with()
+{
+    name=$1 backend=$2 conf=$3
+    shift 3
+    run 0 train -P "$MICROGPT_TEST_PLUGINS" -c "$conf" --dir "$name.run" --samples 1 \
+        --set backend.use="$backend" --set backend.fallback=silent --set logger.use=jsonl "$@"
+    sed -n 's/.*"loss": *\([0-9.e+-]*\).*/\1/p' "$name.run/metrics.jsonl" >"$name"
+    [ "$(wc -l <"$name")" -ge 10 ] || fail "$name: $(wc -l <"$name") losses in metrics.jsonl"
+}
+
+agree()
+{
+    paste "$1" "$2" | awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > most) most = d }
+        END { printf "largest difference of %d losses: %.2g\n", NR, most; exit !(most <= 1e-5) }' ||
+        fail "$1 and $2 differ by more than 1e-5"
+    checks=$((checks + 1))
+}
+
+small="--steps 20 --set dataset.path=$abs_top_srcdir/conf/data/given-names.txt"
+# shellcheck disable=SC2086
+with names.ref ref "$ini" $small
+# shellcheck disable=SC2086
+with names.emu cuda_emu "$ini" $small
+agree names.ref names.emu
+
+head -c 20000 "$abs_top_srcdir/conf/data/given-names.txt" >text
+toy="--steps 10 --set dataset.path=$PWD/text --set model.layers=2 --set model.heads=4
+    --set model.embd=32 --set model.mlp=128 --set model.context=16 --set train.batch=4
+    --set train.val_batches=2"
+for dropout in 0 0.2; do
+    # shellcheck disable=SC2086
+    with toy$dropout.ref ref "$abs_top_srcdir/conf/toygpt.ini" $toy --set model.dropout=$dropout
+    # shellcheck disable=SC2086
+    with toy$dropout.emu cuda_emu "$abs_top_srcdir/conf/toygpt.ini" $toy --set model.dropout=$dropout
+    agree toy$dropout.ref toy$dropout.emu
+done
+
+# The same bits in any order of threads.
+# shellcheck disable=SC2086
+with toy.back cuda_emu "$abs_top_srcdir/conf/toygpt.ini" $toy --set model.dropout=0.2 \
+    --set backend.cuda_emu.order=backward
+[ "$(sum toy.back.run)" = "$(sum toy0.2.emu.run)" ] || fail 'bits depend on the order of threads'
+echo "emu: $checks checks"
