@@ -37,6 +37,7 @@ SCRIPT_TESTS = \
     %D%/exports.sh \
     %D%/docs.sh \
     %D%/emu_asan.sh \
+    %D%/spills.sh \
     %D%/run_bench.sh \
     %D%/run_bf16.sh \
     %D%/run_judge.sh \
