@@ -104,8 +104,11 @@ endif
 # libraries of CUDA are opened at run time.
 CUDA_HOST = \
     %D%/backend/cuda/blas.c \
+    %D%/backend/cuda/cache.c \
     %D%/backend/cuda/memory.c \
-    %D%/backend/cuda/plugin.c
+    %D%/backend/cuda/plugin.c \
+    %D%/backend/cuda/rule_text.c \
+    %D%/backend/cuda/update.c
 CUDA_INTERNAL = \
     %D%/backend/cuda/activation.cuh \
     %D%/backend/cuda/attention.cuh \
@@ -117,7 +120,8 @@ CUDA_INTERNAL = \
     %D%/backend/cuda/kernel.cuh \
     %D%/backend/cuda/matmul.h \
     %D%/backend/cuda/ops.h \
-    %D%/backend/cuda/options.h
+    %D%/backend/cuda/options.h \
+    %D%/backend/cuda/update.h
 CUDA_KERNELS = \
     %D%/backend/cuda/activation.cu \
     %D%/backend/cuda/add.cu \
@@ -138,7 +142,9 @@ EXTRA_LTLIBRARIES += %D%/backend_cuda.la
 %C%_backend_cuda_la_SOURCES = $(CUDA_HOST) $(CUDA_INTERNAL) $(CUDA_KERNELS) \
     %D%/backend/cuda/blas_find.c \
     %D%/backend/cuda/component.c \
-    %D%/backend/cuda/driver.c
+    %D%/backend/cuda/driver.c \
+    %D%/backend/cuda/module.c \
+    %D%/backend/cuda/nvrtc.c
 %C%_backend_cuda_la_CPPFLAGS = $(AM_CPPFLAGS) $(CUDA_CPPFLAGS) -DCUDA_LIBDIR='"$(CUDA_LIBDIR)"'
 %C%_backend_cuda_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 %C%_backend_cuda_la_LIBADD = $(CUDA_LIBS)

@@ -4,6 +4,7 @@ CHECK_TESTS = \
     %D%/check_checkpoint \
     %D%/check_cli \
     %D%/check_conf \
+    %D%/check_cuda \
     %D%/check_crops \
     %D%/check_endings \
     %D%/check_files \
@@ -43,6 +44,7 @@ SCRIPT_TESTS = \
     %D%/run_judge.sh \
     %D%/run_muon.sh \
     %D%/run_names.sh \
+    %D%/run_cuda.sh \
     %D%/run_emu.sh \
     %D%/run_errors.sh \
     %D%/run_crash.sh \
@@ -90,6 +92,23 @@ check_LTLIBRARIES += %D%/libtesting.la
     %D%/update_lab.c %D%/update_lab.h \
     %D%/testing.c %D%/testing.h
 LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
+
+# What of the cuda backend needs no CUDA; and what needs only its compiler.
+%C%_check_cuda_SOURCES = %D%/check_cuda.c \
+    plugins/backend/cuda/cache.c \
+    plugins/backend/cuda/rule_text.c
+%C%_check_cuda_CPPFLAGS = -I$(top_srcdir)/%D%/emu $(AM_CPPFLAGS) \
+    -I$(top_srcdir)/plugins/backend/cuda
+if HAVE_NVCC
+check_PROGRAMS += %D%/check_nvrtc
+TESTS += %D%/check_nvrtc
+%C%_check_nvrtc_SOURCES = %D%/check_nvrtc.c \
+    plugins/backend/cuda/driver.c \
+    plugins/backend/cuda/nvrtc.c \
+    plugins/backend/cuda/rule_text.c
+%C%_check_nvrtc_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/plugins/backend/cuda \
+    $(CUDA_CPPFLAGS) -DCUDA_LIBDIR='"$(CUDA_LIBDIR)"'
+endif
 else
 check_DATA = Check-is-missing
 Check-is-missing:
@@ -131,6 +150,9 @@ BAD_PLUGIN_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath $(abs_b
 check_LTLIBRARIES += %D%/plugins/bad_undefined.la
 %C%_plugins_bad_undefined_la_SOURCES = %D%/plugins/bad_undefined.c
 %C%_plugins_bad_undefined_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
+check_LTLIBRARIES += %D%/plugins/fake_libcuda.la
+%C%_plugins_fake_libcuda_la_SOURCES = %D%/plugins/fake_libcuda.c
+%C%_plugins_fake_libcuda_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
 check_LTLIBRARIES += %D%/plugins/bad_symbol.la
 %C%_plugins_bad_symbol_la_SOURCES = %D%/plugins/bad_symbol.c
 %C%_plugins_bad_symbol_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
@@ -145,8 +167,9 @@ EMU_SOURCES = $(CUDA_HOST) $(EMU_CORE) \
     %D%/emu/cuda_runtime.h \
     %D%/emu/cuda_runtime_api.h \
     %D%/emu/fibres.h \
-    %D%/emu/kernels.cpp
-EMU_CPPFLAGS = -I$(top_srcdir)/%D%/emu $(AM_CPPFLAGS) -I$(top_srcdir)/plugins/backend/cuda
+    %D%/emu/kernels.cpp \
+    %D%/emu/program.cpp
+EMU_CPPFLAGS = -DEMU_CXX='"$(CXX)"' -I$(top_srcdir)/%D%/emu $(AM_CPPFLAGS) -I$(top_srcdir)/plugins/backend/cuda
 if HAVE_CXX
 check_LTLIBRARIES += %D%/plugins/backend_cuda_emu.la
 %C%_plugins_backend_cuda_emu_la_SOURCES = $(EMU_SOURCES)
@@ -183,6 +206,10 @@ TESTS += $(EMU_TESTS)
 endif
 endif
 
+# Where tests keep compiled programs.
+clean-local:
+	-rm -rf %D%/cache
+
 # What run_crash.sh kills.
 check_PROGRAMS += %D%/save_once
 
@@ -195,5 +222,6 @@ AM_TESTS_ENVIRONMENT = \
     MICROGPT='$(abs_builddir)/microgpt$(EXEEXT)'; export MICROGPT; \
     MICROGPT_PLUGIN_PATH='$(abs_builddir)/plugins/.libs'; export MICROGPT_PLUGIN_PATH; \
     MICROGPT_TEST_PLUGINS='$(abs_builddir)/%D%/plugins/.libs'; export MICROGPT_TEST_PLUGINS; \
+    XDG_CACHE_HOME='$(abs_builddir)/%D%/cache'; export XDG_CACHE_HOME; \
     XDG_CONFIG_HOME='$(abs_builddir)/%D%/no-config'; export XDG_CONFIG_HOME; \
     : $${CK_DEFAULT_TIMEOUT=60}; export CK_DEFAULT_TIMEOUT;

@@ -9,7 +9,7 @@ with()
     name=$1 backend=$2 conf=$3
     shift 3
     run 0 train -P "$MICROGPT_TEST_PLUGINS" -c "$conf" --dir "$name.run" --samples 1 \
-        --set backend.use="$backend" --set backend.fallback=silent --set logger.use=jsonl "$@"
+        --set backend.use="$backend" --set backend.fallback=error --set logger.use=jsonl "$@"
     sed -n 's/.*"loss": *\([0-9.e+-]*\).*/\1/p' "$name.run/metrics.jsonl" >"$name"
     [ "$(wc -l <"$name")" -ge 10 ] || fail "$name: $(wc -l <"$name") losses in metrics.jsonl"
 }
@@ -46,4 +46,52 @@ done
 with toy.back cuda_emu "$abs_top_srcdir/conf/toygpt.ini" $toy --set model.dropout=0.2 \
     --set backend.cuda_emu.order=backward
 [ "$(sum toy.back.run)" = "$(sum toy0.2.emu.run)" ] || fail 'bits depend on the order of threads'
+# A stranger's optimizer, built from the public headers alone, updates on the device as well.
+cat >mine.c <<'END'
+#include <stdlib.h>
+#include <microgpt/optimizer.h>
+
+/* Sign of a mean of gradients, limited near 0. */
+MGPT_RULE(mine, (mean), (lr, keep, decay),
+    mean = keep * mean + ((real)1 - keep) * g;
+    const real size = fabs(mean);
+    p -= lr * (copysign(size / (size + (real)1e-3), mean) + decay * p);)
+
+struct mgpt_optimizer { int unused; };
+static enum mgpt_status create(const struct mgpt_host *host, const struct mgpt_config *config,
+                               struct mgpt_optimizer **optimizer, struct mgpt_error *error)
+{
+    (void)host;
+    (void)config;
+    *optimizer = calloc(1, sizeof **optimizer);
+    return *optimizer ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory");
+}
+static void destroy(struct mgpt_optimizer *optimizer)
+{
+    free(optimizer);
+}
+static void scalars(const struct mgpt_optimizer *optimizer, const struct mgpt_tick *tick, double *h)
+{
+    (void)optimizer;
+    h[0] = tick->lr;
+    h[1] = 0.9;
+    h[2] = tick->weight_decay;
+}
+static const struct mgpt_optimizer_api api = {sizeof api, 0, &mine, create, destroy, scalars};
+static const struct mgpt_component component = {
+    sizeof component, MGPT_NO_OPTIONS, 0, MGPT_KIND_OPTIMIZER, "mine", "a test's own", 0, 0, &api};
+MGPT_PLUGIN_DEFINE("org.example.mine", "1.0", "MIT", "A. Author", 0, &component)
+END
+read -ra compiler <<<"${CC:-cc}"
+umask 022 # the loader refuses what others may write
+mkdir strangers
+"${compiler[@]}" -std=c11 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden -O2 -ftree-vectorize \
+    -fno-math-errno -ffp-contract=off -I"$abs_top_srcdir/core" mine.c -o strangers/optimizer_mine.so \
+    -lm || fail 'the optimizer does not compile'
+# shellcheck disable=SC2086
+with mine.ref ref "$ini" $small -P "$PWD/strangers" --set optimizer.use=mine
+# shellcheck disable=SC2086
+with mine.emu cuda_emu "$ini" $small -P "$PWD/strangers" --set optimizer.use=mine
+agree mine.ref mine.emu
+[ "$(sum mine.emu.run)" != "$(sum names.emu.run)" ] || fail 'optimizer mine trained as adamw does'
 echo "emu: $checks checks"

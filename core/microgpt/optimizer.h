@@ -204,8 +204,7 @@ struct mgpt_optimizer_api {
         typedef T real;                                                                            \
         MGPT_EACH_OF_(MGPT_RULE_SCALAR_, scalars_)                                                 \
         MGPT_EACH_OF_(MGPT_RULE_STATE_, state_)                                                    \
-        (void)s_;                                                                                  \
-        (void)h_;                                                                                  \
+        (void)s_, (void)h_;                                                                        \
         for (size_t i_ = 0; i_ < n_; i_++) {                                                       \
             real p = p_[i_];                                                                       \
             const real g = g_[i_] * (real)c_;                                                      \

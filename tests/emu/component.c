@@ -16,6 +16,13 @@ static enum mgpt_status emu_open(const struct mgpt_host *host, const struct mgpt
     return cuda_api.open(host, config, device, error);
 }
 
+/* "microgpt.emu-launches/1": an unsigned long, launches of rules so far. For tests. */
+static const void *query(struct mgpt_device *device, const char *id)
+{
+    (void)device;
+    return strcmp(id, "microgpt.emu-launches/1") == 0 ? &emu_launches : NULL;
+}
+
 /* There is always a device. */
 enum mgpt_status cuda_probe(const struct mgpt_host *host, struct mgpt_error *error)
 {
@@ -55,6 +62,7 @@ __attribute__((constructor)) static void fill_api(void)
 {
     api = cuda_api;
     api.open = emu_open;
+    api.query = query;
 }
 
 MGPT_PLUGIN_DEFINE("org.microgpt.tests.cuda_emu", "0.1.0", "MIT", "The microgpt authors", NULL,

@@ -65,6 +65,8 @@ void emu_set_order(enum emu_order order, unsigned seed);
 const char *emu_fault_text(void);
 /* Forgets the fault: a device would have to be opened again. */
 void emu_forget_fault(void);
+/* Launches of compiled programs so far. */
+extern unsigned long emu_launches;
 /* Turns given to threads so far. */
 unsigned long emu_turns(void);
 

@@ -64,6 +64,8 @@ void drain_all()
 
 } // namespace
 
+unsigned long emu_launches;
+
 /* ---- guarded memory ---- */
 
 unsigned char *emu_guarded_new(size_t bytes)

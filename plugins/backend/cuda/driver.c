@@ -37,6 +37,10 @@ static const struct {
     SYMBOL(device_get, "cuDeviceGet"),
     SYMBOL(device_attribute, "cuDeviceGetAttribute"),
     SYMBOL(device_name, "cuDeviceGetName"),
+    SYMBOL(module_load, "cuModuleLoadData"),
+    SYMBOL(module_unload, "cuModuleUnload"),
+    SYMBOL(module_function, "cuModuleGetFunction"),
+    SYMBOL(launch, "cuLaunchKernel"),
     SYMBOL(error_string, "cuGetErrorString"),
 #undef SYMBOL
 };

@@ -15,6 +15,12 @@ struct cuda_driver {
     CUresult (*device_get)(CUdevice *device, int index);
     CUresult (*device_attribute)(int *value, CUdevice_attribute attribute, CUdevice device);
     CUresult (*device_name)(char *name, int size, CUdevice device);
+    CUresult (*module_load)(CUmodule *module, const void *image);
+    CUresult (*module_unload)(CUmodule module);
+    CUresult (*module_function)(CUfunction *function, CUmodule module, const char *name);
+    CUresult (*launch)(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                       unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
+                       CUstream stream, void **parameters, void **extra);
     CUresult (*error_string)(CUresult code, const char **text);
 };
 

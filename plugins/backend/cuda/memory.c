@@ -17,8 +17,10 @@ enum mgpt_status cuda_checked(cudaError_t code, const char *call, struct mgpt_er
 
 enum mgpt_status cuda_sync(struct mgpt_device *device, struct mgpt_error *error)
 {
-    enum mgpt_status status = CUDA_CHECK(cudaStreamSynchronize(device->stream), error);
+    enum mgpt_status status = cuda_flush(device, error);
 
+    if (status == MGPT_OK)
+        status = CUDA_CHECK(cudaStreamSynchronize(device->stream), error);
     device->staged = 0;
     return status;
 }
@@ -83,7 +85,7 @@ enum mgpt_status cuda_buffer_new(struct mgpt_device *device, uint64_t bytes,
 
 void cuda_buffer_free(struct mgpt_device *device, struct mgpt_buffer *buffer)
 {
-    (void)device;
+    (void)cuda_flush(device, NULL);
     if (buffer)
         (void)cudaFree(buffer->data); /* waits for the ops that use it; errors come up in sync */
     free(buffer);
@@ -111,6 +113,9 @@ enum mgpt_status cuda_upload(struct mgpt_device *device, struct mgpt_buffer *buf
 
     if (status != MGPT_OK || bytes == 0)
         return status;
+    status = cuda_flush(device, error);
+    if (status != MGPT_OK)
+        return status;
     if (small) {
         if (device->staged + bytes > CUDA_STAGING)
             status = cuda_sync(device, error);
@@ -132,6 +137,9 @@ enum mgpt_status cuda_download(struct mgpt_device *device, struct mgpt_buffer *b
     enum mgpt_status status = check_range(buffer, offset, bytes, error);
 
     if (status != MGPT_OK || bytes == 0)
+        return status;
+    status = cuda_flush(device, error);
+    if (status != MGPT_OK)
         return status;
     status = CUDA_CHECK(cudaMemcpyAsync(data, buffer->data + offset, (size_t)bytes,
                                         cudaMemcpyDeviceToHost, device->stream),

@@ -51,6 +51,9 @@ enum mgpt_status cuda_checked(cudaError_t code, const char *call, struct mgpt_er
  * did before: only then does it wait for the device. */
 enum mgpt_status cuda_scratch(struct mgpt_device *device, size_t bytes, void **data,
                               struct mgpt_error *error);
+/* Launches the update that was gathered, if there is one: before anything else on the device.
+ * (update.c) */
+enum mgpt_status cuda_flush(struct mgpt_device *device, struct mgpt_error *error);
 void cuda_memory_finish(struct mgpt_device *device);
 
 enum mgpt_status cuda_buffer_new(struct mgpt_device *device, uint64_t bytes,

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "blas.h"
-#include "ops.h"
+#include "update.h"
 
 static void close_device(struct mgpt_device *device)
 {
@@ -11,6 +11,7 @@ static void close_device(struct mgpt_device *device)
         return;
     if (device->stream)
         (void)cudaStreamSynchronize(device->stream);
+    cuda_updates_close(device->updates);
     cuda_blas_close(device->blas);
     cuda_memory_finish(device);
     if (device->stream)
@@ -158,6 +159,8 @@ static enum mgpt_status run_op(struct mgpt_device *device, const struct mgpt_op 
 {
     enum mgpt_status status = CUDA_CHECK(cudaSetDevice(device->index), error);
 
+    if (status == MGPT_OK)
+        status = cuda_flush(device, error);
     return status == MGPT_OK ? kernels[op->code](device, op, error) : status;
 }
 
@@ -185,4 +188,5 @@ const struct mgpt_backend_api cuda_api = {
     .caps = caps_of,
     .supports = supports,
     .ops = ops,
+    .update = cuda_update,
 };
