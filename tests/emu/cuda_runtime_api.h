@@ -67,8 +67,6 @@ const char *emu_fault_text(void);
 void emu_forget_fault(void);
 /* Launches of compiled programs so far. */
 extern unsigned long emu_launches;
-/* Turns given to threads so far. */
-unsigned long emu_turns(void);
 
 #ifdef __cplusplus
 }

@@ -59,7 +59,6 @@ int any; /* of __syncthreads_or: of the barrier before, and of the one being gat
 int gathered;
 enum emu_order order = EMU_FORWARD;
 uint64_t random_state = 1;
-unsigned long turns;
 char fault[512];
 
 uint64_t next_random()
@@ -151,7 +150,6 @@ void resume(fibre *f)
     if (!f->started)
         prepare(f);
     emu_now = f;
-    turns++;
 #if defined __SANITIZE_ADDRESS__
     void *shadow;
     __sanitizer_start_switch_fiber(&shadow, stack_of(f), STACK);
@@ -418,9 +416,4 @@ void emu_set_order(enum emu_order which, unsigned seed)
 {
     order = which;
     random_state = 0x9e3779b97f4a7c15u ^ seed;
-}
-
-unsigned long emu_turns(void)
-{
-    return turns;
 }
