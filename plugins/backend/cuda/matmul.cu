@@ -2,7 +2,8 @@
  *
  * A block makes a TILE x TILE piece of c and takes DEPTH terms of the sum at a time. Few pieces with
  * long sums would leave most of the device idle: then the sums are cut into shares as well, which a
- * second kernel adds in order. */
+ * second kernel adds in order. That one also does what is more than a bias: in here, unrolled 64
+ * times, it would take the registers of the sums. */
 #include "activation.cuh"
 #include "matmul.h"
 
@@ -59,7 +60,7 @@ template <int TILE>
 static __device__ inline void multiply_tiles(const float *a, const float *b, int ty, int tx,
                                              float sum[REG][REG])
 {
-#pragma unroll
+#pragma unroll 2 /* more would need more registers than there are */
     for (int d = 0; d < DEPTH; d++, a += TILE + 4, b += TILE + 4) {
         float x[REG], y[REG];
         load4(a + 4 * ty, x);
@@ -76,7 +77,7 @@ static __device__ inline void multiply_tiles(const float *a, const float *b, int
 
 /* Grid: pieces along J, pieces along I, shares of L. parts (shares,I,J), or NULL for one share. */
 template <int TILE, int A_COLUMNS, int B_COLUMNS>
-static __global__ void __launch_bounds__((TILE / REG) * (TILE / REG))
+static __global__ void __launch_bounds__((TILE / REG) * (TILE / REG), TILE == 128 ? 2 : 4)
     matmul(struct cuda_product p, int64_t share, float *parts)
 {
     CUDA_SHARED(float, shared);
@@ -99,10 +100,12 @@ static __global__ void __launch_bounds__((TILE / REG) * (TILE / REG))
             int64_t i = i0 + (r / 4) * (TILE / 2) + 4 * ty + r % 4;
             int64_t j = j0 + (c / 4) * (TILE / 2) + 4 * tx + c % 4;
             if (i < p.I && j < p.J) {
+                int64_t at = i * p.J + j;
+                float value = sum[r][c] + (p.bias && !parts ? p.bias[j] : 0);
                 if (parts)
-                    parts[(blockIdx.z * p.I + i) * p.J + j] = sum[r][c];
+                    parts[blockIdx.z * p.I * p.J + at] = value;
                 else
-                    finish_one(p, i, j, sum[r][c]);
+                    p.c[at] = p.accumulate ? p.c[at] + value : value;
             }
         }
 }
@@ -162,6 +165,7 @@ enum mgpt_status cuda_matmul(struct mgpt_device *device, const struct cuda_produ
 {
     int64_t large = cuda_pieces(p->I, 128) * cuda_pieces(p->J, 128), small, shares, share;
     enum mgpt_status status = MGPT_OK;
+    int more = p->activation || p->pre || p->slope_of;
     void *parts = NULL;
 
     if (p->a_layout == CUDA_COLUMNS && p->b_layout == CUDA_COLUMNS)
@@ -170,9 +174,11 @@ enum mgpt_status cuda_matmul(struct mgpt_device *device, const struct cuda_produ
     shares = large >= device->multiprocessors ? 1 : count_shares(device, p, small);
     share = cuda_pieces(cuda_pieces(p->L, shares), DEPTH) * DEPTH;
     shares = cuda_pieces(p->L, share);
-    if (shares > 1)
+    if (shares > 1 || (more && p->accumulate))
         status =
             cuda_scratch(device, (size_t)(shares * p->I * p->J) * sizeof(float), &parts, error);
+    else if (more)
+        parts = p->c; /* in place */
     if (status != MGPT_OK)
         return status;
     if (large >= device->multiprocessors)
@@ -180,7 +186,7 @@ enum mgpt_status cuda_matmul(struct mgpt_device *device, const struct cuda_produ
     else
         launch<64>(device, p, shares, share, (float *)parts);
     status = cuda_launched("matmul", error);
-    if (status != MGPT_OK || shares == 1)
+    if (status != MGPT_OK || !parts)
         return status;
     CUDA_LAUNCH(finish, cuda_blocks(p->I * p->J, 256), 256, 0, device->stream, *p, shares,
                 (const float *)parts);

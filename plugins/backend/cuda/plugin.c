@@ -150,6 +150,8 @@ static int supports(struct mgpt_device *device, const struct mgpt_op *op)
     if (op->code == MGPT_OP_ATTENTION || op->code == MGPT_OP_ATTENTION_BACKWARD)
         return x->shape[2] / (int64_t)(op->heads + 2 * op->kv_heads) <= CUDA_MAX_HEAD &&
                op->heads <= CUDA_MAX_SIDE && x->shape[0] <= CUDA_MAX_SIDE;
+    if (op->code == MGPT_OP_LINEAR || op->code == MGPT_OP_LINEAR_BACKWARD)
+        return mgpt_tensor_rows(x) <= 64 * CUDA_MAX_SIDE; /* tiles of matmul.cu */
     return 1;
 }
 
