@@ -38,6 +38,7 @@ SCRIPT_TESTS = \
     %D%/exports.sh \
     %D%/docs.sh \
     %D%/emu_asan.sh \
+    %D%/emu_races.sh \
     %D%/spills.sh \
     %D%/run_bench.sh \
     %D%/run_bf16.sh \
@@ -181,11 +182,17 @@ if CXX_ASAN
 EMU_ASAN = -fsanitize=address -fno-omit-frame-pointer
 check_LTLIBRARIES += %D%/asan/backend_cuda_emu.la
 %C%_asan_backend_cuda_emu_la_SOURCES = $(EMU_SOURCES)
-%C%_asan_backend_cuda_emu_la_CPPFLAGS = $(EMU_CPPFLAGS)
+%C%_asan_backend_cuda_emu_la_CPPFLAGS = $(EMU_CPPFLAGS) -DEMU_SLOW
 %C%_asan_backend_cuda_emu_la_CFLAGS = $(AM_CFLAGS) $(EMU_ASAN)
 %C%_asan_backend_cuda_emu_la_CXXFLAGS = $(MGPT_CXXFLAGS) $(EMU_ASAN)
 %C%_asan_backend_cuda_emu_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
 %C%_asan_backend_cuda_emu_la_LIBADD = -lasan
+# The calls that -fsanitize=thread compiles in go to races.cpp.
+check_LTLIBRARIES += %D%/races/backend_cuda_emu.la
+%C%_races_backend_cuda_emu_la_SOURCES = $(EMU_SOURCES) %D%/emu/races.cpp
+%C%_races_backend_cuda_emu_la_CPPFLAGS = $(EMU_CPPFLAGS) -DEMU_SLOW
+%C%_races_backend_cuda_emu_la_CXXFLAGS = $(MGPT_CXXFLAGS) -fsanitize=thread
+%C%_races_backend_cuda_emu_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
 endif
 if HAVE_CHECK
 EMU_TESTS = %D%/check_emu
@@ -194,7 +201,13 @@ EMU_TESTS = %D%/check_emu
 %C%_check_emu_CXXFLAGS = $(MGPT_CXXFLAGS)
 %C%_check_emu_LDADD = $(CHECK_LIBS)
 if CXX_ASAN
-EMU_TESTS += %D%/check_emu_asan
+EMU_TESTS += %D%/check_emu_asan %D%/check_emu_races
+%C%_check_emu_races_SOURCES = %D%/emu/check_emu.cpp $(EMU_CORE) %D%/emu/races.cpp
+%C%_check_emu_races_CPPFLAGS = $(EMU_CPPFLAGS)
+%C%_check_emu_races_CXXFLAGS = $(MGPT_CXXFLAGS) -fsanitize=thread
+%C%_check_emu_races_LINK = $(LIBTOOL) $(AM_V_lt) --tag=CXX --mode=link $(CXX) $(CXXFLAGS) \
+    $(AM_LDFLAGS) $(LDFLAGS) -o $@
+%C%_check_emu_races_LDADD = $(CHECK_LIBS)
 %C%_check_emu_asan_SOURCES = %D%/emu/check_emu.cpp $(EMU_CORE)
 %C%_check_emu_asan_CPPFLAGS = $(EMU_CPPFLAGS)
 %C%_check_emu_asan_CXXFLAGS = $(MGPT_CXXFLAGS) $(EMU_ASAN)

@@ -31,8 +31,9 @@ enum mgpt_status cuda_probe(const struct mgpt_host *host, struct mgpt_error *err
     return MGPT_OK;
 }
 
-/* conform_backend runs all ops with each choice; with AddressSanitizer, which is slow, once. */
-#if defined __SANITIZE_ADDRESS__
+/* conform_backend runs all ops with each choice; a build that checks
+ * every access, and is slow, does once. */
+#if defined EMU_SLOW
 #define ORDER_TYPE MGPT_OPTION_TEXT
 #else
 #define ORDER_TYPE MGPT_OPTION_ENUM

@@ -185,6 +185,7 @@ bool release_barrier()
         }
     any = gathered;
     gathered = 0;
+    emu_epoch++;
     for (fibre &f : fibres)
         f.what = state::ready;
     return true;
@@ -319,6 +320,8 @@ dim3 block_at(dim3 grid, size_t i)
 emu_thread *emu_now;
 dim3 emu_block_dim, emu_grid_dim;
 unsigned char *emu_shared;
+size_t emu_shared_bytes;
+unsigned long emu_epoch;
 
 void emu_barrier(const char *file, int line)
 {
@@ -375,7 +378,10 @@ void emu_run(const char *kernel, dim3 grid, dim3 block, size_t shared,
     emu_shared = emu_guarded_new(shared);
     for (size_t i = 0; i < blocks && !emu_faulted(); i++) {
         emu_guarded_poison(emu_shared, shared);
+        emu_epoch++;
+        emu_shared_bytes = shared;
         run_block(block_at(grid, order == EMU_BACKWARD ? blocks - 1 - i : i), block);
+        emu_shared_bytes = 0;
         if (!emu_guarded_intact(emu_shared, shared))
             emu_fault("a write outside of the %zu bytes of shared memory", shared);
     }

@@ -8,6 +8,11 @@
 void emu_run(const char *kernel, dim3 grid, dim3 block, size_t shared,
              const std::function<void()> &body);
 
+/* Of the block that runs: bytes of shared memory (0: none runs), and how many barriers there were so
+ * far in all blocks. */
+extern size_t emu_shared_bytes;
+extern unsigned long emu_epoch;
+
 /* Work for a stream other than a launch. */
 void emu_defer(cudaStream_t stream, std::function<void()> work);
 

@@ -1,0 +1,16 @@
+#!/bin/bash
+# No races in shared memory: every op of conform_backend on backend cuda_emu, as it is built with a
+# check of each access.
+set -u
+cd "${abs_top_builddir:-.}" || exit 1
+
+plugins=tests/races/.libs
+[ -e $plugins/backend_cuda_emu.so ] || {
+    echo "SKIP: no C++ compiler that marks accesses (Debian package g++), or all is built with ASan"
+    exit 77
+}
+unset MICROGPT_TEST_PLUGINS
+said=$(MICROGPT_PLUGIN_PATH=$PWD/$plugins CK_FORK=no tests/conform_backend 2>&1)
+status=$?
+echo "$said"
+[ $status -eq 0 ] && grep -q '^100%: Checks: ' <<<"$said" && ! grep -q 'has no ' <<<"$said"
