@@ -263,13 +263,29 @@ else
 FUSED_X86 = -DFUSED_X86=0
 endif
 %C%_step_fused_cpu_la_SOURCES = \
+    %D%/backend/cpu/ops.h \
+    %D%/backend/cpu/pool.c \
     %D%/step/fused_cpu/bid.c \
     %D%/step/fused_cpu/fused.h \
     %D%/step/fused_cpu/open.c \
-    %D%/step/fused_cpu/plugin.c
-%C%_step_fused_cpu_la_CPPFLAGS = $(AM_CPPFLAGS) $(FUSED_X86)
-%C%_step_fused_cpu_la_LIBADD = $(FUSED_KERNELS)
+    %D%/step/fused_cpu/plugin.c \
+    %D%/step/fused_cpu/walk.c \
+    %D%/step/fused_cpu/walk.h \
+    %D%/step/fused_cpu/walk_model.c \
+    %D%/step/fused_cpu/walk_open.c \
+    %D%/step/fused_cpu/walk_ops.h
+# It walks with the kernels of backend cpu.
+%C%_step_fused_cpu_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/plugins -DCPU_ISA=baseline \
+    $(FUSED_X86)
+%C%_step_fused_cpu_la_LIBADD = $(FUSED_KERNELS) %D%/libcpu_baseline.la
 %C%_step_fused_cpu_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+if CPU_LEVELS
+%C%_step_fused_cpu_la_CPPFLAGS += -DCPU_LEVELS
+%C%_step_fused_cpu_la_LIBADD += %D%/libcpu_avx2.la %D%/libcpu_avx512.la
+endif
+if CPU_BF16
+%C%_step_fused_cpu_la_LIBADD += %D%/libcpu_bf16.la
+endif
 
 FUSED_SOURCES = \
     %D%/step/fused_cpu/attention.h \

@@ -19,34 +19,90 @@ struct subject {
     const char *backend;
     struct mgpt_model model;
     struct rig_setup setup;
+    enum mgpt_covers covers; /* as its bid says */
+    uint32_t threads;        /* that the device says it has; 0: its own number */
 };
 
 static int checked;                                   /* subjects so far */
 static void (*check_subject)(const struct subject *); /* what is checked of each */
 
+static void open_rig(struct step_rig *rig, const struct subject *s)
+{
+    step_rig_open_as(rig, s->backend, &s->model, MGPT_F32, &s->setup);
+    if (s->threads)
+        rig->net.machine.caps.threads = s->threads;
+}
+
+/* A module, and a composed step for what it leaves to the core. */
+struct pair {
+    const struct subject *subject;
+    struct step_rig *rig;
+    struct mgpt_step *step, *rest;
+};
+
+static void open_pair(struct pair *pair, const struct subject *s, struct step_rig *rig)
+{
+    *pair = (struct pair){.subject = s, .rig = rig};
+    ck_ok(s->api->open(mgpt_host(), s->config, &rig->spec, &pair->step, error));
+    if (s->covers < MGPT_COVERS_FBCUS)
+        ck_ok(mgpt_composed_open_rest(&rig->spec, &pair->rest, error));
+}
+
+static void close_pair(struct pair *pair)
+{
+    const struct mgpt_step_api *composed = mgpt_composed.api;
+
+    pair->subject->api->close(pair->step);
+    composed->close(pair->rest);
+}
+
+/* n steps from `first`, fenced; those that leave something to the core come one by one. */
+static void run_pair(struct pair *pair, uint32_t first, uint32_t n,
+                     struct mgpt_step_result *results)
+{
+    const struct subject *s = pair->subject;
+    const struct mgpt_step_input *inputs = pair->rig->inputs + first;
+    uint32_t k = 0;
+
+    if (!pair->rest) {
+        ck_ok(s->api->run(pair->step, inputs, n, error));
+        ck_ok(s->api->fence(pair->step, results, &k, error));
+        ck_assert_uint_eq(k, n);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        ck_ok(s->api->run(pair->step, &inputs[i], 1, error));
+        ck_ok(s->api->fence(pair->step, results, &k, error));
+        ck_assert_uint_eq(k, 0);
+        ck_ok(mgpt_composed_rest(pair->rest, &inputs[i], s->covers, error));
+        struct mgpt_step_state state = step_rig_state(pair->rig);
+        results[i] = (struct mgpt_step_result){.step = inputs[i].step,
+                                               .loss = state.loss,
+                                               .grad_norm = state.grad_norm,
+                                               .loss_scale = state.loss_scale,
+                                               .skipped = state.nonfinite != 0};
+    }
+}
+
 /* `steps` steps on a fresh rig, `at_once` a call. Results, and values as step_rig_values. */
 static double *train(const struct subject *s, uint32_t steps, uint32_t at_once,
                      struct mgpt_step_result *results, size_t *n)
 {
-    const struct mgpt_step_api *api = s->api;
     struct step_rig rig;
-    struct mgpt_step *step;
-    uint32_t got = 0;
+    struct pair pair;
+    struct mgpt_step_result none[RIG_LONG];
 
-    step_rig_open_as(&rig, s->backend, &s->model, MGPT_F32, &s->setup);
-    ck_ok(api->open(mgpt_host(), s->config, &rig.spec, &step, error));
+    open_rig(&rig, s);
+    open_pair(&pair, s, &rig);
     for (uint32_t i = 0; i < steps; i += at_once) {
         uint32_t count = steps - i < at_once ? steps - i : at_once, k = 0;
-        ck_ok(api->run(step, rig.inputs + i, count, error));
-        ck_ok(api->fence(step, results + got, &k, error));
-        ck_assert_uint_eq(k, count);
-        got += k;
-        ck_ok(api->fence(step, results + got, &k, error)); /* idempotent */
+        run_pair(&pair, i, count, results + i);
+        ck_ok(s->api->fence(pair.step, none, &k, error)); /* idempotent */
         ck_assert_uint_eq(k, 0);
-        ck_ok(api->adopt(step, error));
+        ck_ok(s->api->adopt(pair.step, error));
     }
     double *values = step_rig_values(&rig, n);
-    api->close(step);
+    close_pair(&pair);
     step_rig_close(&rig);
     return values;
 }
@@ -59,6 +115,31 @@ static void close_to(const double *a, const double *b, size_t n, double toleranc
 }
 
 /* ---- what is trained ---- */
+
+/* Sequences that do not fit into one chunk of a step that takes them by and by: everything there is
+ * in a model, odd batches, and rows whose ends have no target. */
+static size_t fill_long_cases(struct subject *out)
+{
+    const struct rig_setup one = {"adamw", 1, 1, 0.5}, three = {"adamw", 3, 2, 0.5};
+    const struct rig_setup nine = {"sgd", 9, 1, 0};
+    struct mgpt_model toy = test_model_toygpt(), m;
+    size_t n = 0;
+
+    toy.embd = 36, toy.mlp = 52, toy.heads = 6, toy.kv_heads = 2, toy.context = 70, toy.vocab = 19;
+    out[n++] = (struct subject){.model = toy, .setup = one};
+    toy.bias |= MGPT_BIAS_QKV; /* not with adamw, which makes steps of a key's gradient, 0 */
+    out[n++] = (struct subject){.model = toy, .setup = nine};
+    toy.bias &= ~(uint32_t)MGPT_BIAS_QKV;
+    toy.dropout = 0.3, toy.activation = MGPT_ACT_GELU_TANH;
+    out[n++] = (struct subject){.model = toy, .setup = three};
+    m = test_model_names();
+    m.embd = 24, m.mlp = 33, m.layers = 2, m.context = 40, m.kv_heads = 1;
+    m.init_std = 0.1;
+    out[n++] = (struct subject){.model = m, .setup = nine};
+    m.dropout = 0.1, m.final_norm = 1;
+    out[n++] = (struct subject){.model = m, .setup = nine};
+    return n;
+}
 
 /* The recipes at odd sizes, and small models of usual sizes, which fused programs are made for. */
 static size_t fill_cases(struct subject *out)
@@ -86,11 +167,11 @@ static size_t fill_cases(struct subject *out)
     out[n++] = (struct subject){.model = wide, .setup = sgd};
     out[n++] = (struct subject){.model = longer, .setup = sgd};
     out[n++] = (struct subject){.model = other, .setup = usual};
-    return n;
+    return n + fill_long_cases(out + n);
 }
 
-/* Does it bid on that, for the whole step? */
-static bool bids_on(const struct subject *s)
+/* Does it bid on that, and for how much of the step? */
+static bool bids_on(struct subject *s)
 {
     struct step_rig rig;
     struct mgpt_bid bid = {.size = sizeof bid};
@@ -99,7 +180,8 @@ static bool bids_on(const struct subject *s)
     s->api->bid(&rig.spec, &bid);
     step_rig_close(&rig);
     ck_module(bid.reason[0], "it gives no reason");
-    return bid.score > 0 && bid.covers == MGPT_COVERS_FBCUS;
+    s->covers = (enum mgpt_covers)bid.covers;
+    return bid.score > 0;
 }
 
 /* Can it be opened with these settings on this machine? */
@@ -169,6 +251,7 @@ static struct subject composed(const struct subject *s, const char *backend)
     out.api = mgpt_composed.api;
     out.config = NULL;
     out.backend = backend;
+    out.covers = MGPT_COVERS_FBCUS;
     return out;
 }
 
@@ -223,10 +306,9 @@ END_TEST
 static void skips_nonfinite(const struct subject *s)
 {
     struct step_rig rig;
-    struct mgpt_step *step;
+    struct pair pair;
     struct mgpt_step_result result[2];
     float poison = NAN;
-    uint32_t k;
     size_t n;
 
     step_rig_open_as(&rig, s->backend, &s->model, MGPT_F32, &s->setup);
@@ -236,11 +318,9 @@ static void skips_nonfinite(const struct subject *s)
     int32_t first = rig.batches[0][0].ids[0];
     one.offset += (uint64_t)first * s->model.embd * sizeof poison;
     ck_ok(mgpt_machine_write(&rig.net.machine, &one, &poison, error));
-    ck_ok(s->api->open(mgpt_host(), s->config, &rig.spec, &step, error));
+    open_pair(&pair, s, &rig);
     double *before = step_rig_values(&rig, &n);
-    ck_ok(s->api->run(step, rig.inputs, 1, error));
-    ck_ok(s->api->fence(step, result, &k, error));
-    ck_assert_uint_eq(k, 1);
+    run_pair(&pair, 0, 1, result);
     ck_assert_uint_eq(result[0].skipped, 1);
     ck_assert_uint_eq(step_rig_state(&rig).skipped, 1);
     ck_assert_uint_eq(step_rig_state(&rig).good, 0);
@@ -248,13 +328,38 @@ static void skips_nonfinite(const struct subject *s)
     ck_assert_mem_eq(before, after, n * sizeof *after);
     free(before);
     free(after);
-    s->api->close(step);
+    close_pair(&pair);
     step_rig_close(&rig);
 }
 
 START_TEST(a_nonfinite_step_changes_nothing)
 {
     for_each(skips_nonfinite);
+}
+END_TEST
+
+static void same_bits_on_threads(const struct subject *s)
+{
+    static const uint32_t threads[] = {1, 2, 3, 8, 17};
+    struct mgpt_step_result want[3], got[3];
+    struct subject other = *s;
+    size_t n;
+
+    other.threads = threads[0];
+    double *a = train(&other, 3, 1, want, &n);
+    for (size_t i = 1; i < sizeof threads / sizeof *threads; i++) {
+        other.threads = threads[i];
+        double *b = train(&other, 3, 1, got, &n);
+        ck_assert_mem_eq(a, b, n * sizeof *a);
+        ck_assert_double_eq(want[2].loss, got[2].loss);
+        free(b);
+    }
+    free(a);
+}
+
+START_TEST(threads_change_no_bit)
+{
+    for_each(same_bits_on_threads);
 }
 END_TEST
 
@@ -279,6 +384,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, computes_what_composed_computes);
     tcase_add_test(tests, many_steps_in_one_call_give_the_same_bits);
     tcase_add_test(tests, a_nonfinite_step_changes_nothing);
+    tcase_add_test(tests, threads_change_no_bit);
     tcase_add_test(tests, slow_gives_the_bits_of_ref);
 }
 

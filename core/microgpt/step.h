@@ -79,6 +79,9 @@ struct mgpt_bid {
     uint32_t covers; /* enum mgpt_covers; with ranks > 1 only FB */
     uint32_t reserved;
     char reason[240]; /* one line, either way */
+    /* What an open step will hold besides the buffers of the spec: activations and the like; 0: it
+     * does not say (ABI 1.1). */
+    uint64_t bytes;
 };
 
 /* One step to do. Frozen. */

@@ -364,7 +364,7 @@ static enum mgpt_status combine(struct work *w, const char *backend, const char 
         return status;
     status = mgpt_rig_open(&w->rig, w->conf, w->registry, w->bench->vocab, &why);
     if (status == MGPT_OK)
-        status = mgpt_plan_make(&plan, &w->rig.spec, mgpt_stepper_composes(&w->rig.stepper), &why);
+        status = mgpt_plan_for(&plan, &w->rig.stepper, &why);
     if (status == MGPT_OK)
         status = mgpt_plan_check(&plan, &w->rig.spec, &why);
     if (status == MGPT_OK)

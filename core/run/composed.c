@@ -162,32 +162,46 @@ static void close_step(struct mgpt_step *s)
     free(s);
 }
 
+enum mgpt_status mgpt_composed_open_rest(const struct mgpt_step_spec *spec, struct mgpt_step **out,
+                                         struct mgpt_error *error)
+{
+    struct mgpt_step *s = calloc(1, sizeof *s);
+    enum mgpt_status status;
+
+    if (!s)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory opening the composed step");
+    s->spec = *spec;
+    mgpt_machine_borrow(&s->machine, spec);
+    status = plan_stages(s, error);
+    if (status == MGPT_OK)
+        status = mgpt_updater_open(&s->updater, &s->machine, &s->spec, error);
+    if (status != MGPT_OK) {
+        close_step(s);
+        return status;
+    }
+    *out = s;
+    return MGPT_OK;
+}
+
 static enum mgpt_status open_step(const struct mgpt_host *host, const struct mgpt_config *config,
                                   const struct mgpt_step_spec *spec, struct mgpt_step **out,
                                   struct mgpt_error *error)
 {
-    struct mgpt_step *s = calloc(1, sizeof *s);
     struct mgpt_net net = {.model = spec->model,
                            .params = spec->params,
                            .n_params = spec->n_params,
                            .precision = spec->precision,
                            .state = spec->step_state,
                            .seed = spec->seed};
-    enum mgpt_status status;
+    struct mgpt_step *s;
+    enum mgpt_status status = mgpt_composed_open_rest(spec, &s, error);
 
     (void)host;
     (void)config;
-    if (!s)
-        return mgpt_fail(error, MGPT_NOMEM, "out of memory opening the composed step");
-    s->spec = *spec;
-    mgpt_machine_borrow(&s->machine, spec);
+    if (status != MGPT_OK)
+        return status;
     net.machine = &s->machine;
-    status = plan_stages(s, error);
-    if (status == MGPT_OK)
-        status = mgpt_updater_open(&s->updater, &s->machine, &s->spec, error);
-    if (status == MGPT_OK)
-        status =
-            mgpt_passes_open(&s->passes, &net, MGPT_MODE_TRAIN, spec->rows, spec->columns, error);
+    status = mgpt_passes_open(&s->passes, &net, MGPT_MODE_TRAIN, spec->rows, spec->columns, error);
     if (status != MGPT_OK) {
         close_step(s);
         return status;

@@ -134,6 +134,19 @@ enum mgpt_status mgpt_plan_make(struct mgpt_plan *plan, const struct mgpt_step_s
     return MGPT_OK;
 }
 
+enum mgpt_status mgpt_plan_for(struct mgpt_plan *plan, const struct mgpt_stepper *stepper,
+                               struct mgpt_error *error)
+{
+    bool composes = mgpt_stepper_composes(stepper);
+    enum mgpt_status status = mgpt_plan_make(plan, &stepper->spec, composes, error);
+
+    if (status == MGPT_OK && !composes) {
+        plan->activations = stepper->bytes;
+        plan->total = add(plan->total, stepper->bytes);
+    }
+    return status;
+}
+
 /* ---- words ---- */
 
 void mgpt_add_duration(struct mgpt_string *out, double seconds)
@@ -338,7 +351,7 @@ enum mgpt_status mgpt_plan_run(const struct mgpt_step_spec *spec, struct mgpt_re
     enum mgpt_status status = mgpt_stepper_choose(&stepper, use, registry, spec, error);
 
     if (status == MGPT_OK)
-        status = mgpt_plan_make(&plan, spec, mgpt_stepper_composes(&stepper), error);
+        status = mgpt_plan_for(&plan, &stepper, error);
     if (status == MGPT_OK)
         status = mgpt_plan_check(&plan, spec, error);
     if (status == MGPT_OK)

@@ -10,7 +10,7 @@ struct mgpt_plan {
     uint64_t parameters;        /* how many, without the gaps between tensors */
     uint64_t params, gradients; /* of one copy each */
     uint64_t state;             /* of the optimizer, and what it works in */
-    uint64_t activations;       /* of a micro-batch in training; 0: the step module's own affair */
+    uint64_t activations;       /* of training: of a micro-batch, or what the step module says */
     uint64_t validation;        /* activations of validation and of generation */
     uint64_t batches;           /* ids and targets of the steps that are prepared together */
     uint64_t total;             /* sum of the above; saturates at UINT64_MAX */
@@ -35,6 +35,10 @@ double mgpt_step_flops(const struct mgpt_model *model, uint64_t sequences, uint6
 enum mgpt_status mgpt_plan_make(struct mgpt_plan *plan, const struct mgpt_step_spec *spec,
                                 bool composed, struct mgpt_error *error);
 
+/* The same for a step that was chosen: what its module says that it takes counts as activations.
+ * [main] */
+enum mgpt_status mgpt_plan_for(struct mgpt_plan *plan, const struct mgpt_stepper *stepper,
+                               struct mgpt_error *error);
 /* MGPT_CONFIG with what to shrink when it needs more memory than there is. [any] */
 enum mgpt_status mgpt_plan_check(const struct mgpt_plan *plan, const struct mgpt_step_spec *spec,
                                  struct mgpt_error *error);

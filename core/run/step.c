@@ -36,6 +36,7 @@ static enum mgpt_status choose_named(struct mgpt_registry *registry, const char 
     struct mgpt_bid bid = ask(winner->component->api, spec);
     mgpt_string_format(&stepper->bids, "%s %d (%s)\n", name, bid.score, bid.reason);
     stepper->covers = (enum mgpt_covers)bid.covers;
+    stepper->bytes = bid.bytes;
     if (bid.score <= 0)
         return mgpt_fail(error, MGPT_PLUGIN, "[step] use = %s, but it cannot run this: %s", name,
                          bid.reason);
@@ -65,6 +66,7 @@ static enum mgpt_status choose_highest(struct mgpt_registry *registry,
         if (bid.score > best) {
             best = bid.score;
             stepper->covers = (enum mgpt_covers)bid.covers;
+            stepper->bytes = bid.bytes;
             *winner = usable;
         }
     }
@@ -93,7 +95,7 @@ enum mgpt_status mgpt_stepper_choose(struct mgpt_stepper *stepper, const char *u
 
 bool mgpt_stepper_composes(const struct mgpt_stepper *stepper)
 {
-    return stepper->api == mgpt_composed.api || stepper->covers < MGPT_COVERS_FBCUS;
+    return stepper->api == mgpt_composed.api;
 }
 
 enum mgpt_status mgpt_stepper_start(struct mgpt_stepper *stepper, struct mgpt_conf *conf,
@@ -103,10 +105,8 @@ enum mgpt_status mgpt_stepper_start(struct mgpt_stepper *stepper, struct mgpt_co
     enum mgpt_status status = stepper->api->open(
         mgpt_host(), mgpt_conf_module(conf, "step", stepper->name), spec, &stepper->step, error);
 
-    if (status == MGPT_OK && stepper->covers < MGPT_COVERS_FBCUS) {
-        const struct mgpt_step_api *composed = mgpt_composed.api;
-        status = composed->open(mgpt_host(), NULL, spec, &stepper->rest, error);
-    }
+    if (status == MGPT_OK && stepper->covers < MGPT_COVERS_FBCUS)
+        status = mgpt_composed_open_rest(spec, &stepper->rest, error);
     return status;
 }
 

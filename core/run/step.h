@@ -21,6 +21,7 @@ struct mgpt_stepper {
         *rest; /* a composed step for what the winner leaves; NULL when it covers all */
     struct mgpt_step_spec spec;
     enum mgpt_covers covers;
+    uint64_t bytes; /* that the winner says it takes for itself */
     char name[64];
     struct mgpt_string bids; /* "composed 1 (op by op ...)", a line each */
 };
@@ -37,7 +38,7 @@ enum mgpt_status mgpt_stepper_choose(struct mgpt_stepper *stepper, const char *u
                                      const struct mgpt_step_spec *spec, struct mgpt_error *error);
 enum mgpt_status mgpt_stepper_start(struct mgpt_stepper *stepper, struct mgpt_conf *conf,
                                     struct mgpt_error *error);
-/* Once chosen: does any of it run op by op, by the core? */
+/* Once chosen: do forward and backward run op by op, by the core? */
 bool mgpt_stepper_composes(const struct mgpt_stepper *stepper);
 void mgpt_stepper_close(struct mgpt_stepper *stepper);
 

@@ -200,6 +200,8 @@ CPU_INLINE void add_columns(const struct cpu_matmul *m, struct tile *t, int64_t 
                                .c = c,
                                .ldc = m->cols};
         int64_t end = cpu_min(t->fetched + t->fetch, t->next);
+        if (i + CPU_MR < t->i1) /* what is added to next comes meanwhile */
+            fetch_rows(c + CPU_MR * m->cols, m->cols, 0, cpu_min(CPU_MR, t->i1 - i - CPU_MR), n);
         fetch_rows(m->b + t->j0, m->ldb, t->fetched, end, t->j1 - t->j0);
         fetch_rows(m->a + t->i0, m->lda, t->fetched, end, t->i1 - t->i0);
         t->fetched = end;

@@ -6,6 +6,11 @@
 #define MOST_VOCAB 512
 #define MOST_POSITIONS 4096 /* a step; more are better spread over cores */
 #define SCORE 100
+/* Of walks. Products take as long as those of the composed step, but no op ends with a barrier, and
+ * activations of a chunk take the place of those of a batch. So it is for whole groups on each
+ * thread; else it runs when asked for. */
+#define WALK_SCORE 10
+#define WALK_IDLE 1 /* composed, which bids the same, comes first by name */
 
 /* Is what lies behind the part that we know all zeros? */
 static bool known(const void *data, size_t size, size_t ours)
@@ -38,8 +43,7 @@ static uint64_t positions(const struct mgpt_step_spec *spec)
     return (uint64_t)spec->rows * spec->micro_batches * spec->columns;
 }
 
-/* What is missing, or NULL. */
-static const char *obstacle(const struct mgpt_step_spec *spec)
+const char *fused_micro_needs(const struct mgpt_step_spec *spec)
 {
     const struct mgpt_model *m = spec->model;
     const struct mgpt_optimizer_api *o = spec->optimizer;
@@ -73,15 +77,62 @@ static const char *obstacle(const struct mgpt_step_spec *spec)
     return NULL;
 }
 
+/* What the walk lacks, or NULL. */
+static const char *walk_needs(const struct mgpt_step_spec *spec)
+{
+    if (!known(spec, spec->size, sizeof *spec) ||
+        !known(spec->model, spec->model->size, sizeof *spec->model))
+        return "a model and a step without settings that are newer than it";
+    if (!host_memory(spec))
+        return "a device that computes in F32 on memory of the host";
+    if (!plain_f32(spec->precision))
+        return "everything in F32";
+    return NULL;
+}
+
+static void bid_micro(const struct mgpt_step_spec *spec, struct mgpt_bid *out)
+{
+    out->score = SCORE;
+    out->covers = spec->places ? MGPT_COVERS_FBC : MGPT_COVERS_FBCUS;
+    snprintf(out->reason, sizeof out->reason, "%s in cache, on one core",
+             spec->places ? "all but the update, of whole tensors," : "the whole step");
+}
+
+/* Is no thread without work for more than a sixteenth of the time, and are there so many tokens that
+ * adding up the gradients of groups is little beside them? */
+static bool fills_threads(const struct mgpt_step_spec *spec)
+{
+    int64_t chunks = walk_chunks(spec), threads = spec->caps->threads ? spec->caps->threads : 1;
+    int64_t groups = chunks < WALK_GROUPS ? chunks : WALK_GROUPS;
+    int64_t rounds = cpu_pieces(groups, threads) * cpu_pieces(chunks, groups);
+
+    return 16 * chunks >= 15 * rounds * threads && positions(spec) >= 2048;
+}
+
+static void bid_walk(const struct mgpt_step_spec *spec, struct mgpt_bid *out)
+{
+    uint64_t bytes = walk_bytes(spec);
+
+    if (MGPT_HAS(out, bytes))
+        out->bytes = bytes;
+    out->score = fills_threads(spec) ? WALK_SCORE : WALK_IDLE;
+    out->covers = MGPT_COVERS_FB;
+    snprintf(out->reason, sizeof out->reason,
+             "forward and backward, %lld sequences at a time, on %u threads; %.3g MB",
+             (long long)walk_chunk(spec->columns), walk_threads(spec), (double)bytes * 1e-6);
+}
+
 void fused_bid(const struct mgpt_step_spec *spec, struct mgpt_bid *out)
 {
-    const char *needs = obstacle(spec);
+    const char *small = fused_micro_needs(spec), *needs = walk_needs(spec);
 
-    out->score = needs ? 0 : SCORE;
-    out->covers = spec->places ? MGPT_COVERS_FBC : MGPT_COVERS_FBCUS;
-    if (needs)
-        snprintf(out->reason, sizeof out->reason, "small models only; needs %s", needs);
-    else
-        snprintf(out->reason, sizeof out->reason, "%s in cache, on one core",
-                 spec->places ? "all but the update, of whole tensors," : "the whole step");
+    if (!small) {
+        bid_micro(spec, out);
+    } else if (!needs) {
+        bid_walk(spec, out);
+    } else {
+        out->score = 0;
+        out->covers = MGPT_COVERS_FB;
+        snprintf(out->reason, sizeof out->reason, "needs %s", needs);
+    }
 }

@@ -3,6 +3,7 @@
 #define MGPT_FUSED_H
 
 #include "micro.h"
+#include "walk.h"
 
 /* A run of parameters of one group. */
 struct group {
@@ -12,6 +13,7 @@ struct group {
 
 struct mgpt_step {
     struct mgpt_step_spec spec;
+    struct walk *walk; /* NULL: all that follows is of the other path */
     const struct micro_kernels *kernels;
     mgpt_rule_f32 rule;
     struct micro micro;
@@ -23,6 +25,8 @@ struct mgpt_step {
     struct mgpt_step_result results[MGPT_STEP_RING];
 };
 
+/* What the path in micro.h lacks for this, or NULL. */
+const char *fused_micro_needs(const struct mgpt_step_spec *spec);
 void fused_bid(const struct mgpt_step_spec *spec, struct mgpt_bid *out);
 enum mgpt_status fused_open(const struct mgpt_host *host, const struct mgpt_config *config,
                             const struct mgpt_step_spec *spec, struct mgpt_step **out,

@@ -15,7 +15,8 @@ static bool anywhere(void)
 #if FUSED_X86
 static bool has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
 }
 
 static bool has_avx512(void)
@@ -26,25 +27,34 @@ static bool has_avx512(void)
 }
 #endif
 
+#if defined CPU_LEVELS
+#define WALK_AVX512 &cpu_table_avx512
+#define WALK_AVX2 &cpu_table_avx2
+#else
+#define WALK_AVX512 &cpu_table_baseline
+#define WALK_AVX2 &cpu_table_baseline
+#endif
+
 /* Best first. A short document alone has kernels of its own where vectors are longer than it. */
-static const struct {
+static const struct set {
     const char *name;
     bool (*here)(void);
     const struct micro_kernels *many, *one;
+    const struct cpu_kernels *walk;
 } sets[] = {
 #if FUSED_X86
-    {"avx512", has_avx512, &fused_micro_avx512, &fused_micro_avx512_8},
-    {"avx2", has_avx2, &fused_micro_avx2, &fused_micro_avx2},
+    {"avx512", has_avx512, &fused_micro_avx512, &fused_micro_avx512_8, WALK_AVX512},
+    {"avx2", has_avx2, &fused_micro_avx2, &fused_micro_avx2, WALK_AVX2},
 #endif
-    {"base", anywhere, &fused_micro_base, &fused_micro_base},
+    {"base", anywhere, &fused_micro_base, &fused_micro_base, &cpu_table_baseline},
 };
 
-static enum mgpt_status choose_kernels(struct mgpt_step *s, const char *isa,
-                                       struct mgpt_error *error)
+static enum mgpt_status choose_set(const char *isa, const struct set **set,
+                                   struct mgpt_error *error)
 {
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
         if ((strcmp(isa, "auto") == 0 || strcmp(isa, sets[i].name) == 0) && sets[i].here()) {
-            s->kernels = s->micro.stride == 8 ? sets[i].one : sets[i].many;
+            *set = &sets[i];
             return MGPT_OK;
         }
     return mgpt_fail(error, MGPT_UNSUPPORTED,
@@ -199,19 +209,20 @@ void fused_close(struct mgpt_step *s)
 {
     if (!s)
         return;
+    walk_close(s->walk);
     free(s->groups);
     free(s->memory);
     free(s);
 }
 
-static enum mgpt_status fill(struct mgpt_step *s, const char *isa, struct mgpt_error *error)
+static enum mgpt_status open_micro(struct mgpt_step *s, const struct set *set,
+                                   struct mgpt_error *error)
 {
     size_t bytes;
     enum mgpt_status status = map_all(s, error);
 
     set_shape(s);
-    if (status == MGPT_OK)
-        status = choose_kernels(s, isa, error);
+    s->kernels = s->micro.stride == 8 ? set->one : set->many;
     if (status == MGPT_OK)
         status = find_weights(s, error);
     if (status == MGPT_OK)
@@ -233,12 +244,16 @@ enum mgpt_status fused_open(const struct mgpt_host *host, const struct mgpt_conf
                             struct mgpt_error *error)
 {
     struct mgpt_step *s = calloc(1, sizeof *s);
+    const struct set *set = NULL;
     enum mgpt_status status;
 
     if (!s)
         return mgpt_fail(error, MGPT_NOMEM, "out of memory opening step fused_cpu");
     s->spec = *spec;
-    status = fill(s, host->get_text(config, "isa"), error);
+    status = choose_set(host->get_text(config, "isa"), &set, error);
+    if (status == MGPT_OK)
+        status = fused_micro_needs(spec) ? walk_open(spec, set->walk, &s->walk, error)
+                                         : open_micro(s, set, error);
     if (status != MGPT_OK) {
         fused_close(s);
         return status;

@@ -1,5 +1,6 @@
-/* Step "fused_cpu": the whole training step of a small model as one program on one core; no
- * allocation, no barrier, no op calls. micro.h says how; for what it does not cover it bids 0. */
+/* Step "fused_cpu", in two paths. The whole training step of a small model as one program on one
+ * core; no allocation, no barrier, no op calls: micro.h says how. Forward and backward of a larger
+ * one, a few sequences at a time: walk.h says how. For what neither covers it bids 0. */
 #include <math.h>
 #include <string.h>
 
@@ -12,11 +13,12 @@
 static enum mgpt_status check_batch(const struct mgpt_step *s, const struct mgpt_batch *b,
                                     struct mgpt_error *error)
 {
-    int32_t vocab = s->micro.vocab;
+    int32_t vocab = (int32_t)s->spec.model->vocab;
 
-    if (b->columns > (uint32_t)s->micro.context)
-        return mgpt_fail(error, MGPT_INVALID, "a batch of %u columns, the context is %d",
-                         b->columns, s->micro.context);
+    if (b->rows > s->spec.rows || b->columns > s->spec.columns)
+        return mgpt_fail(error, MGPT_INVALID,
+                         "a batch of %u rows and %u columns, at most %u and %u", b->rows,
+                         b->columns, s->spec.rows, s->spec.columns);
     for (size_t i = 0; i < (size_t)b->rows * b->columns; i++)
         if (b->ids[i] < 0 || b->ids[i] >= vocab || b->targets[i] < -1 || b->targets[i] >= vocab)
             return mgpt_fail(error, MGPT_INVALID,
@@ -115,6 +117,8 @@ static enum mgpt_status run_one(struct mgpt_step *s, const struct mgpt_step_inpu
         if (status != MGPT_OK)
             return status;
     }
+    if (s->walk) /* FB */
+        return walk_run(s->walk, input, error);
     state->step = input->step;
     state->inv_targets = 1.0 / (double)input->targets;
     forward_backward(s, input);
@@ -195,7 +199,7 @@ static const struct mgpt_component component = {
     MGPT_OPTIONS(options),
     .kind = MGPT_KIND_STEP,
     .name = "fused_cpu",
-    .summary = "the whole step of a small model in cache, on one core",
+    .summary = "small models: the whole step in cache, on one core; others: sequence by sequence",
     .options = options,
     .api = &api,
 };
