@@ -61,6 +61,8 @@ grep -qx 'num docs: 1 (train 1, val 1)' cpu.out || fail 'not one document'
 small ref --set backend.use=ref
 near 1e-5 cpu ref
 [ "$(numbers cpu loss | wc -l)" = 10 ] || fail 'expected 10 losses'
+small walk --set step.use=fused_cpu
+near 1e-5 walk ref
 
 # --- validation ---
 # moments FOLDER: where the val lines stand, by the step printed before them.
@@ -161,6 +163,19 @@ for ((i = 0; i < 24; i++)); do
     resume run "killed after $delay s" "${state[@]}" --set "backend.cpu.threads=${threads[i % 6]}"
 done
 [ $killed -gt 0 ] || fail 'no run was killed in time: the test says nothing'
+
+# The same of the step that walks.
+walks=("${state[@]}" --set step.use=fused_cpu --set train.batch=40 --set train.val_batches=1)
+small plain "${walks[@]}"
+want=$(sum plain)
+for delay in 0.05 0.1 0.2 0.4; do
+    rm -rf run
+    { # as above
+        timeout -s KILL "$delay" "$MICROGPT" train -c "$toy" "${small[@]}" "${walks[@]}" \
+            --dir run --set backend.cpu.threads=3 >out 2>err </dev/null
+    } 2>/dev/null
+    resume run "walking, killed after $delay s" "${walks[@]}" --set backend.cpu.threads=2
+done
 
 # A signal in a validation: nothing of it is kept, and the resumed run makes it anew.
 for when in before after; do

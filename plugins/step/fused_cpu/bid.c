@@ -6,11 +6,10 @@
 #define MOST_VOCAB 512
 #define MOST_POSITIONS 4096 /* a step; more are better spread over cores */
 #define SCORE 100
-/* Of walks. Products take as long as those of the composed step, but no op ends with a barrier, and
- * activations of a chunk take the place of those of a batch. So it is for whole groups on each
- * thread; else it runs when asked for. */
-#define WALK_SCORE 10
-#define WALK_IDLE 1 /* composed, which bids the same, comes first by name */
+/* Of walks. Products take as long as those of the composed step, in a third of its memory or less:
+ * that is for who asks for it. Composed bids the same and comes first by name. A bid that depended on
+ * threads would let results depend on them. */
+#define WALK_SCORE 1
 
 /* Is what lies behind the part that we know all zeros? */
 static bool known(const void *data, size_t size, size_t ours)
@@ -98,24 +97,13 @@ static void bid_micro(const struct mgpt_step_spec *spec, struct mgpt_bid *out)
              spec->places ? "all but the update, of whole tensors," : "the whole step");
 }
 
-/* Is no thread without work for more than a sixteenth of the time, and are there so many tokens that
- * adding up the gradients of groups is little beside them? */
-static bool fills_threads(const struct mgpt_step_spec *spec)
-{
-    int64_t chunks = walk_chunks(spec), threads = spec->caps->threads ? spec->caps->threads : 1;
-    int64_t groups = chunks < WALK_GROUPS ? chunks : WALK_GROUPS;
-    int64_t rounds = cpu_pieces(groups, threads) * cpu_pieces(chunks, groups);
-
-    return 16 * chunks >= 15 * rounds * threads && positions(spec) >= 2048;
-}
-
 static void bid_walk(const struct mgpt_step_spec *spec, struct mgpt_bid *out)
 {
     uint64_t bytes = walk_bytes(spec);
 
     if (MGPT_HAS(out, bytes))
         out->bytes = bytes;
-    out->score = fills_threads(spec) ? WALK_SCORE : WALK_IDLE;
+    out->score = WALK_SCORE;
     out->covers = MGPT_COVERS_FB;
     snprintf(out->reason, sizeof out->reason,
              "forward and backward, %lld sequences at a time, on %u threads; %.3g MB",
