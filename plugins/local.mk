@@ -125,6 +125,7 @@ CUDA_INTERNAL = \
 CUDA_KERNELS = \
     %D%/backend/cuda/activation.cu \
     %D%/backend/cuda/add.cu \
+    %D%/backend/cuda/axpby.cu \
     %D%/backend/cuda/attention.cu \
     %D%/backend/cuda/attention_backward.cu \
     %D%/backend/cuda/clip.cu \

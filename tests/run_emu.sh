@@ -77,7 +77,11 @@ static void scalars(const struct mgpt_optimizer *optimizer, const struct mgpt_ti
     h[1] = 0.9;
     h[2] = tick->weight_decay;
 }
-static const struct mgpt_optimizer_api api = {sizeof api, 0, &mine, create, destroy, scalars};
+static const struct mgpt_optimizer_api api = {.size = sizeof api,
+                                              .rule = &mine,
+                                              .create = create,
+                                              .destroy = destroy,
+                                              .scalars = scalars};
 static const struct mgpt_component component = {
     sizeof component, MGPT_NO_OPTIONS, 0, MGPT_KIND_OPTIMIZER, "mine", "a test's own", 0, 0, &api};
 MGPT_PLUGIN_DEFINE("org.example.mine", "1.0", "MIT", "A. Author", 0, &component)

@@ -3,6 +3,7 @@
 #include "add.cu"
 #include "attention.cu"
 #include "attention_backward.cu"
+#include "axpby.cu"
 #include "clip.cu"
 #include "columns.cu"
 #include "cross_entropy.cu"

@@ -90,6 +90,7 @@ CUDA_OP(cuda_activation_backward);
 CUDA_OP(cuda_attention);
 CUDA_OP(cuda_attention_backward);
 CUDA_OP(cuda_add);
+CUDA_OP(cuda_axpby);
 CUDA_OP(cuda_dropout);
 CUDA_OP(cuda_cross_entropy);
 CUDA_OP(cuda_fill);

@@ -120,6 +120,7 @@ static const mgpt_op_fn kernels[MGPT_OP_COUNT] = {
     [MGPT_OP_ATTENTION] = cuda_attention,
     [MGPT_OP_ATTENTION_BACKWARD] = cuda_attention_backward,
     [MGPT_OP_ADD] = cuda_add,
+    [MGPT_OP_AXPBY] = cuda_axpby,
     [MGPT_OP_DROPOUT] = cuda_dropout,
     [MGPT_OP_CROSS_ENTROPY] = cuda_cross_entropy,
     [MGPT_OP_FILL] = cuda_fill,
@@ -175,6 +176,7 @@ static const mgpt_op_fn ops[MGPT_OP_COUNT] = {
     [MGPT_OP_ADD] = run_op,           [MGPT_OP_DROPOUT] = run_op,
     [MGPT_OP_CROSS_ENTROPY] = run_op, [MGPT_OP_FILL] = run_op,
     [MGPT_OP_CLIP] = run_op,          [MGPT_OP_SCALER] = run_op,
+    [MGPT_OP_AXPBY] = run_op,
 };
 
 const struct mgpt_backend_api cuda_api = {
