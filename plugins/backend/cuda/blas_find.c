@@ -1,7 +1,5 @@
 /* Opens cuBLASLt: half a gigabyte, so only when a device is opened. */
-#include <dlfcn.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "blas_calls.h"
 #include "driver.h"
@@ -9,10 +7,7 @@
 #define TEXT_AGAIN(x) #x
 #define TEXT(x) TEXT_AGAIN(x)
 
-static const struct {
-    const char *name;
-    size_t at;
-} symbols[] = {
+static const struct cuda_symbol symbols[] = {
 #define SYMBOL(field, name)                                                                        \
     {                                                                                              \
         name, offsetof(struct cuda_blas_calls, field)                                              \
@@ -36,11 +31,5 @@ int cuda_blas_find(struct cuda_blas_calls *calls)
 {
     void *library = cuda_library("libcublasLt.so." TEXT(CUBLAS_VER_MAJOR));
 
-    for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
-        void *symbol = library ? dlsym(library, symbols[i].name) : NULL;
-        if (!symbol)
-            return 0;
-        memcpy((char *)calls + symbols[i].at, &symbol, sizeof symbol);
-    }
-    return 1;
+    return !cuda_symbols(library, symbols, sizeof symbols / sizeof *symbols, calls);
 }

@@ -23,10 +23,18 @@ void *cuda_library(const char *soname)
     return library;
 }
 
-static const struct {
-    const char *name;
-    size_t at;
-} symbols[] = {
+const char *cuda_symbols(void *library, const struct cuda_symbol *symbols, size_t n, void *to)
+{
+    for (size_t i = 0; i < n; i++) {
+        void *symbol = library ? dlsym(library, symbols[i].name) : NULL;
+        if (!symbol)
+            return symbols[i].name;
+        memcpy((char *)to + symbols[i].at, &symbol, sizeof symbol);
+    }
+    return NULL;
+}
+
+static const struct cuda_symbol symbols[] = {
 #define SYMBOL(field, name)                                                                        \
     {                                                                                              \
         name, offsetof(struct cuda_driver, field)                                                  \
@@ -49,6 +57,7 @@ const struct cuda_driver *cuda_driver(struct mgpt_error *error)
 {
     static struct cuda_driver driver;
     static int complete;
+    const char *missing;
     void *library;
 
     if (complete)
@@ -59,14 +68,11 @@ const struct cuda_driver *cuda_driver(struct mgpt_error *error)
                   "libcuda.so.1 not found: no NVIDIA driver is installed here");
         return NULL;
     }
-    for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
-        void *symbol = dlsym(library, symbols[i].name);
-        if (!symbol) {
-            mgpt_fail(error, MGPT_UNSUPPORTED, "libcuda.so.1 has no %s: the driver is too old",
-                      symbols[i].name);
-            return NULL;
-        }
-        memcpy((char *)&driver + symbols[i].at, &symbol, sizeof symbol);
+    missing = cuda_symbols(library, symbols, sizeof symbols / sizeof *symbols, &driver);
+    if (missing) {
+        mgpt_fail(error, MGPT_UNSUPPORTED, "libcuda.so.1 has no %s: the driver is too old",
+                  missing);
+        return NULL;
     }
     complete = 1;
     return &driver;

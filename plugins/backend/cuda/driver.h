@@ -3,6 +3,8 @@
 #ifndef MGPT_CUDA_DRIVER_H
 #define MGPT_CUDA_DRIVER_H
 
+#include <stddef.h>
+
 #include <cuda.h>
 
 #include <microgpt/plugin.h>
@@ -29,5 +31,15 @@ const struct cuda_driver *cuda_driver(struct mgpt_error *error);
 
 /* dlopen by soname, then in the folder of the toolkit that this was built with; NULL: not there. */
 void *cuda_library(const char *soname);
+
+/* A function of a library, and where its pointer goes in a struct of them. */
+struct cuda_symbol {
+    const char *name;
+    size_t at;
+};
+
+/* Fills `to` with the n symbols; NULL, or the name of the first that the library lacks (the first
+ * of all where `library` is NULL). */
+const char *cuda_symbols(void *library, const struct cuda_symbol *symbols, size_t n, void *to);
 
 #endif

@@ -1,7 +1,6 @@
 /* Programs compiled at run time by NVRTC, which needs neither a driver nor a device. */
 #include <nvrtc.h>
 
-#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,10 +24,7 @@ struct compiler {
     const char *(*text)(nvrtcResult code);
 };
 
-static const struct {
-    const char *name;
-    size_t at;
-} symbols[] = {
+static const struct cuda_symbol symbols[] = {
 #define SYMBOL(field, name)                                                                        \
     {                                                                                              \
         name, offsetof(struct compiler, field)                                                     \
@@ -57,12 +53,8 @@ static const struct compiler *compiler(void)
         return &found;
     (void)snprintf(soname, sizeof soname, "libnvrtc.so.%d", CUDART_VERSION / 1000);
     library = cuda_library(soname);
-    for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
-        void *symbol = library ? dlsym(library, symbols[i].name) : NULL;
-        if (!symbol)
-            return NULL;
-        memcpy((char *)&found + symbols[i].at, &symbol, sizeof symbol);
-    }
+    if (cuda_symbols(library, symbols, sizeof symbols / sizeof *symbols, &found))
+        return NULL;
     complete = 1;
     return &found;
 }

@@ -108,25 +108,28 @@ static enum mgpt_status caps_of(struct mgpt_device *device, struct mgpt_caps *ca
 
 /* ---- ops ---- */
 
-static const mgpt_op_fn kernels[MGPT_OP_COUNT] = {
-    [MGPT_OP_EMBED] = cuda_embed,
-    [MGPT_OP_EMBED_BACKWARD] = cuda_embed_backward,
-    [MGPT_OP_NORM] = cuda_norm,
-    [MGPT_OP_NORM_BACKWARD] = cuda_norm_backward,
-    [MGPT_OP_LINEAR] = cuda_linear,
-    [MGPT_OP_LINEAR_BACKWARD] = cuda_linear_backward,
-    [MGPT_OP_ACTIVATION] = cuda_activation,
-    [MGPT_OP_ACTIVATION_BACKWARD] = cuda_activation_backward,
-    [MGPT_OP_ATTENTION] = cuda_attention,
-    [MGPT_OP_ATTENTION_BACKWARD] = cuda_attention_backward,
-    [MGPT_OP_ADD] = cuda_add,
-    [MGPT_OP_AXPBY] = cuda_axpby,
-    [MGPT_OP_DROPOUT] = cuda_dropout,
-    [MGPT_OP_CROSS_ENTROPY] = cuda_cross_entropy,
-    [MGPT_OP_FILL] = cuda_fill,
-    [MGPT_OP_CLIP] = cuda_clip,
-    [MGPT_OP_SCALER] = cuda_scaler,
-};
+#define OPS(X)                                                                                     \
+    X(EMBED, embed)                                                                                \
+    X(EMBED_BACKWARD, embed_backward)                                                              \
+    X(NORM, norm)                                                                                  \
+    X(NORM_BACKWARD, norm_backward)                                                                \
+    X(LINEAR, linear)                                                                              \
+    X(LINEAR_BACKWARD, linear_backward)                                                            \
+    X(ACTIVATION, activation)                                                                      \
+    X(ACTIVATION_BACKWARD, activation_backward)                                                    \
+    X(ATTENTION, attention)                                                                        \
+    X(ATTENTION_BACKWARD, attention_backward)                                                      \
+    X(ADD, add)                                                                                    \
+    X(DROPOUT, dropout)                                                                            \
+    X(CROSS_ENTROPY, cross_entropy)                                                                \
+    X(FILL, fill)                                                                                  \
+    X(CLIP, clip)                                                                                  \
+    X(SCALER, scaler)                                                                              \
+    X(AXPBY, axpby)
+
+#define KERNEL(code, name) [MGPT_OP_##code] = cuda_##name,
+static const mgpt_op_fn kernels[MGPT_OP_COUNT] = {OPS(KERNEL)};
+#undef KERNEL
 
 static int is_f32(const struct mgpt_tensor *t)
 {
@@ -167,17 +170,10 @@ static enum mgpt_status run_op(struct mgpt_device *device, const struct mgpt_op 
     return status == MGPT_OK ? kernels[op->code](device, op, error) : status;
 }
 
-static const mgpt_op_fn ops[MGPT_OP_COUNT] = {
-    [MGPT_OP_EMBED] = run_op,         [MGPT_OP_EMBED_BACKWARD] = run_op,
-    [MGPT_OP_NORM] = run_op,          [MGPT_OP_NORM_BACKWARD] = run_op,
-    [MGPT_OP_LINEAR] = run_op,        [MGPT_OP_LINEAR_BACKWARD] = run_op,
-    [MGPT_OP_ACTIVATION] = run_op,    [MGPT_OP_ACTIVATION_BACKWARD] = run_op,
-    [MGPT_OP_ATTENTION] = run_op,     [MGPT_OP_ATTENTION_BACKWARD] = run_op,
-    [MGPT_OP_ADD] = run_op,           [MGPT_OP_DROPOUT] = run_op,
-    [MGPT_OP_CROSS_ENTROPY] = run_op, [MGPT_OP_FILL] = run_op,
-    [MGPT_OP_CLIP] = run_op,          [MGPT_OP_SCALER] = run_op,
-    [MGPT_OP_AXPBY] = run_op,
-};
+#define RUN(code, name) [MGPT_OP_##code] = run_op,
+static const mgpt_op_fn ops[MGPT_OP_COUNT] = {OPS(RUN)};
+#undef RUN
+#undef OPS
 
 const struct mgpt_backend_api cuda_api = {
     .size = sizeof(struct mgpt_backend_api),
