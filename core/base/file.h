@@ -46,8 +46,8 @@ void mgpt_output_destroy(struct mgpt_output *output); /* gives up: the file is r
 enum mgpt_status mgpt_dir_make(const char *path, struct mgpt_error *error);
 enum mgpt_status mgpt_dir_sync(const char *path,
                                struct mgpt_error *error); /* fsync of the directory */
-/* Makes the folder this process's alone until it ends or closes *lock (flock: nothing is left behind). MGPT_CONFIG when
- * another has it. On a file system without locks *lock stays as it was. */
+/* Makes the folder this process's alone until it ends or closes *lock (flock: nothing is left
+ * behind). MGPT_CONFIG when another has it. Where there are no locks, *lock stays as it was. */
 enum mgpt_status mgpt_dir_lock(const char *path, int *lock, struct mgpt_error *error);
 /* Removes a folder and the files in it (as deep as a checkpoint is: two levels). Missing is fine.
  */

@@ -24,7 +24,8 @@ enum mgpt_status mgpt_conf_read(struct mgpt_conf *conf, const char *path, struct
 enum mgpt_status mgpt_conf_set(struct mgpt_conf *conf, const char *assignment, const char *origin,
                                struct mgpt_error *error);
 
-/* Kinds (NULL-terminated, lives as long as conf; or NULL) whose module may be missing: the check then passes over it. */
+/* Kinds (NULL-terminated, lives as long as conf; or NULL) whose module may be missing: the check
+ * then passes over it. */
 void mgpt_conf_spare(struct mgpt_conf *conf, const char *const *kinds);
 
 /* Applies [plugins] to the registry, then checks every key against its schema, loading the modules

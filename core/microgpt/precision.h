@@ -11,7 +11,8 @@ extern "C" {
 #define MGPT_KIND_PRECISION "precision/1"
 
 /* Grows at the tail. Formats are enum mgpt_dtype. Softmax, norm statistics, the residual stream,
- * logits, their gradients, reductions and the loss have the master format. Narang et al. 2017 (mixed precision training). */
+ * logits, their gradients, reductions and the loss have the master format. Narang et al. 2017
+ * (mixed precision training). */
 struct mgpt_precision_plan {
     uint32_t size;
     uint32_t master;     /* parameters, gradients, optimizer state, residual stream: F32 or F64 */

@@ -239,7 +239,8 @@ static void keep_samples(double *samples, uint32_t n, struct mgpt_bench_row *row
 }
 
 /* Full steps for so many seconds, after one that warms up, or, when that took as long, is the only
- * one; short ones many at a time. The rate is so small that weights stay what they are: random ids teach nothing, and nothing may overflow. */
+ * one; short ones many at a time. The rate is so small that weights stay what they are: random ids
+ * teach nothing, and nothing may overflow. */
 static enum mgpt_status full_steps(struct work *w, double seconds, struct mgpt_bench_row *row,
                                    struct mgpt_error *error)
 {

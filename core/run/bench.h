@@ -34,8 +34,8 @@ struct mgpt_bench_row {
     double seconds, fastest; /* a step: median and least */
     double flops;            /* a step, forward and backward: mgpt_step_flops */
     double peak;             /* of that many threads, FLOP/s; 0: not a host device */
-    /* The largest differences to `ref` over the first steps, relative (of losses below 1: absolute); and
-     * those allowed in the first. */
+    /* The largest differences to `ref` over the first steps, relative (of losses below 1:
+     * absolute); and those allowed in the first. */
     double loss_difference, norm_difference, loss_tolerance, norm_tolerance;
     char against[64]; /* precision of `ref`: the row's own, or fp32 where ref has it not */
 };

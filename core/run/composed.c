@@ -40,8 +40,8 @@ static enum mgpt_status begin(struct mgpt_step *s, const struct mgpt_step_input 
                                   offsetof(struct mgpt_step_state, grad_norm), error);
 }
 
-/* FORWARD and BACKWARD of every micro-batch; gradients add up. A step that is alone in its call gives up when the user
- * asks to stop: nothing was updated yet. */
+/* FORWARD and BACKWARD of every micro-batch; gradients add up. A step that is alone in its call
+ * gives up when the user asks to stop: nothing was updated yet. */
 static enum mgpt_status forward_backward(struct mgpt_step *s, const struct mgpt_step_input *input,
                                          bool alone, struct mgpt_error *error)
 {

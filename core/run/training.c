@@ -1,4 +1,5 @@
-/* A training run while it lasts: opened from the configuration, from the start or from a checkpoint. */
+/* A training run while it lasts: opened from the configuration, from the start or from a
+ * checkpoint. */
 #include <config.h>
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* A training run while it lasts: opened from the configuration, from the start or from a checkpoint. */
+/* A training run while it lasts: opened from the configuration, from the start or from a
+ * checkpoint. */
 #ifndef MGPT_RUN_TRAINING_H
 #define MGPT_RUN_TRAINING_H
 
