@@ -21,7 +21,8 @@ mgptinclude_HEADERS = \
 CORE_CPPFLAGS = -I$(top_srcdir)/core \
     -DMGPT_PLUGINDIR='"$(plugindir)"' \
     -DMGPT_SYSCONFDIR='"$(sysconfdir)"' \
-    -DMGPT_DATADIR='"$(pkgdatadir)"'
+    -DMGPT_DATADIR='"$(pkgdatadir)"' \
+    -DMGPT_HTMLDIR='"$(htmldir)"'
 
 # Linked in, never installed: the core has no API for others.
 noinst_LTLIBRARIES += libmicrogpt.la
@@ -110,10 +111,12 @@ microgpt_CPPFLAGS = $(CORE_CPPFLAGS) $(JANSSON_CFLAGS)
 microgpt_LDADD = libmicrogpt.la
 microgpt_SOURCES = \
     %D%/cli/args.c \
+    %D%/cli/browse.c %D%/cli/browse.h \
     %D%/cli/cli.h \
     %D%/cli/cmd_bench.c \
     %D%/cli/cmd_config.c \
     %D%/cli/cmd_eval.c \
+    %D%/cli/cmd_explain.c \
     %D%/cli/cmd_generate.c \
     %D%/cli/cmd_plugins.c \
     %D%/cli/cmd_train.c \

@@ -37,6 +37,7 @@ SCRIPT_TESTS = \
     %D%/format.sh \
     %D%/exports.sh \
     %D%/docs.sh \
+    %D%/explain.sh \
     %D%/emu_asan.sh \
     %D%/emu_races.sh \
     %D%/spills.sh \
@@ -45,6 +46,7 @@ SCRIPT_TESTS = \
     %D%/run_judge.sh \
     %D%/run_muon.sh \
     %D%/run_names.sh \
+    %D%/run_pages.sh \
     %D%/run_cuda.sh \
     %D%/run_emu.sh \
     %D%/run_errors.sh \
@@ -57,7 +59,7 @@ SCRIPT_TESTS = \
 TESTS = $(SCRIPT_TESTS)
 TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = bash
-EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh \
+EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh %D%/browser.py %D%/page.py \
     %D%/bench/compare.sh %D%/bench/generate.sh %D%/bench/gpt2.sh \
     %D%/bench/products.sh %D%/bench/steps.sh %D%/bench/toygpt.sh \
     %D%/judge/gpt2.py %D%/judge/muon.py %D%/judge/parity.py %D%/judge/toygpt.py

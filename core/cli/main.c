@@ -64,6 +64,11 @@ static const struct mgpt_cli_option plugins_options[] = {
     {NULL, NULL, NULL, NULL, 0},
 };
 
+static const struct mgpt_cli_option explain_options[] = {
+    {"print", NULL, NULL, "only print where the page is", 0},
+    {NULL, NULL, NULL, NULL, 0},
+};
+
 /* A trained model is used without what trained it. */
 static const char *const generate_spares[] = {"optimizer", "scheduler", "step",
                                               "logger",    "dataset",   NULL};
@@ -83,6 +88,8 @@ const struct mgpt_command mgpt_commands[] = {
      mgpt_cmd_plugins, NULL},
     {"config", "show|check", "show the settings in effect, or check them", NULL, mgpt_cmd_config,
      NULL},
+    {"explain", NULL, "open the page that shows the algorithm in Python, C and CUDA",
+     explain_options, mgpt_cmd_explain, NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -116,6 +116,7 @@ static struct mgpt_tensor branch(struct mgpt_tape *t, const struct work *w, stru
     return w->branch;
 }
 
+/* --- idea: backward --- */
 /* dx comes in as the gradient of the layer's output and leaves as that of its input. */
 static void layer_backward(struct mgpt_tape *t, int l, const struct mgpt_layer_pass *p,
                            const struct work *w, struct mgpt_tensor dx)
@@ -155,3 +156,4 @@ void mgpt_backward(struct mgpt_tape *t, const struct mgpt_pass *pass)
     mgpt_dropout(t, dx, dx, MGPT_DRAW_EMBEDDING, 0);
     embed_backward(t, dx);
 }
+/* --- end of idea --- */

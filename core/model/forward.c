@@ -182,6 +182,7 @@ const struct mgpt_param *mgpt_head_weight(const struct mgpt_tape *t)
     return mgpt_tape_param(t, -1, t->net->model->tied ? "wte.weight" : "lm_head.weight");
 }
 
+/* --- idea: model --- */
 static void layer_forward(struct mgpt_tape *t, int l, struct mgpt_tensor *x,
                           struct mgpt_tensor *delta, struct mgpt_layer_pass *p)
 {
@@ -205,6 +206,7 @@ static void layer_forward(struct mgpt_tape *t, int l, struct mgpt_tensor *x,
                      MGPT_DRAW_MLP, l);
 }
 
+/* --- end of idea --- */
 /* Outside training nothing is kept, but that a layer reads the delta of the one before: two places
  * take turns. */
 static void reuse(struct mgpt_tape *t, int layer, uint64_t start[2])
@@ -214,6 +216,7 @@ static void reuse(struct mgpt_tape *t, int layer, uint64_t start[2])
     t->used = start[(layer + 1) % 2];
 }
 
+/* --- idea: model --- */
 void mgpt_forward(struct mgpt_tape *t, struct mgpt_pass *pass)
 {
     const struct mgpt_model *m = t->net->model;
@@ -238,6 +241,7 @@ void mgpt_forward(struct mgpt_tape *t, struct mgpt_pass *pass)
     pass->logits = head(t, pass->normf);
 }
 
+/* --- end of idea --- */
 /* loss += mean over the step's targets; in training logits become dlogits */
 void mgpt_loss(struct mgpt_tape *t, struct mgpt_pass *pass)
 {

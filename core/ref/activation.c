@@ -10,6 +10,7 @@
 #define SQRT_1_2PI 0.39894228040143267794 /* 1 / sqrt(2 pi) */
 #define CUBIC 0.044715                    /* Hendrycks & Gimpel 2016, section 2 */
 
+/* --- idea: mlp --- */
 double mgpt_ref_act(uint32_t kind, double x)
 {
     switch (kind) {
@@ -21,6 +22,7 @@ double mgpt_ref_act(uint32_t kind, double x)
     }
 }
 
+/* --- end of idea --- */
 double mgpt_ref_act_slope(uint32_t kind, double x)
 {
     switch (kind) {

@@ -94,6 +94,7 @@ static void fill_cache(struct mgpt_ref *r, const struct shape *z)
                        (size_t)wide * sizeof(double));
 }
 
+/* --- idea: attention --- */
 /* score (T,S) of one head, -inf where the future would be seen */
 static void scores(const struct mgpt_ref *r, const struct shape *z, const double *q, struct rows k,
                    double *score)
@@ -141,6 +142,7 @@ static void head_forward(struct mgpt_ref *r, const struct shape *z, int64_t b, i
     }
 }
 
+/* --- end of idea --- */
 enum mgpt_status mgpt_ref_attention(struct mgpt_ref *r, struct mgpt_error *error)
 {
     struct shape z = shape_of(r->op);
@@ -158,6 +160,7 @@ enum mgpt_status mgpt_ref_attention(struct mgpt_ref *r, struct mgpt_error *error
     return MGPT_OK;
 }
 
+/* --- idea: backward --- */
 /* With m = drop(.) / p, the factor of dropout:
  *   dv[s] += sum over t of p[t,s] m[t,s] dy[t]
  *   dp[t,s] = m[t,s] dy[t] . v[s]
@@ -191,6 +194,7 @@ static void head_backward(struct mgpt_ref *r, const struct shape *z, int64_t b, 
     }
 }
 
+/* --- end of idea --- */
 enum mgpt_status mgpt_ref_attention_backward(struct mgpt_ref *r, struct mgpt_error *error)
 {
     struct shape z = shape_of(r->op);

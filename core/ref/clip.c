@@ -10,6 +10,7 @@
 
 #include "ref/ops.h"
 
+/* --- idea: clip --- */
 enum mgpt_status mgpt_ref_clip(struct mgpt_ref *r, struct mgpt_error *error)
 {
     struct mgpt_step_state *state = &r->state;
@@ -26,3 +27,4 @@ enum mgpt_status mgpt_ref_clip(struct mgpt_ref *r, struct mgpt_error *error)
     state->grad_scale = factor / state->loss_scale;
     return MGPT_OK;
 }
+/* --- end of idea --- */

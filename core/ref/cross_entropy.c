@@ -10,6 +10,7 @@
 
 #include "ref/ops.h"
 
+/* --- idea: loss --- */
 /* log(sum exp(z)), with the maximum taken out so that nothing overflows */
 static double log_sum_exp(const double *z, int64_t V)
 {
@@ -48,3 +49,4 @@ enum mgpt_status mgpt_ref_cross_entropy(struct mgpt_ref *r, struct mgpt_error *e
     r->state.loss += r->state.inv_targets * sum;
     return MGPT_OK;
 }
+/* --- end of idea --- */

@@ -21,6 +21,7 @@ static enum mgpt_status check_ids(const struct mgpt_ref *r, int64_t V, struct mg
     return MGPT_OK;
 }
 
+/* --- idea: embedding --- */
 enum mgpt_status mgpt_ref_embed(struct mgpt_ref *r, struct mgpt_error *error)
 {
     const double *wte = r->in[1], *wpe = r->in[2]; /* (V,C), (L,C) */
@@ -40,6 +41,7 @@ enum mgpt_status mgpt_ref_embed(struct mgpt_ref *r, struct mgpt_error *error)
     return MGPT_OK;
 }
 
+/* --- end of idea --- */
 enum mgpt_status mgpt_ref_embed_backward(struct mgpt_ref *r, struct mgpt_error *error)
 {
     const double *dx = r->in[1];                 /* (B,T,C) */

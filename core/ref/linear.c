@@ -22,6 +22,7 @@ static double *operand(const struct mgpt_ref *r, int slot, struct mgpt_error *er
     return copy;
 }
 
+/* --- idea: mlp --- */
 enum mgpt_status mgpt_ref_linear(struct mgpt_ref *r, struct mgpt_error *error)
 {
     const double *x = r->in[0], *bias = r->in[2]; /* (N,K), (M) */
@@ -45,6 +46,7 @@ enum mgpt_status mgpt_ref_linear(struct mgpt_ref *r, struct mgpt_error *error)
     return MGPT_OK;
 }
 
+/* --- end of idea --- */
 /* dx[n,k] (+)= sum over m of dy[n,m] w[m,k], times activation'(pre[n,k]) where x is activation(pre)
  */
 static void input_gradient(struct mgpt_ref *r, const double *w, const double *dy, int64_t N,

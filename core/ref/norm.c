@@ -10,6 +10,7 @@
 
 #include "ref/ops.h"
 
+/* --- idea: norm --- */
 /* mean and 1/std of one row, as they go to stats. */
 static void row_stats(const struct mgpt_op *op, const double *s, int64_t C, double *mean,
                       double *rstd)
@@ -52,6 +53,7 @@ enum mgpt_status mgpt_ref_norm(struct mgpt_ref *r, struct mgpt_error *error)
     return MGPT_OK;
 }
 
+/* --- end of idea --- */
 /* With h = dy [* gain], the gradient of xhat:
  *   rms:    ds = (h - xhat mean(h xhat)) / std
  *   layer:  ds = (h - mean(h) - xhat mean(h xhat)) / std

@@ -40,6 +40,7 @@ static enum mgpt_status begin(struct mgpt_step *s, const struct mgpt_step_input 
                                   offsetof(struct mgpt_step_state, grad_norm), error);
 }
 
+/* --- idea: step --- */
 /* FORWARD and BACKWARD of every micro-batch; gradients add up. A step that is alone in its call
  * gives up when the user asks to stop: nothing was updated yet. */
 static enum mgpt_status forward_backward(struct mgpt_step *s, const struct mgpt_step_input *input,
@@ -74,6 +75,7 @@ enum mgpt_status mgpt_composed_rest(struct mgpt_step *s, const struct mgpt_step_
     return status;
 }
 
+/* --- end of idea --- */
 /* What the step state says once the step is done. */
 static enum mgpt_status keep_result(struct mgpt_step *s, const struct mgpt_step_input *input,
                                     struct mgpt_error *error)

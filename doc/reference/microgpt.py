@@ -64,6 +64,7 @@ def dot(a, b):
     )
 
 
+# --- idea: mlp ---
 def linear(x, weights):
     """One output for each row of weights."""
     return [dot(row, x) for row in weights]
@@ -76,6 +77,7 @@ def norm(x):
     return [v * scale for v in x]
 
 
+# --- idea: attention ---
 def softmax(x):
     top = max(v.x for v in x)
     powers = [(v + Value(-top)).exp() for v in x]
@@ -113,6 +115,7 @@ def mlp(params, layer, x):
     return [a + b for a, b in zip(x, linear(hidden, params[f"fc2{layer}"]))]
 
 
+# --- idea: model ---
 def gpt(params, token, position, cache):
     """Logits for the token that follows; `cache` holds keys and values of the positions before."""
     x = embed(params, token, position)
@@ -122,6 +125,7 @@ def gpt(params, token, position, cache):
     return linear(x, params["wte"])
 
 
+# --- end of idea ---
 def new_cache():
     return [([], []) for _ in range(LAYERS)]
 
@@ -198,6 +202,7 @@ def sample(params, bos, temperature, top_k):
             break
         tokens.append(token)
     return tokens[1:]
+# --- end of idea ---
 
 
 def matrix(rows, columns, std):
@@ -254,6 +259,7 @@ def main():
     print(f"vocab size: {len(letters) + 1}")
     print(f"num params: {len(flat)}")
 
+    # --- idea: step ---
     for step in range(args.steps):
         each = losses(params, train[step % len(train)])
         loss = total(each).times(1.0 / len(each))
@@ -264,6 +270,7 @@ def main():
         if args.val_every and (step + 1) % args.val_every == 0:
             each = [v.x for doc in valid[: args.val_docs] for v in losses(params, doc)]
             print(f"val loss: {sum(each) / len(each):.4f}", flush=True)
+    # --- end of idea ---
 
     for i in range(args.samples):
         tokens = sample(params, bos, args.temperature, args.top_k)

@@ -13,10 +13,12 @@
 #include <microgpt/optimizer.h>
 
 /* clang-format off */
+/* --- idea: optimizer --- */
 MGPT_RULE(adamw, (m, v), (lr, b1, c1, b2, c2, k1, k2, eps, decay),
     m = b1 * m + c1 * g;
     v = b2 * v + c2 * g * g;
     p -= lr * (m * k1 / (sqrt(v * k2) + eps) + decay * p);)
+/* --- end of idea --- */
 /* clang-format on */
 
 #define ADAMW_SCALARS 9
@@ -25,6 +27,7 @@ struct adamw {
     double beta1, beta2, eps;
 };
 
+/* --- idea: optimizer --- */
 static inline void adamw_scalars(const struct adamw *o, const struct mgpt_tick *tick, double *h)
 {
     double t = (double)tick->step + 1;
@@ -39,5 +42,6 @@ static inline void adamw_scalars(const struct adamw *o, const struct mgpt_tick *
     h[7] = o->eps;
     h[8] = tick->weight_decay;
 }
+/* --- end of idea --- */
 
 #endif

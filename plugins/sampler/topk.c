@@ -84,6 +84,7 @@ static void sort_first(struct candidate *heap, uint32_t n, struct candidate *bes
 
 /* ---- weights ---- */
 
+/* --- idea: sampling --- */
 /* Softmax over all ids. */
 static void weigh(struct mgpt_sampler *s, const double *logits, uint32_t n)
 {
@@ -100,6 +101,7 @@ static void weigh(struct mgpt_sampler *s, const double *logits, uint32_t n)
         s->heap[i].weight /= total;
 }
 
+/* --- end of idea --- */
 /* How many of best[0..k) top_p and min_p leave: 1 or more. */
 static uint32_t filter(const struct mgpt_sampler *s, const struct candidate *best, uint32_t k)
 {
@@ -115,6 +117,7 @@ static uint32_t filter(const struct mgpt_sampler *s, const struct candidate *bes
     return left;
 }
 
+/* --- idea: sampling --- */
 /* random.choices: cumulative weights, bisect_right(random() * total) with hi = k - 1. */
 static int32_t choose(const struct candidate *best, uint32_t k, double uniform)
 {
@@ -130,6 +133,7 @@ static int32_t choose(const struct candidate *best, uint32_t k, double uniform)
     return best[k - 1].id;
 }
 
+/* --- end of idea --- */
 static int32_t greedy(const double *logits, uint32_t n)
 {
     uint32_t best = 0;
@@ -140,6 +144,7 @@ static int32_t greedy(const double *logits, uint32_t n)
     return (int32_t)best;
 }
 
+/* --- idea: sampling --- */
 static int32_t next(struct mgpt_sampler *s, double *logits, uint32_t n,
                     const struct mgpt_stream *stream)
 {
@@ -149,6 +154,7 @@ static int32_t next(struct mgpt_sampler *s, double *logits, uint32_t n,
     sort_first(s->heap, n, s->best, s->top_k);
     return choose(s->best, filter(s, s->best, s->top_k), stream->uniform(stream->context));
 }
+/* --- end of idea --- */
 
 static const struct mgpt_option options[] = {
     {.key = "temperature",

@@ -9,6 +9,7 @@
 #define SQRT_1_2PI 0.39894228040143267794f /* 1 / sqrt(2 pi) */
 #define CUBIC 0.044715f
 
+/* --- idea: mlp --- */
 static __device__ inline float activate(uint32_t kind, float x)
 {
     switch (kind) {
@@ -20,6 +21,7 @@ static __device__ inline float activate(uint32_t kind, float x)
     }
 }
 
+/* --- end of idea --- */
 static __device__ inline float activation_slope(uint32_t kind, float x)
 {
     switch (kind) {

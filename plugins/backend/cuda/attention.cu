@@ -19,6 +19,7 @@ static __global__ void fill_cache(struct attention a)
     }
 }
 
+/* --- idea: attention --- */
 /* Row by row: scores become exp(score - new maximum); what was summed so far shrinks. */
 template <int WIDE>
 static __device__ inline void soften(const struct attention &a, int64_t t0, int64_t s0,
@@ -54,6 +55,7 @@ static __device__ inline void soften(const struct attention &a, int64_t t0, int6
     }
 }
 
+/* --- end of idea --- */
 /* Probabilities times what dropout leaves of them. */
 static __device__ inline void drop_scores(const struct attention &a, const unsigned char *keep,
                                           float score[EACH][EACH])
@@ -65,6 +67,7 @@ static __device__ inline void drop_scores(const struct attention &a, const unsig
             score[i][j] *= keep[(ty + SIDE * i) * SPAN + tx + SIDE * j] ? a.draws.factor : 0.0f;
 }
 
+/* --- idea: attention --- */
 /* Grid: tiles of queries, the last first since it has most to do; heads; sequences. */
 template <int WIDE>
 static __global__ void __launch_bounds__(SPAN_THREADS) attention_forward(struct attention a)
@@ -109,6 +112,7 @@ static __global__ void __launch_bounds__(SPAN_THREADS) attention_forward(struct 
     store_rows<WIDE>(sum, factor, head_of_y(a, a.y_out, b, h), t0, a.T, a.D);
 }
 
+/* --- end of idea --- */
 template <int WIDE>
 static enum mgpt_status launch_forward(struct mgpt_device *device, const struct attention &a,
                                        struct mgpt_error *error)

@@ -23,6 +23,7 @@ static __global__ void dot_dy_y(struct attention a)
     }
 }
 
+/* --- idea: backward --- */
 /* score (q.k) becomes p, dp (dy.v) becomes ds. Row i of the thread is query t0 + ty + 8 i and column
  * j key s0 + tx + 8 j, or with KEYS the other way round. keep: NULL without dropout. */
 template <int KEYS>
@@ -48,6 +49,7 @@ static __device__ inline void gradient_of_scores(const struct attention &a, int6
         }
 }
 
+/* --- end of idea --- */
 /* Grid: tiles of queries, heads, sequences. */
 template <int WIDE>
 static __global__ void __launch_bounds__(SPAN_THREADS, 4) attention_dq(struct attention a)

@@ -8,6 +8,7 @@
 #define CLIP_SHARE (CLIP_THREADS * 16) /* elements, at least */
 #define CLIP_PARTS 2048                /* at most */
 
+/* --- idea: clip --- */
 /* share: elements of a block, a multiple of its threads */
 static __global__ void sum_squares(int64_t n, int64_t share, const float *g, double *parts)
 {
@@ -39,6 +40,7 @@ static __global__ void clip_scale(int n, const double *parts, double clip,
     }
 }
 
+/* --- end of idea --- */
 enum mgpt_status cuda_clip(struct mgpt_device *device, const struct mgpt_op *op,
                            struct mgpt_error *error)
 {

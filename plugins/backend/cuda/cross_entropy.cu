@@ -42,6 +42,7 @@ static __device__ inline struct running block_join(struct running v, struct runn
     return v;
 }
 
+/* --- idea: loss --- */
 /* logits (N,V), targets (N); losses (N): log sum exp(logits) - logits[target], 0 without target */
 static __global__ void cross_entropy(int64_t N, int64_t V, const float *logits,
                                      const int32_t *targets, const struct mgpt_step_state *state,
@@ -70,6 +71,7 @@ static __global__ void cross_entropy(int64_t N, int64_t V, const float *logits,
     }
 }
 
+/* --- end of idea --- */
 static __global__ void total_loss(int64_t N, const double *losses, struct mgpt_step_state *state)
 {
     CUDA_SHARED(double, shared);

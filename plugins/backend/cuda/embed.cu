@@ -6,6 +6,7 @@
  * and CLIP catches; it gets no gradient. */
 #include "kernel.cuh"
 
+/* --- idea: embedding --- */
 /* A block takes rows of x. */
 static __global__ void embed(int64_t rows, int64_t T, int64_t C, int64_t V, const int32_t *ids,
                              const float *wte, const float *wpe, float *x)
@@ -18,6 +19,7 @@ static __global__ void embed(int64_t rows, int64_t T, int64_t C, int64_t V, cons
     }
 }
 
+/* --- end of idea --- */
 /* dwpe: a block takes one position and adds up its B rows. */
 static __global__ void position_gradient(int64_t B, int64_t T, int64_t C, const float *dx,
                                          float *dwpe)

@@ -75,6 +75,7 @@ static __device__ inline void multiply_tiles(const float *a, const float *b, int
     }
 }
 
+/* --- idea: mlp --- */
 /* Grid: pieces along J, pieces along I, shares of L. parts (shares,I,J), or NULL for one share. */
 template <int TILE, int A_COLUMNS, int B_COLUMNS>
 static __global__ void __launch_bounds__((TILE / REG) * (TILE / REG), TILE == 128 ? 2 : 4)
@@ -110,6 +111,7 @@ static __global__ void __launch_bounds__((TILE / REG) * (TILE / REG), TILE == 12
         }
 }
 
+/* --- end of idea --- */
 /* parts (shares,I,J), added in order; or with no shares what is in c. */
 static __global__ void finish(struct cuda_product p, int64_t shares, const float *parts)
 {

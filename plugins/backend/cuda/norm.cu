@@ -12,6 +12,7 @@ struct norm_args {
     float *y, *stats, *s; /* s may be x or residual */
 };
 
+/* --- idea: norm --- */
 static __global__ void norm(struct norm_args a)
 {
     int lane = (int)threadIdx.x % CUDA_WARP;
@@ -45,6 +46,7 @@ static __global__ void norm(struct norm_args a)
     }
 }
 
+/* --- end of idea --- */
 struct norm_backward_args {
     int64_t N, C;
     int layer, accumulate;

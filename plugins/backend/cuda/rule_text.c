@@ -64,6 +64,7 @@ static int split(const char *list, char names[NAMES][NAME])
     return *list == ')' ? n : -1;
 }
 
+/* --- idea: optimizer --- */
 static const char head[] =
     "typedef float real;\n"
     "struct state_ { unsigned long long step; double inv_targets, loss, grad_norm, grad_scale,\n"
@@ -91,6 +92,7 @@ static const char head[] =
     "        if (end_ > i_ + %d)\n"
     "            end_ = i_ + %d;\n";
 
+/* --- end of idea --- */
 char *cuda_rule_text(const struct mgpt_rule *rule)
 {
     char scalars[NAMES][NAME], state[NAMES][NAME];
