@@ -18,7 +18,7 @@ mgptinclude_HEADERS = \
     %D%/microgpt/tensor.h \
     %D%/microgpt/tokenizer.h
 
-CORE_CPPFLAGS = -I$(top_srcdir)/core \
+CORE_CPPFLAGS = -I$(top_srcdir)/core -I$(top_builddir)/core \
     -DMGPT_PLUGINDIR='"$(plugindir)"' \
     -DMGPT_SYSCONFDIR='"$(sysconfdir)"' \
     -DMGPT_DATADIR='"$(pkgdatadir)"' \
@@ -104,7 +104,18 @@ libmicrogpt_la_SOURCES = \
     %D%/run/trained.c %D%/run/trained.h \
     %D%/run/training.c %D%/run/training.h \
     %D%/run/validation.c %D%/run/validation.h \
+    %D%/run/watch.c %D%/run/watch.h \
     %D%/run/window.c %D%/run/window.h
+
+# The page of `microgpt watch`, as strings.
+WATCH_PAGE = %D%/run/watch/embed.awk %D%/run/watch/page.html %D%/run/watch/page.js
+EXTRA_DIST += $(WATCH_PAGE)
+BUILT_SOURCES += %D%/run/watch_page.h
+nodist_libmicrogpt_la_SOURCES = %D%/run/watch_page.h
+CLEANFILES += %D%/run/watch_page.h
+%D%/run/watch_page.h: $(WATCH_PAGE)
+	$(AM_V_GEN)$(MKDIR_P) %D%/run && LC_ALL=C awk -f $(srcdir)/%D%/run/watch/embed.awk \
+	    -v folder=$(srcdir)/%D%/run/watch >$@.new && mv $@.new $@
 
 bin_PROGRAMS += microgpt
 microgpt_CPPFLAGS = $(CORE_CPPFLAGS) $(JANSSON_CFLAGS)
@@ -120,6 +131,7 @@ microgpt_SOURCES = \
     %D%/cli/cmd_generate.c \
     %D%/cli/cmd_plugins.c \
     %D%/cli/cmd_train.c \
+    %D%/cli/cmd_watch.c \
     %D%/cli/configure.c \
     %D%/cli/main.c \
     %D%/cli/usage.c

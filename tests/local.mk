@@ -54,7 +54,8 @@ SCRIPT_TESTS = \
     %D%/run_resume.sh \
     %D%/run_reference.sh \
     %D%/run_swap.sh \
-    %D%/run_toygpt.sh
+    %D%/run_toygpt.sh \
+    %D%/run_watch.sh
 
 TESTS = $(SCRIPT_TESTS)
 TEST_EXTENSIONS = .sh

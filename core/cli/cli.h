@@ -84,5 +84,6 @@ enum mgpt_status mgpt_cmd_bench(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_plugins(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_config(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_explain(struct mgpt_cli *cli, struct mgpt_error *error);
+enum mgpt_status mgpt_cmd_watch(struct mgpt_cli *cli, struct mgpt_error *error);
 
 #endif

@@ -69,6 +69,11 @@ static const struct mgpt_cli_option explain_options[] = {
     {NULL, NULL, NULL, NULL, 0},
 };
 
+static const struct mgpt_cli_option watch_options[] = {
+    {"export", "FILE", NULL, "only write the page, as it is now", 0},
+    {NULL, NULL, NULL, NULL, 0},
+};
+
 /* A trained model is used without what trained it. */
 static const char *const generate_spares[] = {"optimizer", "scheduler", "step",
                                               "logger",    "dataset",   NULL};
@@ -90,6 +95,8 @@ const struct mgpt_command mgpt_commands[] = {
      NULL},
     {"explain", NULL, "open the page that shows the algorithm in Python, C and CUDA",
      explain_options, mgpt_cmd_explain, NULL},
+    {"watch", "RUN...", "show the curves of runs as a page, kept up to date while they go on",
+     watch_options, mgpt_cmd_watch, NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL},
 };
 
