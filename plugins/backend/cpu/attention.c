@@ -4,7 +4,9 @@
 #include "attention.h"
 #include "dots.h"
 
-#define CHUNK 128 /* queries a task: copying keys and values is spread over them */
+#define CHUNK 128      /* queries a task: copying keys and values is spread over them */
+#define LINE 16        /* floats of a line of the cache */
+#define NEAR (1 << 15) /* floats of keys and values that the cache near a core holds anyway */
 
 struct cpu_attention cpu_attention_of(const struct mgpt_op *op)
 {
@@ -185,6 +187,21 @@ CPU_INLINE struct rows rows_of(const struct cpu_attention *a, int64_t at, float 
     return (struct rows){copy, cpu_round_up(a->D, CPU_LANES)};
 }
 
+/* Rows s.. of the keys and values of the task after this one, which are far apart, come to the cache
+ * while this one computes. Those of a few heads are there already. */
+CPU_INLINE void fetch_next(const struct cpu_attention *a, int64_t index, int64_t s)
+{
+    int64_t g = index % a->H / (a->H / a->KV), at = index / a->H * a->kv_seq + g * a->D;
+    const float *k = a->kv.f32 + a->k + at + s * a->kv_row, *v = k + a->v - a->k;
+    int64_t n = cpu_min(CPU_LANES, a->S - s) * a->kv_row;
+
+    for (int64_t row = 0; row < n; row += a->kv_row)
+        for (int64_t d = 0; d < a->D; d += LINE) {
+            __builtin_prefetch(k + row + d, 0, 2);
+            __builtin_prefetch(v + row + d, 0, 2);
+        }
+}
+
 /* The only query of head h, as generation has it. */
 static void single_task(const void *data, int64_t index, float *scratch)
 {
@@ -195,11 +212,15 @@ static void single_task(const void *data, int64_t index, float *scratch)
     const struct rows k = rows_of(a, a->k + head, w.k), v = rows_of(a, a->v + head, w.v);
     const float *q = cpu_row(&a->q, b * a->q_seq + h * D, D, w.q);
     float *y = cpu_row_out(&a->y, y_at, w.copy), *scores = w.scores, max = -INFINITY, sum = 0.0f;
+    int fetch = a->kv.f32 && 2 * a->B * a->S * a->kv_row > NEAR && index + 1 < a->B * a->H;
 
-    for (int64_t s = 0; s < a->S; s += CPU_LANES)
+    for (int64_t s = 0; s < a->S; s += CPU_LANES) {
+        if (fetch)
+            fetch_next(a, index + 1, s);
         cpu_store(scores + s,
                   cpu_dots(q, k.data + s * k.row, k.row, cpu_min(CPU_LANES, a->S - s), D) *
                       a->scale);
+    }
 #pragma omp simd reduction(max : max)
     for (int64_t s = 0; s < a->S; s++)
         max = scores[s] > max ? scores[s] : max;
