@@ -30,6 +30,7 @@ libmicrogpt_la_CPPFLAGS = $(CORE_CPPFLAGS) $(INIH_CFLAGS) $(JANSSON_CFLAGS) $(NE
 libmicrogpt_la_LIBADD = $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS)
 libmicrogpt_la_SOURCES = \
     %D%/base/dir.c \
+    %D%/base/draws.c %D%/base/draws.h \
     %D%/base/file.c %D%/base/file.h \
     %D%/base/log.c %D%/base/log.h \
     %D%/base/memory.c %D%/base/memory.h \
@@ -87,6 +88,7 @@ libmicrogpt_la_SOURCES = \
     %D%/run/eval.c %D%/run/eval.h \
     %D%/run/generate.c %D%/run/generate.h \
     %D%/run/loggers.c %D%/run/loggers.h \
+    %D%/run/lockstep.c %D%/run/lockstep.h \
     %D%/run/logits.c %D%/run/logits.h \
     %D%/run/manifest.c %D%/run/manifest.h \
     %D%/run/passes.c %D%/run/passes.h \
@@ -96,6 +98,7 @@ libmicrogpt_la_SOURCES = \
     %D%/run/safetensors.c %D%/run/safetensors.h \
     %D%/run/safetensors_header.c %D%/run/safetensors_header.h \
     %D%/run/safetensors_write.c \
+    %D%/run/samples.c %D%/run/samples.h \
     %D%/run/session.c %D%/run/session.h \
     %D%/run/snapshot.c %D%/run/snapshot.h \
     %D%/run/step.c %D%/run/step.h \

@@ -1,12 +1,11 @@
-/* Generation: with a cache the same as without, past the context too; where samples end. */
+/* Generation: with a cache the same logits as without, past the context too; rows in lockstep. */
 #include <config.h>
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/conf.h"
-#include "run/generate.h"
+#include "run/lockstep.h"
 #include "testing.h"
 
 /* ---- the window: logits with a cache against those of whole passes ---- */
@@ -198,157 +197,80 @@ START_TEST(refuses_ids_that_do_not_go_into_the_cache)
 }
 END_TEST
 
-/* ---- samples: ids are bytes ---- */
+/* ---- lockstep: the logits of each row against those of a window of its own ---- */
 
-struct rig {
-    struct test_net net;
-    struct mgpt_registry *registry;
-    struct mgpt_session s;
-    struct mgpt_generator g;
-};
+enum { ROWS = 9, GONE = 4 };
 
-static void open_module(struct rig *r, const char *want, const char *kind, const char *name,
-                        const void **api, const struct mgpt_config **config)
+/* Rows 0 to 4 begin alike, the others each in their own way; row GONE is not read any more after the
+ * third step. */
+static void rows_are_apart(int test, enum mgpt_window_past past)
 {
-    struct mgpt_module module;
+    struct pair p;
+    struct mgpt_lockstep lockstep = {0};
+    int32_t *ids[ROWS];
+    const int32_t *read[ROWS];
 
-    ck_ok(mgpt_registry_use(r->registry, want, name, &module, error));
-    *api = module.component->api;
-    *config = mgpt_conf_module(r->s.conf, kind, name);
-}
-
-static void rig_open(struct rig *r, const char *backend, uint32_t dtype, const char *const *set)
-{
-    struct mgpt_model m = test_model_toygpt();
-    const struct mgpt_config *config;
-    const void *api;
-
-    memset(r, 0, sizeof *r);
-    m.context = 8;
-    m.vocab = 256;
-    test_net_open(&r->net, backend, &m, dtype, 0);
-    r->registry = test_registry();
-    ck_ok(mgpt_conf_create(&r->s.conf, error));
-    ck_ok(mgpt_conf_set(r->s.conf, "tokenizer.use=byte", "test", error));
-    ck_ok(mgpt_conf_set(r->s.conf, "tokenizer.byte.bos=false", "test", error));
-    for (; *set; set++)
-        ck_ok(mgpt_conf_set(r->s.conf, *set, "test", error));
-    ck_ok(mgpt_conf_check(r->s.conf, r->registry, error));
-    r->s.model = r->net.model;
-    open_module(r, MGPT_KIND_TOKENIZER, "tokenizer", "byte", &api, &config);
-    r->s.tokenizer_api = api;
-    ck_ok(r->s.tokenizer_api->create(mgpt_host(), config, &r->s.tokenizer, error));
-    open_module(r, MGPT_KIND_SAMPLER, "sampler", "topk", &api, &config);
-    r->s.sampler_api = api;
-    ck_ok(r->s.sampler_api->create(mgpt_host(), config, m.vocab, &r->s.sampler, error));
-    struct mgpt_net net = test_net_of(&r->net);
-    ck_ok(mgpt_passes_open(&r->s.passes, &net, MGPT_MODE_LOSS, 1, m.context, error));
-    ck_ok(mgpt_generator_init(&r->g, &r->s, error));
-}
-
-static void rig_close(struct rig *r)
-{
-    mgpt_generator_finish(&r->g);
-    r->s.sampler_api->destroy(r->s.sampler);
-    r->s.tokenizer_api->destroy(r->s.tokenizer);
-    mgpt_passes_close(&r->s.passes);
-    mgpt_conf_destroy(r->s.conf);
-    mgpt_registry_destroy(r->registry);
-    test_net_close(&r->net);
-}
-
-/* Two samples with the same seed each time. */
-static struct mgpt_string two_samples(struct rig *r, const char *prompt)
-{
-    struct mgpt_string text = {0};
-    int32_t *ids;
-    size_t n;
-
-    mgpt_session_seed(&r->s, 3);
-    ck_ok(mgpt_prompt_ids(&r->s, prompt, &ids, &n, error));
-    for (int i = 0; i < 2; i++)
-        ck_ok(mgpt_generate(&r->g, ids, n, mgpt_emit_string, &text, error));
-    free(ids);
-    ck_assert(!text.failed);
-    return text;
-}
-
-#define SHARP "sampler.topk.temperature=0.5"
-
-START_TEST(samples_are_the_same_with_and_without_a_cache)
-{
-    const char *set[] = {"generate.max_tokens=60", SHARP, "sampler.topk.top_k=0",
-                         _i % 2 ? "generate.window=hop" : "generate.window=recompute", NULL};
-    const char *const prompts[] = {"", "abc", "a prompt longer than the context"};
-    struct rig r;
-
-    rig_open(&r, devices[_i / 2].backend, devices[_i / 2].dtype, set);
-    for (int i = 0; i < 3; i++) {
-        struct mgpt_string cached = two_samples(&r, prompts[i]);
-        r.g.window.no_cache = true;
-        struct mgpt_string whole = two_samples(&r, prompts[i]);
-        r.g.window.no_cache = false;
-        ck_assert_uint_eq(cached.size, 120);
-        ck_assert_uint_eq(whole.size, 120);
-        ck_assert_mem_eq(cached.data, whole.data, 120);
-        mgpt_string_finish(&cached);
-        mgpt_string_finish(&whole);
+    pair_open(&p, test, past);
+    size_t context = p.net.model.context, end = 3 * context + 4, V = p.V;
+    double *logits = calloc(ROWS * V, sizeof *logits),
+           tolerance = devices[test / N_MODELS].tolerance;
+    ck_assert_ptr_nonnull(logits);
+    lockstep.window = (struct mgpt_window){.passes = &p.passes, .past = past};
+    ck_ok(mgpt_lockstep_init(&lockstep, ROWS, error));
+    for (int i = 0; i < ROWS; i++) {
+        ids[i] = calloc(end, sizeof *ids[i]);
+        ck_assert_ptr_nonnull(ids[i]);
+        read[i] = ids[i];
+        ids[i][0] = i < 5 ? 1 : (int32_t)mgpt_rng_below(&p.net.rng, V);
     }
-    rig_close(&r);
+    for (size_t n = 1; n < end; n++) {
+        if (n == 4)
+            read[GONE] = NULL;
+        ck_ok(mgpt_lockstep_logits(&lockstep, read, n, logits, error));
+        for (int i = 0; i < ROWS; i++) {
+            ids[i][n] = (int32_t)mgpt_rng_below(&p.net.rng, V);
+            if (!read[i])
+                continue;
+            p.without.first = lockstep.window.first;
+            p.without.known = n - 1; /* as if it had come all the way */
+            ck_ok(mgpt_window_logits(&p.without, ids[i], n, p.b, error));
+            ck_assert_uint_eq(p.without.first, lockstep.window.first);
+            for (size_t k = 0; k < V; k++)
+                ck_assert_double_eq_tol(logits[(size_t)i * V + k], p.b[k], tolerance);
+        }
+    }
+    ck_assert_int_eq(lockstep.window.hops > 0, past == MGPT_WINDOW_HOP);
+    for (int i = 0; i < ROWS; i++)
+        free(ids[i]);
+    free(logits);
+    mgpt_lockstep_finish(&lockstep);
+    pair_close(&p);
+}
+
+START_TEST(rows_in_lockstep_do_not_mix_where_the_window_slides)
+{
+    rows_are_apart(_i, MGPT_WINDOW_RECOMPUTE);
 }
 END_TEST
 
-/* One sample that ends at `size` bytes `stop`, where size is not 0; and the draw after it. */
-static struct mgpt_string one_sample(const char *stop, size_t size, uint64_t *draw)
+START_TEST(rows_in_lockstep_do_not_mix_where_the_window_hops)
 {
-    const char *set[] = {"generate.max_tokens=40", "generate.stop=never to be seen|stop", NULL};
-    struct mgpt_string text = {0};
-    const int32_t prompt = 'a';
-    struct rig r;
-
-    rig_open(&r, "cpu", MGPT_F32, set);
-    ck_assert_uint_eq(r.g.endings.n, 2);
-    if (size) { /* bytes that no configuration could say */
-        r.g.endings.stops[1].size = 0;
-        mgpt_string_add(&r.g.endings.stops[1], stop, size);
-    }
-    mgpt_session_seed(&r.s, 3);
-    ck_ok(mgpt_generate(&r.g, &prompt, 1, mgpt_emit_string, &text, error));
-    *draw = r.s.stream.below(r.s.stream.context, 1u << 30);
-    rig_close(&r);
-    return text;
-}
-
-START_TEST(a_stop_string_ends_a_sample)
-{
-    enum { AT = 20, SIZE = 3 };
-    uint64_t draw, early;
-    struct mgpt_string whole = one_sample("", 0, &draw);
-
-    ck_assert_uint_eq(whole.size, 40);
-    struct mgpt_string text = one_sample(whole.data + AT, SIZE, &early);
-    size_t first = 0;
-    while (memcmp(whole.data + first, whole.data + AT, SIZE) != 0)
-        first++;
-    ck_assert_uint_eq(text.size, first);
-    if (first)
-        ck_assert_mem_eq(text.data, whole.data, first);
-    ck_assert_uint_ne(draw, early); /* nothing was drawn past the end */
-    mgpt_string_finish(&text);
-    mgpt_string_finish(&whole);
+    rows_are_apart(_i, MGPT_WINDOW_HOP);
 }
 END_TEST
 
 static void add_tests(TCase *tests)
 {
+    tcase_add_loop_test(tests, rows_in_lockstep_do_not_mix_where_the_window_slides, 0,
+                        N_MODELS * n_devices());
+    tcase_add_loop_test(tests, rows_in_lockstep_do_not_mix_where_the_window_hops, 0,
+                        N_MODELS * n_devices());
     tcase_add_loop_test(tests, a_cache_changes_nothing_where_the_window_slides, 0,
                         N_MODELS * n_devices());
     tcase_add_loop_test(tests, a_cache_changes_nothing_where_the_window_hops, 0,
                         N_MODELS * n_devices());
     tcase_add_loop_test(tests, a_hop_is_a_fresh_start_on_the_newer_half, 0, N_MODELS * n_devices());
     tcase_add_test(tests, refuses_ids_that_do_not_go_into_the_cache);
-    tcase_add_loop_test(tests, samples_are_the_same_with_and_without_a_cache, 0, 2 * n_devices());
-    tcase_add_test(tests, a_stop_string_ends_a_sample);
 }
 
 int main(void)

@@ -1,8 +1,12 @@
-/* The random numbers: CPython's, value for value, and Philox's published test vectors. */
+/* The random numbers: CPython's, value for value, Philox's published test vectors, and the streams
+ * of samples. */
 #include <config.h>
 
 #include <microgpt/random.h>
 
+#include <math.h>
+
+#include "base/draws.h"
 #include "base/rng.h"
 #include "testing.h"
 
@@ -203,8 +207,48 @@ START_TEST(draws_below_any_bound)
 }
 END_TEST
 
+/* Draw k of sample i, in whatever order samples are drawn. */
+START_TEST(draws_of_samples_lie_apart)
+{
+    struct mgpt_draws one, two;
+    struct mgpt_stream a = mgpt_draws_stream(&one, 9, 1), b = mgpt_draws_stream(&two, 9, 2);
+
+    for (uint64_t k = 0; k < 5; k++) {
+        struct mgpt_philox d = mgpt_draw_block(9, 0, MGPT_DRAW_SAMPLE, 0, (2ull << 32) + k);
+        double of_two = b.uniform(b.context);
+        ck_assert_double_eq(of_two, ldexp(d.v[0] >> 5, -27) + ldexp(d.v[1] >> 6, -53));
+        ck_assert_double_ne(of_two, a.uniform(a.context));
+    }
+}
+END_TEST
+
+START_TEST(draws_of_a_sample_have_their_distributions)
+{
+    enum { N = 40000 };
+    struct mgpt_draws draws;
+    struct mgpt_stream stream = mgpt_draws_stream(&draws, 1, 7);
+    double mean = 0, squares = 0, uniform = 0;
+    int low = 0;
+
+    for (int i = 0; i < N; i++) {
+        double z = stream.gauss(stream.context, 3, 2), u = stream.uniform(stream.context);
+        ck_assert(u >= 0 && u < 1);
+        mean += z / N;
+        squares += (z - 3) * (z - 3) / N;
+        uniform += u / N;
+        low += stream.below(stream.context, 3) == 0;
+    }
+    ck_assert_double_eq_tol(mean, 3, 0.05);
+    ck_assert_double_eq_tol(squares, 4, 0.1);
+    ck_assert_double_eq_tol(uniform, 0.5, 0.01);
+    ck_assert_double_eq_tol((double)low / N, 1.0 / 3, 0.01);
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
+    tcase_add_test(tests, draws_of_samples_lie_apart);
+    tcase_add_test(tests, draws_of_a_sample_have_their_distributions);
     tcase_add_loop_test(tests, draws_what_cpython_draws, 0, N_EXPECTED);
     tcase_add_test(tests, draws_the_same_far_along);
     tcase_add_test(tests, goes_on_from_a_copy);

@@ -19,6 +19,7 @@ CHECK_TESTS = \
     %D%/check_registry \
     %D%/check_rng \
     %D%/check_safetensors \
+    %D%/check_samples \
     %D%/check_step \
     %D%/check_text \
     %D%/check_update \
@@ -62,7 +63,8 @@ TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = bash
 EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh %D%/browser.py %D%/page.py \
     %D%/bench/compare.sh %D%/bench/generate.sh %D%/bench/gpt2.sh \
-    %D%/bench/products.sh %D%/bench/steps.sh %D%/bench/toygpt.sh \
+    %D%/bench/products.sh %D%/bench/samples.sh %D%/bench/steps.sh \
+    %D%/bench/toygpt.sh \
     %D%/judge/gpt2.py %D%/judge/muon.py %D%/judge/parity.py %D%/judge/toygpt.py
 
 # What tests/bench/products.sh builds and runs.

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/stop.h"
-#include "run/generate.h"
+#include "run/samples.h"
 #include "run/trained.h"
 
 static enum mgpt_status write_out(const char *text, size_t size, struct mgpt_error *error)
@@ -39,31 +39,48 @@ static enum mgpt_status stream(struct mgpt_generator *g, const char *prompt, con
     return status == MGPT_OK ? write_out("\n", 1, error) : status;
 }
 
+struct printer {
+    const char *prompt;
+};
+
+/* A complete sample: the prompt, the text. */
+static enum mgpt_status print_text(void *context, uint64_t number, const struct mgpt_string *text,
+                                   struct mgpt_error *error)
+{
+    const struct printer *printer = context;
+    enum mgpt_status status = write_out(printer->prompt, strlen(printer->prompt), error);
+
+    (void)number;
+    if (status == MGPT_OK && text->size)
+        status = write_out(text->data, text->size, error);
+    return status == MGPT_OK ? write_out("\n", 1, error) : status;
+}
+
 /* One object a line: {"sample": 1, "text": "..."}. Bytes that are no character, which a tokenizer of
  * bytes may sample, become U+FFFD: JSON has no others. */
-static enum mgpt_status print_json(struct mgpt_generator *g, uint64_t index, const char *prompt,
-                                   const int32_t *ids, size_t n, struct mgpt_error *error)
+static enum mgpt_status print_json(void *context, uint64_t number, const struct mgpt_string *text,
+                                   struct mgpt_error *error)
 {
-    struct mgpt_string text = {0}, clean = {0};
+    const struct printer *printer = context;
+    struct mgpt_string whole = {0}, clean = {0};
     char *line = NULL;
 
-    mgpt_string_add(&text, prompt, strlen(prompt));
-    enum mgpt_status status = mgpt_generate(g, ids, n, mgpt_emit_string, &text, error);
-    if (status == MGPT_OK) {
-        mgpt_utf8_add(&clean, text.data, text.size);
-        json_t *value =
-            clean.failed ? NULL : json_stringn(clean.data ? clean.data : "", clean.size);
-        json_t *object = json_pack("{s:I, s:o}", "sample", (json_int_t)index, "text", value);
-        line = object ? json_dumps(object, JSON_COMPACT) : NULL;
-        json_decref(object);
-        status = line ? write_out(line, strlen(line), error)
-                      : mgpt_fail(error, MGPT_NOMEM, "no memory for the output");
-    }
+    mgpt_string_add(&whole, printer->prompt, strlen(printer->prompt));
+    mgpt_string_add(&whole, text->data, text->size);
+    mgpt_utf8_add(&clean, whole.data, whole.size);
+    json_t *value = whole.failed || clean.failed
+                        ? NULL
+                        : json_stringn(clean.data ? clean.data : "", clean.size);
+    json_t *object = json_pack("{s:I, s:o}", "sample", (json_int_t)number, "text", value);
+    line = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    enum mgpt_status status = line ? write_out(line, strlen(line), error)
+                                   : mgpt_fail(error, MGPT_NOMEM, "no memory for the output");
     if (status == MGPT_OK)
         status = write_out("\n", 1, error);
     free(line);
     mgpt_string_finish(&clean);
-    mgpt_string_finish(&text);
+    mgpt_string_finish(&whole);
     return status;
 }
 
@@ -83,9 +100,11 @@ static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_session *s, struct
         status = mgpt_prompt_ids(s, prompt, &ids, &n, error);
     if (status == MGPT_OK)
         status = mgpt_generator_init(g, s, error);
-    for (uint64_t i = 1; i <= samples && status == MGPT_OK; i++)
-        status =
-            cli->json ? print_json(g, i, prompt, ids, n, error) : stream(g, prompt, ids, n, error);
+    if (status == MGPT_OK && (cli->json || g->batch > 1))
+        status = mgpt_samples_make(g, ids, n, samples, cli->json ? print_json : print_text,
+                                   &(struct printer){prompt}, error);
+    for (uint64_t i = 1; i <= samples && !cli->json && g->batch == 1 && status == MGPT_OK; i++)
+        status = stream(g, prompt, ids, n, error);
     mgpt_generator_finish(g);
     free(ids);
     free(checkpoint);

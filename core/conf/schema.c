@@ -141,6 +141,7 @@ static const struct mgpt_option sampler[] = {
 static const struct mgpt_option generate[] = {
     INT("samples", "20", 0, MANY, "samples", "how many to print, after training too"),
     INT("max_tokens", "0", 0, MANY, "tokens", "longest sample; 0: as many as the context"),
+    INT("batch", "1", 1, 65536, "samples", "how many at once, each with draws of its own"),
     ENUM("window", "recompute", windows,
          "past the context: read its last tokens again for each new one; or drop the older half"),
     TEXT("stop", "", "texts that end a sample, parted by |; \\n, \\t, \\s, \\\\, \\| as usual"),

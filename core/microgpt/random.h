@@ -19,7 +19,8 @@ enum mgpt_purpose {
     MGPT_DRAW_EMBEDDING = 3,  /* dropout, after the embedding */
     MGPT_DRAW_ATTENTION = 4,  /* of attention's probabilities */
     MGPT_DRAW_PROJECTION = 5, /* after attention's projection */
-    MGPT_DRAW_MLP = 6         /* after the mlp's second matrix */
+    MGPT_DRAW_MLP = 6,        /* after the mlp's second matrix */
+    MGPT_DRAW_SAMPLE = 7      /* of a sample that does not share the run's stream */
 };
 
 struct mgpt_philox {

@@ -13,7 +13,7 @@ struct mgpt_tensor mgpt_decode_cache(const struct mgpt_tape *t, int layer)
     struct mgpt_tensor part = t->cache;
 
     part.rank = 4;
-    memcpy(part.shape, (int64_t[]){2, 1, m->context, wide}, sizeof part.shape);
+    memcpy(part.shape, (int64_t[]){2, t->batch, m->context, wide}, sizeof part.shape);
     part.offset += (uint64_t)(layer * mgpt_tensor_count(&part)) * mgpt_dtype_size(t->cache.dtype);
     return part;
 }

@@ -27,7 +27,7 @@ void mgpt_backward(struct mgpt_tape *tape, const struct mgpt_pass *pass);
 
 /* ---- with a cache ---- */
 
-/* The layer's part of the tape's cache, (2,1,S,KV*D). */
+/* The layer's part of the tape's cache, (2,B,S,KV*D). */
 struct mgpt_tensor mgpt_decode_cache(const struct mgpt_tape *tape, int layer);
 /* Where nothing but the last row is read from here on: keys and values of all rows of norm1 go into
  * the layer's cache, and *x and *norm1 become their last rows. */

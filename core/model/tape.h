@@ -25,7 +25,8 @@ enum mgpt_mode {
     MGPT_MODE_TRAIN = 0,  /* forward, loss, backward */
     MGPT_MODE_LOSS = 1,   /* forward, loss */
     MGPT_MODE_LOGITS = 2, /* forward */
-    MGPT_MODE_DECODE = 3  /* forward of one sequence with a cache; logits of the last row alone */
+    MGPT_MODE_DECODE = 3 /* forward with a cache: one sequence, logits of the last row alone; or one
+                             token of each of many */
 };
 
 /* Zero-initialise; then set net, mode, batch (B), time (T) and, to run it, buffer. */
@@ -34,14 +35,14 @@ struct mgpt_tape {
     enum mgpt_mode mode;
     int64_t batch, time;
     int64_t position;           /* DECODE: of the first row, set before each run; 0 unless T is 1 */
-    struct mgpt_tensor cache;   /* DECODE: keys and values, (layers,2,S,KV*D), S the context */
+    struct mgpt_tensor cache;   /* DECODE: keys and values, (layers,2,B,S,KV*D), S the context */
     struct mgpt_buffer *buffer; /* of the activations; NULL: measure only */
     uint64_t used, peak;        /* bytes of it */
     struct mgpt_call *calls;
     uint32_t n, capacity;
     int64_t rows;                    /* of a sequence in new tensors: T; 1 where DECODE narrows */
     struct mgpt_tensor ids, targets; /* (B,T) I32 */
-    struct mgpt_tensor logits;       /* (B,T,V); DECODE: (1,1,V) */
+    struct mgpt_tensor logits;       /* (B,T,V); DECODE: (B,1,V) */
     enum mgpt_status status;         /* the first thing that went wrong while recording */
     struct mgpt_error error;
 };

@@ -29,17 +29,17 @@ enum mgpt_status mgpt_prompt_ids(struct mgpt_session *s, const char *prompt, int
     return MGPT_OK;
 }
 
-static enum mgpt_status read_stop(struct mgpt_generator *g, struct mgpt_error *error)
+enum mgpt_status mgpt_generate_stops(struct mgpt_session *s, struct mgpt_endings *endings,
+                                     struct mgpt_error *error)
 {
-    const struct mgpt_conf *conf = g->session->conf;
-    const char *stop = mgpt_conf_text(conf, "generate", "stop");
+    const char *stop = mgpt_conf_text(s->conf, "generate", "stop");
     struct mgpt_error why;
-    enum mgpt_status status = mgpt_endings_parse(&g->endings, stop, &why);
+    enum mgpt_status status = mgpt_endings_parse(endings, stop, &why);
 
     if (status == MGPT_OK)
         return MGPT_OK;
     return mgpt_fail(error, status, "%s: [generate] stop = %s: %s",
-                     mgpt_conf_origin(conf, "generate", "stop"), stop, why.text);
+                     mgpt_conf_origin(s->conf, "generate", "stop"), stop, why.text);
 }
 
 enum mgpt_status mgpt_generator_init(struct mgpt_generator *g, struct mgpt_session *s,
@@ -50,7 +50,8 @@ enum mgpt_status mgpt_generator_init(struct mgpt_generator *g, struct mgpt_sessi
     g->max = g->max ? g->max : s->model.context;
     g->window.passes = &s->passes;
     g->window.past = (enum mgpt_window_past)mgpt_conf_choice(s->conf, "generate", "window");
-    enum mgpt_status status = read_stop(g, error);
+    g->batch = (uint64_t)mgpt_conf_int(s->conf, "generate", "batch");
+    enum mgpt_status status = mgpt_generate_stops(s, &g->endings, error);
     if (status == MGPT_OK)
         status = mgpt_window_init(&g->window, error);
     if (status != MGPT_OK)
@@ -90,22 +91,21 @@ static enum mgpt_status decode(struct mgpt_generator *g, int32_t id, size_t *siz
     return MGPT_OK;
 }
 
-/* The id that follows ids[n - 1]. */
-static enum mgpt_status next_id(struct mgpt_generator *g, const int32_t *ids, size_t n, int32_t *id,
-                                struct mgpt_error *error)
+void mgpt_generator_tell(struct mgpt_generator *g, const struct mgpt_window *window)
 {
-    struct mgpt_session *s = g->session;
-    enum mgpt_status status = mgpt_window_logits(&g->window, ids, n, g->logits, error);
-
-    if (status != MGPT_OK)
-        return status;
-    if (g->window.hops && !g->told)
+    if (window->hops && !g->told)
         mgpt_log(MGPT_LOG_INFO,
                  "[generate] window = hop: past %u tokens the older half of them is forgotten; "
                  "the text differs from that of window = recompute",
-                 s->model.context);
-    g->told = g->told || g->window.hops;
-    *id = s->sampler_api->next(s->sampler, g->logits, s->model.vocab, &s->stream);
+                 g->session->model.context);
+    g->told = g->told || window->hops;
+}
+
+static enum mgpt_status draw(struct mgpt_session *s, double *logits,
+                             const struct mgpt_stream *stream, int32_t *id,
+                             struct mgpt_error *error)
+{
+    *id = s->sampler_api->next(s->sampler, logits, s->model.vocab, stream);
     if (*id >= 0 && *id < (int32_t)s->model.vocab)
         return MGPT_OK;
     return mgpt_fail(error, MGPT_PLUGIN, "sampler %s returned id %d of %u",
@@ -119,32 +119,54 @@ static enum mgpt_status send(const struct mgpt_endings *e, int32_t id, mgpt_emit
     return emit(context, id, e->ready ? e->held.data : "", e->ready, error);
 }
 
+enum mgpt_status mgpt_generator_end(struct mgpt_endings *endings, mgpt_emit emit, void *context,
+                                    struct mgpt_error *error)
+{
+    mgpt_endings_flush(endings);
+    return endings->ready ? send(endings, -1, emit, context, error) : MGPT_OK;
+}
+
+enum mgpt_status mgpt_generator_extend(struct mgpt_generator *g, double *logits,
+                                       const struct mgpt_stream *stream,
+                                       struct mgpt_endings *endings, int32_t *id, bool *ended,
+                                       mgpt_emit emit, void *context, struct mgpt_error *error)
+{
+    struct mgpt_session *s = g->session;
+    size_t size = 0;
+    enum mgpt_status status = draw(s, logits, stream, id, error);
+
+    *ended = status == MGPT_OK && *id == s->tokenizer_api->bos(s->tokenizer);
+    if (*ended)
+        return mgpt_generator_end(endings, emit, context, error);
+    if (status == MGPT_OK)
+        status = decode(g, *id, &size, error);
+    if (status == MGPT_OK)
+        status = mgpt_endings_add(endings, g->text, size, error);
+    if (status == MGPT_OK)
+        status = send(endings, *id, emit, context, error);
+    *ended = endings->ended;
+    return status;
+}
+
 /* Samples after the n ids of the prompt; `ids` has room for g->max more. */
 static enum mgpt_status run(struct mgpt_generator *g, int32_t *ids, size_t n, mgpt_emit emit,
                             void *context, struct mgpt_error *error)
 {
-    int32_t bos = g->session->tokenizer_api->bos(g->session->tokenizer);
-    struct mgpt_endings *endings = &g->endings;
     enum mgpt_status status = MGPT_OK;
+    bool ended = false;
 
-    for (size_t i = 0; i < g->max && status == MGPT_OK && !endings->ended; i++, n++) {
-        size_t size = 0;
+    for (size_t i = 0; i < g->max && status == MGPT_OK && !ended; i++, n++) {
         if (mgpt_stop_requested())
             return mgpt_fail(error, MGPT_CANCELED, "stopped");
-        status = next_id(g, ids, n, &ids[n], error);
-        if (status == MGPT_OK && ids[n] == bos)
+        status = mgpt_window_logits(&g->window, ids, n, g->logits, error);
+        if (status != MGPT_OK)
             break;
-        if (status == MGPT_OK)
-            status = decode(g, ids[n], &size, error);
-        if (status == MGPT_OK)
-            status = mgpt_endings_add(endings, g->text, size, error);
-        if (status == MGPT_OK)
-            status = send(endings, ids[n], emit, context, error);
+        mgpt_generator_tell(g, &g->window);
+        status = mgpt_generator_extend(g, g->logits, &g->session->stream, &g->endings, &ids[n],
+                                       &ended, emit, context, error);
     }
-    mgpt_endings_flush(endings);
-    if (status == MGPT_OK && endings->ready)
-        status = send(endings, -1, emit, context, error);
-    return status;
+    return status == MGPT_OK && !ended ? mgpt_generator_end(&g->endings, emit, context, error)
+                                       : status;
 }
 
 enum mgpt_status mgpt_generate(struct mgpt_generator *g, const int32_t *prompt, size_t n,

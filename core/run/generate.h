@@ -16,7 +16,8 @@ typedef enum mgpt_status (*mgpt_emit)(void *context, int32_t id, const char *tex
 /* What the samples of one command share. Zero-initialise. */
 struct mgpt_generator {
     struct mgpt_session *session;
-    size_t max; /* ids of a sample */
+    size_t max;     /* ids of a sample */
+    uint64_t batch; /* samples at once, samples.h; 1: one after the other */
     struct mgpt_window window;
     struct mgpt_endings endings;
     double *logits;
@@ -36,11 +37,29 @@ void mgpt_generator_finish(struct mgpt_generator *generator);
 enum mgpt_status mgpt_prompt_ids(struct mgpt_session *s, const char *prompt, int32_t **ids,
                                  size_t *n, struct mgpt_error *error);
 
-/* One sample: up to [generate] max_tokens ids, until BOS or a stop string. Samples are made one
- * after the other: they share one stream of draws, and where a sample begins to draw is known only
- * when the one before has ended. */
+/* One sample: up to [generate] max_tokens ids, until BOS or a stop string. It draws from the
+ * session's stream, so where the next sample begins to draw is known only when this one has ended:
+ * samples that share a stream are made one after the other. */
 enum mgpt_status mgpt_generate(struct mgpt_generator *generator, const int32_t *prompt, size_t n,
                                mgpt_emit emit, void *context, struct mgpt_error *error);
+
+/* ---- for samples.c ---- */
+
+/* [generate] stop. */
+enum mgpt_status mgpt_generate_stops(struct mgpt_session *s, struct mgpt_endings *endings,
+                                     struct mgpt_error *error);
+/* Says, once, that the window hops. */
+void mgpt_generator_tell(struct mgpt_generator *generator, const struct mgpt_window *window);
+/* One step of a sample: draws the id that logits (which it may overwrite) and `stream` give, and
+ * emits what its text makes ready. *ended: the sample is complete, by BOS or by a stop string; all
+ * of it was emitted. */
+enum mgpt_status mgpt_generator_extend(struct mgpt_generator *generator, double *logits,
+                                       const struct mgpt_stream *stream,
+                                       struct mgpt_endings *endings, int32_t *id, bool *ended,
+                                       mgpt_emit emit, void *context, struct mgpt_error *error);
+/* The sample ends here in any case: emits what was held back. */
+enum mgpt_status mgpt_generator_end(struct mgpt_endings *endings, mgpt_emit emit, void *context,
+                                    struct mgpt_error *error);
 
 /* An mgpt_emit that appends to the struct mgpt_string `context`. */
 enum mgpt_status mgpt_emit_string(void *context, int32_t id, const char *text, size_t size,

@@ -47,11 +47,19 @@ enum mgpt_status mgpt_passes_open(struct mgpt_passes *passes, const struct mgpt_
     return mgpt_machine_new(net->machine, MGPT_U8, (int64_t)most, &passes->memory, error);
 }
 
+static void forget(struct mgpt_passes *passes)
+{
+    for (int i = 0; i < MGPT_PASSES; i++) {
+        mgpt_tape_finish(&passes->slots[i].tape);
+        passes->slots[i].used = 0;
+    }
+}
+
 void mgpt_passes_close(struct mgpt_passes *passes)
 {
-    for (int i = 0; i < MGPT_PASSES; i++)
-        mgpt_tape_finish(&passes->slots[i].tape);
+    forget(passes);
     if (passes->net.machine) {
+        mgpt_machine_free(passes->net.machine, &passes->caches);
         mgpt_machine_free(passes->net.machine, &passes->cache);
         mgpt_machine_free(passes->net.machine, &passes->memory);
     }
@@ -85,7 +93,7 @@ static enum mgpt_status record(struct mgpt_passes *passes, struct mgpt_slot *slo
                                     .mode = mode,
                                     .batch = batch,
                                     .time = time,
-                                    .cache = passes->cache,
+                                    .cache = batch > 1 ? passes->caches : passes->cache,
                                     .buffer = passes->memory.buffer};
     return mgpt_tape_record(&slot->tape, error);
 }
@@ -121,15 +129,35 @@ enum mgpt_status mgpt_passes_run(struct mgpt_passes *passes, enum mgpt_mode mode
     return status == MGPT_OK ? mgpt_tape_run(*tape, first, error) : status;
 }
 
-static enum mgpt_status make_cache(struct mgpt_passes *passes, struct mgpt_error *error)
+/* Columns of a row of keys, or of values. */
+static int64_t width(const struct mgpt_model *m)
+{
+    return (int64_t)m->kv_heads * (m->embd / m->heads);
+}
+
+/* (layers,2,lanes,S,KV*D) */
+static enum mgpt_status new_cache(struct mgpt_passes *passes, int64_t lanes,
+                                  struct mgpt_tensor *cache, struct mgpt_error *error)
 {
     const struct mgpt_model *m = passes->net.model;
-    int64_t wide = (int64_t)m->kv_heads * (m->embd / m->heads);
 
-    if (passes->cache.buffer)
-        return MGPT_OK;
     return mgpt_machine_new(passes->net.machine, passes->net.precision->activation,
-                            (int64_t)m->layers * 2 * m->context * wide, &passes->cache, error);
+                            (int64_t)m->layers * 2 * lanes * m->context * width(m), cache, error);
+}
+
+/* n ids of each of `batch` sequences, from `position` on. */
+static enum mgpt_status decode(struct mgpt_passes *passes, int64_t batch, int64_t n,
+                               const int32_t *ids, int64_t position, struct mgpt_tape **tape,
+                               struct mgpt_error *error)
+{
+    enum mgpt_status status = tape_of(passes, MGPT_MODE_DECODE, batch, n, tape, error);
+
+    if (status == MGPT_OK)
+        status = mgpt_machine_write(passes->net.machine, &(*tape)->ids, ids, error);
+    if (status != MGPT_OK)
+        return status;
+    (*tape)->position = position;
+    return mgpt_tape_run(*tape, 0, error);
 }
 
 enum mgpt_status mgpt_passes_decode(struct mgpt_passes *passes, const int32_t *ids, int64_t n,
@@ -142,13 +170,73 @@ enum mgpt_status mgpt_passes_decode(struct mgpt_passes *passes, const int32_t *i
     if (n < 1 || position < 0 || (n > 1 && position > 0) || n > context - position)
         return mgpt_fail(error, MGPT_INVALID, "%lld ids from %lld do not go into a context of %lld",
                          (long long)n, (long long)position, (long long)context);
-    status = make_cache(passes, error);
-    if (status == MGPT_OK)
-        status = tape_of(passes, MGPT_MODE_DECODE, 1, n, tape, error);
-    if (status == MGPT_OK)
-        status = mgpt_machine_write(passes->net.machine, &(*tape)->ids, ids, error);
+    status = passes->cache.buffer ? MGPT_OK : new_cache(passes, 1, &passes->cache, error);
     if (status != MGPT_OK)
         return status;
-    (*tape)->position = position;
-    return mgpt_tape_run(*tape, 0, error);
+    return decode(passes, 1, n, ids, position, tape, error);
+}
+
+/* ---- lanes ---- */
+
+/* The room for activations grows where that many rows need more. */
+static enum mgpt_status grow(struct mgpt_passes *passes, int64_t lanes, struct mgpt_error *error)
+{
+    uint64_t bytes;
+    enum mgpt_status status = measure(&passes->net, MGPT_MODE_DECODE, lanes, 1, &bytes, error);
+
+    if (status != MGPT_OK || (int64_t)bytes <= mgpt_tensor_count(&passes->memory))
+        return status;
+    forget(passes);
+    mgpt_machine_free(passes->net.machine, &passes->memory);
+    return mgpt_machine_new(passes->net.machine, MGPT_U8, (int64_t)bytes, &passes->memory, error);
+}
+
+enum mgpt_status mgpt_passes_widen(struct mgpt_passes *passes, int64_t lanes,
+                                   struct mgpt_error *error)
+{
+    enum mgpt_status status = grow(passes, lanes, error);
+
+    if (status != MGPT_OK || passes->lanes == lanes)
+        return status;
+    forget(passes);
+    mgpt_machine_free(passes->net.machine, &passes->caches);
+    status = new_cache(passes, lanes, &passes->caches, error);
+    passes->lanes = status == MGPT_OK ? lanes : 0;
+    return status;
+}
+
+/* n rows of one lane's keys or values, of which `which` layers, parts and lanes lie before. */
+static struct mgpt_tensor part(const struct mgpt_passes *passes, const struct mgpt_tensor *cache,
+                               int64_t which, int64_t n)
+{
+    const struct mgpt_model *m = passes->net.model;
+    uint64_t element = mgpt_dtype_size(cache->dtype);
+    struct mgpt_tensor rows = *cache;
+
+    rows.offset += (uint64_t)(which * m->context * width(m)) * element;
+    rows.rank = 2;
+    rows.shape[0] = n;
+    rows.shape[1] = width(m);
+    return rows;
+}
+
+enum mgpt_status mgpt_passes_keep(struct mgpt_passes *passes, int64_t lane, int64_t n,
+                                  struct mgpt_error *error)
+{
+    enum mgpt_status status = MGPT_OK;
+
+    for (int64_t i = 0; i < 2 * (int64_t)passes->net.model->layers && status == MGPT_OK; i++) {
+        struct mgpt_op copy = {.size = sizeof copy, .code = MGPT_OP_AXPBY, .scale = 1};
+        copy.in[0] = part(passes, &passes->cache, i, n);
+        copy.out[0] = part(passes, &passes->caches, i * passes->lanes + lane, n);
+        status = mgpt_machine_do(passes->net.machine, &copy, error);
+    }
+    return status;
+}
+
+enum mgpt_status mgpt_passes_decode_lanes(struct mgpt_passes *passes, const int32_t *ids,
+                                          int64_t position, struct mgpt_tape **tape,
+                                          struct mgpt_error *error)
+{
+    return decode(passes, passes->lanes, 1, ids, position, tape, error);
 }

@@ -11,7 +11,9 @@
 struct mgpt_passes {
     struct mgpt_net net;
     struct mgpt_tensor memory; /* activations, U8 */
-    struct mgpt_tensor cache;  /* of DECODE; made when it is first run */
+    struct mgpt_tensor cache;  /* of DECODE of one sequence; made when it is first run */
+    struct mgpt_tensor caches; /* of DECODE of many */
+    int64_t lanes;             /* how many */
     struct mgpt_slot {
         struct mgpt_tape tape;
         uint64_t used; /* when, on the clock below; 0: empty */
@@ -40,5 +42,19 @@ enum mgpt_status mgpt_passes_run(struct mgpt_passes *passes, enum mgpt_mode mode
 enum mgpt_status mgpt_passes_decode(struct mgpt_passes *passes, const int32_t *ids, int64_t n,
                                     int64_t position, struct mgpt_tape **tape,
                                     struct mgpt_error *error);
+
+/* ---- several sequences side by side, in lanes: a token of each at a time ---- */
+
+/* Room for so many lanes, 2 or more; what was in them is lost. */
+enum mgpt_status mgpt_passes_widen(struct mgpt_passes *passes, int64_t lanes,
+                                   struct mgpt_error *error);
+/* The first n positions that mgpt_passes_decode left in its cache become those of a lane. */
+enum mgpt_status mgpt_passes_keep(struct mgpt_passes *passes, int64_t lane, int64_t n,
+                                  struct mgpt_error *error);
+/* MGPT_MODE_DECODE: an id for each lane, all at `position`, after the ones before. tape->logits has
+ * a row for each. */
+enum mgpt_status mgpt_passes_decode_lanes(struct mgpt_passes *passes, const int32_t *ids,
+                                          int64_t position, struct mgpt_tape **tape,
+                                          struct mgpt_error *error);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "run/plan.h"
+#include "run/samples.h"
 #include "run/train.h"
 #include "run/training.h"
 
@@ -71,6 +72,17 @@ static enum mgpt_status validate(struct mgpt_training *r, bool *best, struct mgp
     return mgpt_loggers_event(&r->loggers, &e, error);
 }
 
+static enum mgpt_status log_sample(void *context, uint64_t number, const struct mgpt_string *text,
+                                   struct mgpt_error *error)
+{
+    struct mgpt_training *r = context;
+    struct mgpt_event e = event(r, MGPT_EVENT_SAMPLE, r->progress.step);
+
+    e.index = number;
+    e.text = text->data ? text->data : "";
+    return mgpt_loggers_event(&r->loggers, &e, error);
+}
+
 static enum mgpt_status print_samples(struct mgpt_training *r, struct mgpt_error *error)
 {
     uint64_t n = (uint64_t)mgpt_conf_int(r->conf, "generate", "samples");
@@ -78,16 +90,8 @@ static enum mgpt_status print_samples(struct mgpt_training *r, struct mgpt_error
     size_t length = 0;
     enum mgpt_status status = mgpt_prompt_ids(&r->session, "", &prompt, &length, error);
 
-    for (uint64_t i = 1; i <= n && status == MGPT_OK; i++) {
-        struct mgpt_event e = event(r, MGPT_EVENT_SAMPLE, r->progress.step);
-        struct mgpt_string text = {0};
-        status = mgpt_generate(&r->generator, prompt, length, mgpt_emit_string, &text, error);
-        e.index = i;
-        e.text = text.data ? text.data : "";
-        if (status == MGPT_OK)
-            status = mgpt_loggers_event(&r->loggers, &e, error);
-        mgpt_string_finish(&text);
-    }
+    if (status == MGPT_OK)
+        status = mgpt_samples_make(&r->generator, prompt, length, n, log_sample, r, error);
     free(prompt);
     return status;
 }

@@ -24,8 +24,7 @@ void mgpt_window_reset(struct mgpt_window *w)
     w->hops = 0;
 }
 
-/* Moves the window so that ids[..n) fit; true when nothing in the cache holds any more. */
-static bool move(struct mgpt_window *w, size_t n)
+bool mgpt_window_move(struct mgpt_window *w, size_t n)
 {
     size_t context = w->passes->net.model->context;
 
@@ -46,7 +45,7 @@ static bool move(struct mgpt_window *w, size_t n)
 static enum mgpt_status decode(struct mgpt_window *w, const int32_t *ids, size_t n,
                                struct mgpt_tape **tape, struct mgpt_error *error)
 {
-    size_t from = move(w, n) ? w->first : w->known;
+    size_t from = mgpt_window_move(w, n) ? w->first : w->known;
     enum mgpt_status status = mgpt_passes_decode(w->passes, ids + from, (int64_t)(n - from),
                                                  (int64_t)(from - w->first), tape, error);
 
@@ -58,12 +57,24 @@ static enum mgpt_status decode(struct mgpt_window *w, const int32_t *ids, size_t
 static enum mgpt_status recompute(struct mgpt_window *w, const int32_t *ids, size_t n,
                                   struct mgpt_tape **tape, struct mgpt_error *error)
 {
-    (void)move(w, n);
+    (void)mgpt_window_move(w, n);
     struct mgpt_batch batch = {.rows = 1,
                                .columns = (uint32_t)(n - w->first),
                                .ids = (int32_t *)ids + w->first}; /* which are only read */
     w->known = n; /* as with a cache, so that the window moves alike */
     return mgpt_passes_run(w->passes, MGPT_MODE_LOGITS, &batch, 0, tape, error);
+}
+
+enum mgpt_status mgpt_logits_widen(const struct mgpt_tensor *t, const void *raw, size_t n,
+                                   double *logits, struct mgpt_error *error)
+{
+    for (size_t i = 0; i < n; i++) {
+        double x = t->dtype == MGPT_F64 ? ((const double *)raw)[i] : ((const float *)raw)[i];
+        logits[i] = x;
+        if (!isfinite(x))
+            return mgpt_fail(error, MGPT_NONFINITE, "the model's logit of id %zu is %g", i, x);
+    }
+    return MGPT_OK;
 }
 
 enum mgpt_status mgpt_window_logits(struct mgpt_window *w, const int32_t *ids, size_t n,
@@ -81,11 +92,5 @@ enum mgpt_status mgpt_window_logits(struct mgpt_window *w, const int32_t *ids, s
     row.rank = 1;
     row.shape[0] = (int64_t)V;
     status = mgpt_machine_read(w->passes->net.machine, &row, w->raw, error);
-    for (size_t i = 0; i < V && status == MGPT_OK; i++) {
-        double x = row.dtype == MGPT_F64 ? ((double *)w->raw)[i] : (double)((float *)w->raw)[i];
-        logits[i] = x;
-        if (!isfinite(x))
-            status = mgpt_fail(error, MGPT_NONFINITE, "the model's logit of id %zu is %g", i, x);
-    }
-    return status;
+    return status == MGPT_OK ? mgpt_logits_widen(&row, w->raw, V, logits, error) : status;
 }

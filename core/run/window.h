@@ -33,4 +33,12 @@ void mgpt_window_reset(struct mgpt_window *window);
 enum mgpt_status mgpt_window_logits(struct mgpt_window *window, const int32_t *ids, size_t n,
                                     double *logits, struct mgpt_error *error);
 
+/* ---- for lockstep.c ---- */
+
+/* Moves the window so that ids[..n) fit; true when nothing in the cache holds any more. */
+bool mgpt_window_move(struct mgpt_window *window, size_t n);
+/* n logits, as the device has them in the format of `t`, to doubles. */
+enum mgpt_status mgpt_logits_widen(const struct mgpt_tensor *t, const void *raw, size_t n,
+                                   double *logits, struct mgpt_error *error);
+
 #endif
