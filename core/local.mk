@@ -103,6 +103,7 @@ libmicrogpt_la_SOURCES = \
     %D%/run/snapshot.c %D%/run/snapshot.h \
     %D%/run/step.c %D%/run/step.h \
     %D%/run/update.c %D%/run/update.h \
+    %D%/run/time_left.c %D%/run/time_left.h \
     %D%/run/train.c %D%/run/train.h \
     %D%/run/trained.c %D%/run/trained.h \
     %D%/run/training.c %D%/run/training.h \

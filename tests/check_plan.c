@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "run/composed.h"
 #include "run/plan.h"
+#include "run/time_left.h"
 #include "scratch.h"
 #include "testing.h"
 
@@ -249,8 +250,50 @@ START_TEST(amounts_read_well)
 }
 END_TEST
 
+/* ---- what is left of a run ---- */
+
+START_TEST(validations_left_are_the_moments_that_come)
+{
+    for (uint64_t every = 0; every < 8; every++)
+        for (uint64_t total = 1; total < 20; total++) {
+            struct mgpt_validation v = {.every = every, .total = total, .before = _i};
+            uint64_t left = 0;
+            for (uint64_t step = total + 1; step-- > 0;) {
+                ck_assert_uint_eq(mgpt_validation_left(&v, step), left);
+                left += mgpt_validation_due(&v, &(struct mgpt_progress){.step = step});
+            }
+        }
+}
+END_TEST
+
+/* A validation of 10 s before the first of 100 steps, 0.5 s each: after 4 steps 96 are left, and
+ * validations at 25, 50, 75 and 99. */
+START_TEST(time_left_counts_steps_and_validations_apart)
+{
+    struct mgpt_validation v = {.every = 25, .total = 100, .before = true};
+    struct mgpt_spent spent = {.steps = 4, .stepping = 2, .validating = 10};
+    struct mgpt_string text = {0};
+
+    ck_assert_double_eq(mgpt_time_left(&spent, &v, 4), 96 * 0.5 + 4 * 10);
+    mgpt_time_left_say(&spent, &v, 4, &text);
+    ck_assert_str_eq(
+        text.data, "96 steps and 4 validations to go take about 88 s, at the pace of the first 4");
+    mgpt_string_finish(&text);
+    v.every = 0;
+    ck_assert_double_eq(mgpt_time_left(&spent, &v, 4), 96 * 0.5);
+    v = (struct mgpt_validation){.every = 50, .total = 100};
+    spent.validating = 0;
+    mgpt_time_left_say(&spent, &v, 4, &text);
+    ck_assert_str_eq(text.data, "96 steps to go take about 48 s, at the pace of the first 4; 2 "
+                                "validations come on top");
+    mgpt_string_finish(&text);
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
+    tcase_add_loop_test(tests, validations_left_are_the_moments_that_come, 0, 2);
+    tcase_add_test(tests, time_left_counts_steps_and_validations_apart);
     tcase_add_checked_fixture(tests, scratch_setup, scratch_teardown);
     tcase_add_test(tests, figures_of_the_names_recipe);
     tcase_add_test(tests, figures_of_toygpt);

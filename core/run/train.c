@@ -64,9 +64,11 @@ static enum mgpt_status validate(struct mgpt_training *r, bool *best, struct mgp
 {
     struct mgpt_event e = event(r, MGPT_EVENT_VALIDATION, r->progress.step);
     bool made = false;
+    double begun = now();
     enum mgpt_status status =
         mgpt_validate(&r->validation, &r->session, &r->progress, &e, &made, best, error);
 
+    r->spent.validating = now() - begun;
     if (status != MGPT_OK || !made)
         return status;
     return mgpt_loggers_event(&r->loggers, &e, error);
@@ -181,6 +183,8 @@ static enum mgpt_status run_block(struct mgpt_training *r, struct mgpt_error *er
         return status;
     double seconds = now() - begun;
     r->pace = seconds / n;
+    r->spent.stepping += seconds;
+    r->spent.steps += n;
     struct mgpt_event e = event(r, MGPT_EVENT_STEP, 0);
     for (uint32_t i = 0; i < n && status == MGPT_OK; i++) {
         e.step = ++r->progress.step;
@@ -196,20 +200,18 @@ static enum mgpt_status run_block(struct mgpt_training *r, struct mgpt_error *er
     return status;
 }
 
-/* Once, when some seconds of the run itself show it: how long the rest will take. A run that is over
- * by then needs no telling. */
+/* Once, when some seconds of steps show it: how long the rest will take. A run that is over by then
+ * needs no telling. */
 static void say_pace(struct mgpt_training *r)
 {
-    double seconds = now() - r->started;
-    uint64_t left = r->total - r->progress.step, done = r->progress.step - r->first;
     struct mgpt_string text = {0};
 
-    if (r->told || seconds < 5 || !left || done < 2)
+    if (r->told || r->spent.stepping < 5 || r->progress.step == r->total || r->spent.steps < 2)
         return;
     r->told = true;
-    mgpt_add_duration(&text, seconds / (double)done * (double)left);
-    mgpt_log(MGPT_LOG_INFO, "%llu steps to go take about %s, at the pace of the first %llu",
-             (unsigned long long)left, text.data ? text.data : "a while", (unsigned long long)done);
+    mgpt_time_left_say(&r->spent, &r->validation, r->progress.step, &text);
+    if (!text.failed)
+        mgpt_log(MGPT_LOG_INFO, "%s", text.data);
     mgpt_string_finish(&text);
 }
 

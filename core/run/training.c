@@ -204,7 +204,7 @@ enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_t
         status = open_loggers(r, error);
     if (status == MGPT_OK)
         status = write_config(r, error);
-    r->saved = r->first = r->progress.step;
+    r->saved = r->progress.step;
     return status;
 }
 

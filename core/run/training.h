@@ -8,8 +8,8 @@
 #include "run/loggers.h"
 #include "run/snapshot.h"
 #include "run/step.h"
+#include "run/time_left.h"
 #include "run/train.h"
-#include "run/validation.h"
 
 /* Zero-initialise. */
 struct mgpt_training {
@@ -26,8 +26,8 @@ struct mgpt_training {
     uint64_t total, saved; /* steps of the run; those of the newest checkpoint */
     uint64_t bad;          /* steps skipped in a row */
     double started, pace;  /* seconds: the clock at the start, one step lately */
-    uint64_t first;        /* step at which it started */
-    bool told;             /* how long it will take */
+    struct mgpt_spent spent;
+    bool told; /* how long it will take */
 };
 
 /* Close it in any case. */

@@ -39,6 +39,16 @@ uint64_t mgpt_validation_next(const struct mgpt_validation *v, uint64_t step)
     return next;
 }
 
+uint64_t mgpt_validation_left(const struct mgpt_validation *v, uint64_t step)
+{
+    if (!v->every || step >= v->total)
+        return 0;
+    if (!v->before)
+        return v->total / v->every - step / v->every;
+    uint64_t last = v->total - 1;
+    return last / v->every - step / v->every + (last > step && last % v->every != 0);
+}
+
 bool mgpt_validation_enough(const struct mgpt_validation *v, const struct mgpt_progress *progress)
 {
     return v->patience && progress->stale >= v->patience;

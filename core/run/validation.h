@@ -24,6 +24,8 @@ void mgpt_validation_read(struct mgpt_validation *v, const struct mgpt_conf *con
 bool mgpt_validation_due(const struct mgpt_validation *v, const struct mgpt_progress *progress);
 /* The first moment after `step` at which one is due, or `total`. */
 uint64_t mgpt_validation_next(const struct mgpt_validation *v, uint64_t step);
+/* How many are due after `step` until the end, if patience does not run out. */
+uint64_t mgpt_validation_left(const struct mgpt_validation *v, uint64_t step);
 /* Has the patience run out? */
 bool mgpt_validation_enough(const struct mgpt_validation *v, const struct mgpt_progress *progress);
 
