@@ -123,6 +123,9 @@ bad 5 '.' generate --dir good --checkpoint nowhere
 bad 5 'embd is 16 in the checkpoint, 32 in the configuration' train -c "$ini" $good --dir good --resume \
     --set model.embd=32
 bad 3 'seed' train -c "$ini" $good --dir good --resume --seed 43
+bad 3 'optimizer. use = lion.*step-4 was trained with adamw.*use that.*--dir' train -c "$ini" $good --dir good --resume \
+    --set optimizer.use=lion
+bad 3 'use = sgd.*trained with adamw' train -c "$ini" $good --dir good --resume --set optimizer.use=sgd
 bad 3 'steps = 2.*done 4' train -c "$ini" --steps 2 --set dataset.path=few.txt --dir good --resume
 before=$(sum good)
 for file in model.safetensors config.json tokenizer.json manifest.json; do

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "model/spec.h"
 #include "run/snapshot.h"
 
@@ -221,13 +222,55 @@ enum mgpt_status mgpt_snapshot_write(struct mgpt_session *s, const char *run_dir
     return status;
 }
 
+/* Is `name` a tensor of the optimizer that is called so? Those of others are called OTHER.ARRAY... */
+static bool belongs(const char *name, const char *optimizer)
+{
+    size_t n = strlen(optimizer);
+
+    return strncmp(name, optimizer, n) == 0 && name[n] == '.';
+}
+
+/* Another optimizer's state cannot be gone on with. A file that cannot be read is for whoever loads
+ * it to report. */
+static enum mgpt_status check_optimizer(const struct mgpt_session *s, const char *checkpoint,
+                                        struct mgpt_error *error)
+{
+    const char *use = mgpt_conf_text(s->conf, "optimizer", "use"), *other = NULL;
+    struct mgpt_safetensors *file = NULL;
+    char *path = mgpt_path_join(checkpoint, "state.safetensors");
+    enum mgpt_status status = MGPT_OK;
+
+    bool opened = path && mgpt_safetensors_open(path, &file, NULL) == MGPT_OK;
+    for (size_t i = 0; opened && i < mgpt_safetensors_count(file); i++) {
+        const char *name = mgpt_safetensors_name(file, i);
+        if (!belongs(name, "run") && !belongs(name, "rng"))
+            other = name;
+        if (belongs(name, use))
+            break;
+    }
+    if (other && !belongs(other, use)) {
+        int n = (int)strcspn(other, ".");
+        status =
+            mgpt_fail(error, MGPT_CONFIG,
+                      "%s: [optimizer] use = %s, but %s was trained with %.*s; to resume it, "
+                      "use that. Another optimizer takes a run of its own: train without "
+                      "--resume, with another --dir",
+                      mgpt_conf_origin(s->conf, "optimizer", "use"), use, checkpoint, n, other);
+    }
+    mgpt_safetensors_close(file);
+    free(path);
+    return status;
+}
+
 enum mgpt_status mgpt_snapshot_read(struct mgpt_session *s, const char *checkpoint,
                                     struct mgpt_progress *progress, struct mgpt_error *error)
 {
     uint64_t seed = mgpt_conf_seed(s->conf, "train", "seed");
     struct image image;
-    enum mgpt_status status = make_image(s, true, &image, error);
+    enum mgpt_status status = check_optimizer(s, checkpoint, error);
 
+    if (status == MGPT_OK)
+        status = make_image(s, true, &image, error);
     if (status != MGPT_OK)
         return status;
     status = mgpt_checkpoint_load(checkpoint, &image.snapshot, error);
