@@ -1,5 +1,5 @@
 #!/bin/bash
-# The side-by-side page in a real browser: tests/page.py drives Chromium by its WebDriver.
+# The pages in a real browser: tests/page.py and tests/watch.py drive Chromium by its WebDriver.
 # MGPT_SHOTS=FOLDER keeps the screenshots, to be looked at.
 . "$abs_top_srcdir/tests/run.sh"
 
@@ -14,3 +14,12 @@ done
 export PYTHONDONTWRITEBYTECODE=1
 "$python" "$abs_top_srcdir/tests/page.py" "$abs_top_builddir/doc/microgpt.html" "${MGPT_SHOTS:-.}" ||
     fail 'doc/microgpt.html'
+
+for name in short long; do
+    steps=30
+    [ $name = short ] || steps=60
+    run 0 train -c "$ini" --dir $name --steps $steps --val-every 10 --val-docs 2 --samples 2 \
+        --set train.sample_every=10 --set logger.use=jsonl
+done
+run 0 watch short long --export watch.html
+"$python" "$abs_top_srcdir/tests/watch.py" watch.html "${MGPT_SHOTS:-.}" || fail 'the page of watch'

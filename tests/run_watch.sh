@@ -36,6 +36,20 @@ is "$(data page.html '[round(x, 5) for x in r["loss"][:2]]')" \
     "$(sed -nE 's/.*"loss": ([0-9.]+).*/\1/p' a/metrics.jsonl | head -2 |
         python3 -c 'print([round(float(x), 5) for x in __import__("sys").stdin])')" 'the losses'
 
+# Samples on the way change nothing of the run, and are on the page; so are those at the end.
+train --dir peeked --steps 40 --set train.sample_every=15
+is "$(sum peeked)" "$(sum a)" 'a run that was looked at'
+run 0 watch peeked --export page.html
+is "$(data page.html '[s["step"] for s in r["samples"]]')" '[15, 30, 40]' 'the samples'
+grep -v '"sample"' a/metrics.jsonl | sed 's/, "tokens_per_s.*//' >a.lines
+grep -v '"sample"' peeked/metrics.jsonl | sed 's/, "tokens_per_s.*//' | cmp - a.lines ||
+    fail 'the metrics of a run that was looked at are others'
+[ "$(grep '"step": 40, "index"' peeked/metrics.jsonl)" = "$(grep '"step": 40, "index"' a/metrics.jsonl)" ] ||
+    fail 'the samples at the end are others'
+train --dir 'strange' --steps 20 --set tokenizer.use=byte --set train.sample_every=1
+python3 -c 'import json; [json.loads(line) for line in open("strange/metrics.jsonl")]' ||
+    fail 'metrics.jsonl is not JSON where bytes are no text'
+
 # A long run is thinned out, and says so.
 train --dir 'b<c' --steps 4100 --val-every 0
 run 0 watch a 'b<c' --export page.html
@@ -48,11 +62,11 @@ run 0 watch a --export page.html
 is "$(data page.html 'r["last_step"]')" 40 'half a line'
 printf 'ss": }\n' >>a/metrics.jsonl
 run 5 watch a --export page.html
-has err 'a/metrics.jsonl: line 45: '
+has err 'a/metrics.jsonl: line 46: '
 sed -i '$d' a/metrics.jsonl
 echo '{"loss": 1.5}' >>a/metrics.jsonl
 run 5 watch a --export page.html
-has err 'a/metrics.jsonl: line 45: has no step'
+has err 'a/metrics.jsonl: line 46: has no step'
 
 run 5 watch nothing --export page.html
 has err 'nothing/metrics.jsonl'

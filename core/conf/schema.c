@@ -107,6 +107,8 @@ static const struct mgpt_option train[] = {
     BOOL("val_train", "false", "tell the loss of as much training data too"),
     INT("patience", "0", 0, MANY, "validations",
         "in a row without a better loss before the run ends; 0: it goes on"),
+    INT("sample_every", "0", 0, ENDLESS, "steps",
+        "print a sample after so many; 0: only at the end"),
     INT("checkpoint_every", "100", 0, ENDLESS, "steps", "save after so many; 0: only at the end"),
     INT("keep", "2", 1, MANY, "checkpoints", "newest that are kept, besides the best"),
     INT("max_skipped", "10", 0, MANY, "steps", "in a row with NaN or Inf before the run stops"),

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/draws.h"
 #include "base/log.h"
 #include "base/stop.h"
 #include "run/plan.h"
@@ -98,6 +99,30 @@ static enum mgpt_status print_samples(struct mgpt_training *r, struct mgpt_error
     return status;
 }
 
+/* [train] sample_every: one sample on the way. Its draws are its own, a function of seed and step, so
+ * that whoever looks on changes nothing of the run. */
+static enum mgpt_status peek(struct mgpt_training *r, struct mgpt_error *error)
+{
+    struct mgpt_session *s = &r->session;
+    struct mgpt_stream kept = s->stream;
+    struct mgpt_draws draws;
+    struct mgpt_string text = {0};
+    int32_t *prompt = NULL;
+    size_t length = 0;
+    enum mgpt_status status = mgpt_prompt_ids(s, "", &prompt, &length, error);
+
+    s->stream = mgpt_draws_stream(&draws, mgpt_conf_seed(r->conf, "train", "seed"),
+                                  UINT32_MAX - (uint32_t)r->progress.step); /* no sample's number */
+    if (status == MGPT_OK)
+        status = mgpt_generate(&r->generator, prompt, length, mgpt_emit_string, &text, error);
+    s->stream = kept;
+    if (status == MGPT_OK)
+        status = log_sample(r, 1, &text, error);
+    mgpt_string_finish(&text);
+    free(prompt);
+    return status;
+}
+
 /* ---- steps ---- */
 
 /* The first parameter whose gradient is not finite, or "the loss". */
@@ -153,12 +178,13 @@ static uint64_t up_to(uint64_t step, uint64_t every, uint64_t end)
     return next < end ? next : end;
 }
 
-/* How many steps to run in one go: to the next validation or checkpoint, and not so long that a
- * signal would wait; one while it is not known how long that is. */
+/* How many steps to run in one go: to the next validation, sample or checkpoint, and not so long that
+ * a signal would wait; one while it is not known how long that is. */
 static uint32_t block_size(const struct mgpt_training *r)
 {
     uint64_t step = r->progress.step;
     uint64_t end = mgpt_validation_next(&r->validation, step);
+    end = up_to(step, mgpt_training_setting(r, "sample_every"), end);
     uint64_t n = up_to(step, mgpt_training_setting(r, "checkpoint_every"), end) - step;
 
     if (n > r->block.capacity)
@@ -219,8 +245,13 @@ static void say_pace(struct mgpt_training *r)
 static enum mgpt_status settle(struct mgpt_training *r, struct mgpt_error *error)
 {
     uint64_t step = r->progress.step, every = mgpt_training_setting(r, "checkpoint_every");
+    uint64_t sampled = mgpt_training_setting(r, "sample_every");
     bool validates = mgpt_validation_due(&r->validation, &r->progress), best = false;
-    enum mgpt_status status = validates ? validate(r, &best, error) : MGPT_OK;
+    bool peeks = sampled && step % sampled == 0 && r->spent.steps && step != r->total;
+    enum mgpt_status status = peeks ? peek(r, error) : MGPT_OK;
+
+    if (status == MGPT_OK && validates)
+        status = validate(r, &best, error);
     bool due = step == r->total || (every && step % every == 0) ||
                mgpt_validation_enough(&r->validation, &r->progress);
 

@@ -2,6 +2,7 @@
  *
  *   {"step": 1, "loss": 3.31, "grad_norm": 0.9, "lr": 0.01, "tokens_per_s": 98000, "seconds": 0.1}
  *   {"step": 100, "val_loss": 2.80, "train_loss": 2.79}
+ *   {"step": 100, "index": 1, "sample": "Anna"}
  *
  * A skipped step has "skipped": true; what is not finite is null; "train_loss" is there when it was
  * asked for. Steps count from 1, and a validation before the first has 0. Lines wait in
@@ -18,7 +19,7 @@
 
 #include <microgpt/logger.h>
 
-#define LINE 512 /* more than any line has */
+#define LINE 512 /* more than any line of numbers has */
 
 struct mgpt_logger {
     FILE *file; /* NULL: the run keeps nothing */
@@ -50,11 +51,13 @@ static bool keep(const char *line, uint64_t last)
 /* Cuts the file after the last line of step `last`, and leaves it at its end. */
 static enum mgpt_status cut_back(struct mgpt_logger *l, uint64_t last, struct mgpt_error *error)
 {
-    char line[LINE];
+    char *line = NULL;
+    size_t room = 0;
     off_t end = 0;
 
-    while (last && fgets(line, sizeof line, l->file) && keep(line, last))
+    while (last && getline(&line, &room, l->file) > 0 && keep(line, last))
         end += (off_t)strlen(line);
+    free(line);
     if (ferror(l->file) || fseeko(l->file, end, SEEK_SET) != 0 ||
         ftruncate(fileno(l->file), end) != 0)
         return failed(l, error);
@@ -145,11 +148,66 @@ static char *add(char *at, const char *key, double value)
     return number(at, value);
 }
 
+/* One character of UTF-8 from *text on, which moves past it; U+FFFD for a byte that is not of one. */
+static uint32_t character(const unsigned char **text)
+{
+    static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+    const unsigned char *at = *text;
+    int more = at[0] < 0x80 ? 0 : at[0] < 0xc2 ? -1 : at[0] < 0xe0 ? 1 : at[0] < 0xf0 ? 2 : 3;
+    uint32_t code = more > 0 ? at[0] & (0x3fu >> more) : at[0];
+
+    *text = at + 1;
+    if (more < 0 || at[0] > 0xf4)
+        return 0xfffd;
+    for (int i = 1; i <= more; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return 0xfffd;
+        code = code << 6 | (at[i] & 0x3fu);
+    }
+    if (code < least[more] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+        return 0xfffd;
+    *text = at + 1 + more;
+    return code;
+}
+
+/* A string of JSON in ASCII. */
+static void quote(FILE *file, const char *text)
+{
+    putc('"', file);
+    for (const unsigned char *at = (const unsigned char *)text; *at;) {
+        uint32_t c = character(&at);
+        if (c == '"' || c == '\\')
+            fprintf(file, "\\%c", (int)c);
+        else if (c == '\n')
+            fputs("\\n", file);
+        else if (c >= ' ' && c < 0x7f)
+            putc((int)c, file);
+        else if (c < 0x10000)
+            fprintf(file, "\\u%04x", (unsigned)c);
+        else
+            fprintf(file, "\\u%04x\\u%04x", 0xd800u + (unsigned)((c - 0x10000) >> 10),
+                    0xdc00u + (unsigned)((c - 0x10000) & 0x3ff));
+    }
+    putc('"', file);
+}
+
+static enum mgpt_status sample(struct mgpt_logger *l, const struct mgpt_event *e,
+                               struct mgpt_error *error)
+{
+    fprintf(l->file, "{\"step\": %llu, \"index\": %llu, \"sample\": ", (unsigned long long)e->step,
+            (unsigned long long)e->index);
+    quote(l->file, e->text ? e->text : "");
+    fputs("}\n", l->file);
+    return ferror(l->file) ? failed(l, error) : MGPT_OK;
+}
+
 static enum mgpt_status event(struct mgpt_logger *l, const struct mgpt_event *e,
                               struct mgpt_error *error)
 {
     char line[LINE], *at = line;
 
+    if (l->file && e->type == MGPT_EVENT_SAMPLE)
+        return sample(l, e, error);
     if (!l->file || (e->type != MGPT_EVENT_STEP && e->type != MGPT_EVENT_VALIDATION))
         return MGPT_OK;
     at = whole(stpcpy(at, "{\"step\": "), e->step);

@@ -230,7 +230,7 @@
     const toggleTheme = () => setTheme(root.dataset.theme === "dark" ? "light" : "dark");
     one("#theme").addEventListener("click", toggleTheme);
     document.addEventListener("keydown", (event) => {
-        if (event.target.tagName !== "INPUT" && event.key === "t")
+        if (event.key === "t" && !event.ctrlKey && !event.metaKey && !event.altKey)
             toggleTheme();
     });
     for (const [id, kind] of [["smooth", "value"], ["log", "checked"]]) {
