@@ -115,6 +115,29 @@ START_TEST(replaces_what_is_not_utf8)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    size_t size;
+    const char *visible;
+} shown[] = {
+    {"plain\n\ttext", 11, "plain\n\ttext"},
+    {"a\0b", 3, "a\\x00b"},
+    {"\033[2J\r\x7f", 6, "\\x1b[2J\\x0d\\x7f"},
+    {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 9, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"},
+    {"\xc2\x9b\xc2\xa0", 4, "\\x9b\xc2\xa0"}, /* CSI of Latin-1; a blank */
+    {"\xff\xc3\x28\xe2\x82", 5, "\\xff\\xc3(\\xe2\\x82"},
+    {"\xed\xa0\x80", 3, "\\xed\\xa0\\x80"},
+};
+
+START_TEST(shows_what_a_terminal_must_not_have)
+{
+    struct mgpt_string s = {0};
+    mgpt_visible_add(&s, shown[_i].text, shown[_i].size);
+    ck_assert_str_eq(s.data, shown[_i].visible);
+    mgpt_string_finish(&s);
+}
+END_TEST
+
 /* ---- numbers ---- */
 
 static const struct {
@@ -324,6 +347,8 @@ END_TEST
 int main(void)
 {
     TCase *tests = tcase_create("text");
+    tcase_add_loop_test(tests, shows_what_a_terminal_must_not_have, 0,
+                        (int)(sizeof shown / sizeof *shown));
     tcase_add_test(tests, string_grows_and_stays_terminated);
     tcase_add_test(tests, string_fails_once_and_for_good);
     tcase_add_loop_test(tests, finds_the_first_byte_that_is_not_utf8, 0, COUNT(utf8));

@@ -387,6 +387,27 @@ START_TEST(console_prints_plain_lines)
 }
 END_TEST
 
+/* What is on a terminal is made visible, what goes into a file is as it was sampled; no 0 cuts it. */
+START_TEST(console_prints_all_of_a_sample)
+{
+    static const char raw[] = "a\0\033b\xc3\xa9\xc2\x9b\xe9\xf0\x9f\x98\x80\xed\xa0\x80";
+    static const char visible[] = "a\\x00\\x1bb\xc3\xa9\\x9b\\xe9\xf0\x9f\x98\x80"
+                                  "\\xed\\xa0\\x80";
+    const char *expected = _i ? visible : raw;
+    size_t size, n = _i ? sizeof visible - 1 : sizeof raw - 1;
+    struct bench b = open_console(_i ? "on" : "off", "1", 0);
+    struct mgpt_event e = other_event(MGPT_EVENT_SAMPLE, 2, raw);
+
+    e.text_size = sizeof raw - 1;
+    put_event(&b, e);
+    b.api->close(b.it);
+    char *text = get_bytes(in_scratch("printed"), &size);
+    ck_assert_uint_eq(size, strlen(HEAD "sample  1: \n") + n);
+    ck_assert_mem_eq(text + size - n - 1, expected, n);
+    free(text);
+}
+END_TEST
+
 START_TEST(console_prints_each_nth_the_first_and_the_last)
 {
     struct bench b = open_console("off", "100", 98);
@@ -471,6 +492,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, jsonl_starts_a_file_that_is_not_there);
     tcase_add_test(tests, jsonl_says_why_it_cannot_write);
     tcase_add_test(tests, console_prints_plain_lines);
+    tcase_add_loop_test(tests, console_prints_all_of_a_sample, 0, 2);
     tcase_add_test(tests, console_prints_each_nth_the_first_and_the_last);
     tcase_add_test(tests, console_redraws_a_live_line);
     tcase_add_test(tests, console_has_no_color_where_none_is_wanted);

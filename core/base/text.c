@@ -139,6 +139,21 @@ void mgpt_utf8_add(struct mgpt_string *s, const char *text, size_t size)
     }
 }
 
+void mgpt_visible_add(struct mgpt_string *s, const char *text, size_t size)
+{
+    const unsigned char *u = (const unsigned char *)text;
+    for (size_t at = 0, length; at < size; at += length) {
+        length = sequence(u + at, size - at);
+        bool latin = length == 2 && u[at] == 0xc2 && u[at + 1] < 0xa0;
+        bool control = length == 1 && (u[at] < ' ' || u[at] == 0x7f);
+        if (length && !latin && (!control || u[at] == '\n' || u[at] == '\t'))
+            mgpt_string_add(s, text + at, length);
+        else
+            mgpt_string_format(s, "\\x%02x", u[at + latin]);
+        length += !length;
+    }
+}
+
 /* ---- numbers ---- */
 
 /* The C library's readers skip leading blanks, take "0x1p3" and "nan", and a minus for unsigned: so

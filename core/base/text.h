@@ -28,6 +28,10 @@ size_t mgpt_utf8_whole(const char *text, size_t size);
 /* Adds text with U+FFFD for each byte that is not valid UTF-8. */
 void mgpt_utf8_add(struct mgpt_string *s, const char *text, size_t size);
 
+/* Adds text as a terminal may have it: control characters but newline and tab, those of Latin-1 (C2 80
+ * to C2 9F) among them, and bytes that are not valid UTF-8 as \xNN. */
+void mgpt_visible_add(struct mgpt_string *s, const char *text, size_t size);
+
 /* Whole-string numbers: false when anything is left over, out of range or not finite. */
 bool mgpt_parse_int(const char *text, int64_t *value);
 bool mgpt_parse_seed(const char *text, uint64_t *value);

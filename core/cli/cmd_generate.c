@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/stop.h"
 #include "run/samples.h"
@@ -20,39 +21,54 @@ static enum mgpt_status write_out(const char *text, size_t size, struct mgpt_err
     return mgpt_fail(error, MGPT_IO, "cannot write the output: %s", strerror(errno));
 }
 
+struct printer {
+    const char *prompt;
+    bool terminal; /* which a sample must not control */
+};
+
+static enum mgpt_status show(const struct printer *printer, const char *text, size_t size,
+                             struct mgpt_error *error)
+{
+    struct mgpt_string visible = {0};
+
+    if (!printer->terminal || !size)
+        return write_out(text, size, error);
+    mgpt_visible_add(&visible, text, size);
+    enum mgpt_status status = visible.failed
+                                  ? mgpt_fail(error, MGPT_NOMEM, "no memory for the output")
+                                  : write_out(visible.data, visible.size, error);
+    mgpt_string_finish(&visible);
+    return status;
+}
+
 static enum mgpt_status emit(void *context, int32_t id, const char *text, size_t size,
                              struct mgpt_error *error)
 {
-    (void)context;
     (void)id;
-    return write_out(text, size, error);
+    return show(context, text, size, error);
 }
 
 /* The prompt, then each id's text the moment it is drawn. */
-static enum mgpt_status stream(struct mgpt_generator *g, const char *prompt, const int32_t *ids,
-                               size_t n, struct mgpt_error *error)
+static enum mgpt_status stream(struct mgpt_generator *g, struct printer *printer,
+                               const int32_t *ids, size_t n, struct mgpt_error *error)
 {
-    enum mgpt_status status = write_out(prompt, strlen(prompt), error);
+    enum mgpt_status status = show(printer, printer->prompt, strlen(printer->prompt), error);
 
     if (status == MGPT_OK)
-        status = mgpt_generate(g, ids, n, emit, NULL, error);
+        status = mgpt_generate(g, ids, n, emit, printer, error);
     return status == MGPT_OK ? write_out("\n", 1, error) : status;
 }
-
-struct printer {
-    const char *prompt;
-};
 
 /* A complete sample: the prompt, the text. */
 static enum mgpt_status print_text(void *context, uint64_t number, const struct mgpt_string *text,
                                    struct mgpt_error *error)
 {
     const struct printer *printer = context;
-    enum mgpt_status status = write_out(printer->prompt, strlen(printer->prompt), error);
+    enum mgpt_status status = show(printer, printer->prompt, strlen(printer->prompt), error);
 
     (void)number;
-    if (status == MGPT_OK && text->size)
-        status = write_out(text->data, text->size, error);
+    if (status == MGPT_OK)
+        status = show(printer, text->size ? text->data : "", text->size, error);
     return status == MGPT_OK ? write_out("\n", 1, error) : status;
 }
 
@@ -87,6 +103,7 @@ static enum mgpt_status print_json(void *context, uint64_t number, const struct 
 static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_session *s, struct mgpt_error *error)
 {
     const char *prompt = mgpt_cli_value(cli, "prompt");
+    struct printer printer = {prompt ? prompt : "", isatty(STDOUT_FILENO) == 1};
     uint64_t samples = (uint64_t)mgpt_conf_int(s->conf, "generate", "samples");
     struct mgpt_generator generator = {0}, *g = &generator;
     char *checkpoint = NULL;
@@ -94,17 +111,16 @@ static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_session *s, struct
     size_t n = 0;
     enum mgpt_status status = mgpt_trained_open(s, false, &checkpoint, error);
 
-    prompt = prompt ? prompt : "";
     samples = samples ? samples : 1; /* 0 keeps `train` quiet; who asks for samples wants one */
     if (status == MGPT_OK)
-        status = mgpt_prompt_ids(s, prompt, &ids, &n, error);
+        status = mgpt_prompt_ids(s, printer.prompt, &ids, &n, error);
     if (status == MGPT_OK)
         status = mgpt_generator_init(g, s, error);
     if (status == MGPT_OK && (cli->json || g->batch > 1))
         status = mgpt_samples_make(g, ids, n, samples, cli->json ? print_json : print_text,
-                                   &(struct printer){prompt}, error);
+                                   &printer, error);
     for (uint64_t i = 1; i <= samples && !cli->json && g->batch == 1 && status == MGPT_OK; i++)
-        status = stream(g, prompt, ids, n, error);
+        status = stream(g, &printer, ids, n, error);
     mgpt_generator_finish(g);
     free(ids);
     free(checkpoint);

@@ -32,7 +32,8 @@ struct mgpt_event {
     const char *text; /* UTF-8, terminated, or NULL */
     uint32_t skipped; /* 1: the step met NaN or Inf and changed nothing */
     uint32_t reserved;
-    double train_loss; /* of the training data, looked at as val_loss is; NAN: was not asked for */
+    double train_loss;  /* of the training data, looked at as val_loss is; NAN: was not asked for */
+    uint64_t text_size; /* bytes of text, 0 bytes among them; 0: up to the first one (ABI 1.1) */
 };
 
 /* Grows at the tail. Lives as long as the logger. */

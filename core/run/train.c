@@ -83,6 +83,7 @@ static enum mgpt_status log_sample(void *context, uint64_t number, const struct 
 
     e.index = number;
     e.text = text->data ? text->data : "";
+    e.text_size = text->size;
     return mgpt_loggers_event(&r->loggers, &e, error);
 }
 

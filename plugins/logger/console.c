@@ -53,16 +53,40 @@ static void clear(struct mgpt_logger *l)
     l->drawn = false;
 }
 
-/* Prints text; for a terminal, control characters but newline and tab as \xNN, those of Latin-1 (in
- * UTF-8, C2 80 to C2 9F) among them. */
-static void print_text(const struct mgpt_logger *l, const char *text)
+/* Bytes of the UTF-8 character at c, of which `left` are there; 0: none (RFC 3629, section 4). */
+static size_t character(const unsigned char *c, size_t left)
 {
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        bool latin = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
-        if (!l->terminal || (*c >= ' ' && *c != 0x7f && !latin) || *c == '\n' || *c == '\t')
-            putchar(*c);
+    size_t n = c[0] < 0x80 ? 1 : c[0] < 0xc2 ? 0 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
+
+    if (n > left || c[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((c[i] & 0xc0) != 0x80)
+            return 0;
+    if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) ||
+        (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f))
+        return 0; /* overlong, a surrogate, above U+10FFFF */
+    return n;
+}
+
+/* Prints text; for a terminal, control characters but newline and tab as \xNN, those of Latin-1 (in
+ * UTF-8, C2 80 to C2 9F) among them, and bytes that are no UTF-8. */
+static void print_text(const struct mgpt_logger *l, const struct mgpt_event *e)
+{
+    const unsigned char *text = (const unsigned char *)(e->text ? e->text : "");
+    size_t size =
+        MGPT_HAS(e, text_size) && e->text_size ? (size_t)e->text_size : strlen((const char *)text);
+
+    for (size_t at = 0, n; at < size; at += n) {
+        const unsigned char *c = text + at;
+        n = l->terminal ? character(c, size - at) : 1;
+        bool latin = n == 2 && c[0] == 0xc2 && c[1] < 0xa0;
+        bool control = n == 1 && (*c < ' ' || *c == 0x7f) && *c != '\n' && *c != '\t';
+        if (!l->terminal || (n && !latin && !control))
+            (void)fwrite(c, 1, n, stdout);
         else
-            printf("\\x%02x", latin ? *++c : *c);
+            printf("\\x%02x", c[latin]);
+        n += !n;
     }
 }
 
@@ -156,12 +180,12 @@ static enum mgpt_status event(struct mgpt_logger *l, const struct mgpt_event *e,
     } else if (e->type == MGPT_EVENT_SAMPLE) {
         clear(l);
         printf("sample %2llu: ", (unsigned long long)e->index);
-        print_text(l, e->text ? e->text : "");
+        print_text(l, e);
         putchar('\n');
     } else if (e->type == MGPT_EVENT_NOTE) {
         clear(l);
         fputs("note: ", stdout);
-        print_text(l, e->text ? e->text : "");
+        print_text(l, e);
         putchar('\n');
     } else {
         return MGPT_OK; /* a checkpoint is no news to a person */
