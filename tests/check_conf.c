@@ -165,7 +165,7 @@ static const struct {
     {"run.dir=a\nb", "expected text without control characters"},
     {"run.dir=\xff", "expected UTF-8"},
     {"run.dir=a ;b", "expected no ; at the start or after a blank"},
-    {"run.dir=" X50 X50 X50 X50, "expected at most 199 bytes"},
+    {"run.dir=" X100 X100 X100 X100 X100 X100 X100 X100, "expected at most 799 bytes"},
 };
 
 START_TEST(refuses_overrides_that_an_ini_could_not_say)

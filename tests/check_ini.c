@@ -21,10 +21,12 @@ static const struct {
     {BYTES("[train] # c\nlr\t=\t3\t\n"), NULL},
     {BYTES("[run]\n[train]\nlr = 3\n[run]\ndir = x\n[train]\nsteps = 4\n"), NULL},
     {BYTES("# " X50 X50 X50 X50 X50 "\n[train]\nlr = 3 ; " X50 X50 X50 X50 "\n"), NULL},
-    {BYTES("[train]\nlr = 3\n[run]\ndir = " X50 X50 X50 X10 X10 X10 X10 "xxx\n"),
-     NULL}, /* 199 bytes */
-    {BYTES("[run]\ndir = " X50 X50 X50 X10 X10 X10 X10 "xxxx\n"),
-     "microgpt.ini:2: dir = xxxxxxxxxxxxxx...: the line has 200 bytes, expected at most 199"},
+    {BYTES("[train]\nlr = 3\n[run]\ndir = " X100 X100 X100 X100 X100 X100 X100 X50 X10 X10 X10 X10
+           "xxx\n"),
+     NULL}, /* 799 bytes */
+    {BYTES("[run]\ndir = " X100 X100 X100 X100 X100 X100 X100 X50 X10 X10 X10 X10 "xxxx\n"),
+     "microgpt.ini:2: dir = xxxxxxxxxxxxxx...: the line has 800 bytes, expected at most 799"},
+    {BYTES("[train] # " X50 X50 X50 X50 X50 "\nlr = 3\n"), NULL},
     {BYTES("[train]\n  lr = 3\n"),
      "microgpt.ini:2:   lr = 3: the line is indented, expected no blank "
      "before a key or [section]"},

@@ -95,6 +95,7 @@ static inline enum mgpt_status check_text(const char *ini)
 #define BYTES(text) text, sizeof text - 1
 #define X10 "xxxxxxxxxx"
 #define X50 X10 X10 X10 X10 X10
+#define X100 X50 X50
 
 /* As run_cases, but the scratch folder must be there before setup() enters it. */
 static int run_suite(const char *name, TCase *tests)

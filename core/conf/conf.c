@@ -67,7 +67,7 @@ const char *mgpt_conf_unwritable(const char *key, const char *value)
             return "expected no ; at the start or after a blank, where it begins a comment";
     }
     if (strlen(key) + strlen(" = ") + size > MGPT_INI_LINE)
-        return "expected at most 199 bytes with the key, which is a line of an INI";
+        return "expected at most 799 bytes with the key, which is a line of an INI";
     return NULL;
 }
 

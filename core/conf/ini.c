@@ -2,11 +2,13 @@
  * tells the handler no line number, hands a line of 200 bytes or more over in pieces, cuts names at
  * 49 bytes, takes an indented line as more of the value above, takes "key: value", ignores what
  * follows "[section]", reads on after an error, and knows nothing of UTF-8 or of bytes that are 0.
- * So each line is counted, cleared of its comment and checked before inih sees it. */
+ * So each line is counted, cleared of its comment and checked before inih sees it; and of an entry
+ * it sees the key alone, so that values may be longer than its lines. */
 #include <config.h>
 
 #include "conf/ini.h"
 
+#include <assert.h>
 #include <ini.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@
 struct reader {
     const char *path, *at, *end;
     unsigned line;
+    char value[MGPT_INI_LINE + 1]; /* of the line that inih has */
     bool in_section;
     enum mgpt_status status; /* after the first failure nothing more is read */
     enum mgpt_status (*take)(void *user, const struct mgpt_ini_entry *entry,
@@ -80,8 +83,9 @@ static size_t without_comment(const char *line, size_t size)
     return size;
 }
 
-/* "[name]", and perhaps a comment after '#', which without_comment leaves here. */
-static enum mgpt_status check_section(struct reader *r, const char *line, size_t size)
+/* "[name]", and perhaps a comment after '#', which without_comment leaves here. *part: the size of
+ * the first. */
+static enum mgpt_status check_section(struct reader *r, const char *line, size_t size, size_t *part)
 {
     const char *end = memchr(line, ']', size);
     size_t name = 0, rest = end ? (size_t)(end - line) + 1 : 0;
@@ -98,16 +102,18 @@ static enum mgpt_status check_section(struct reader *r, const char *line, size_t
                          "%s:%u: %.*s: the section's name has %zu bytes, expected at most %d",
                          r->path, r->line, (int)size, line, name, MGPT_INI_NAME);
     r->in_section = true;
+    *part = name + 2;
     return MGPT_OK;
 }
 
-/* "key = value" */
-static enum mgpt_status check_entry(struct reader *r, const char *line, size_t size)
+/* "key = value"; *part: the size of the key, and the value is kept. */
+static enum mgpt_status check_entry(struct reader *r, const char *line, size_t size, size_t *part)
 {
-    size_t key = 0;
+    size_t key = 0, value;
     while (key < size && line[key] != '=' && line[key] != ':')
         key++;
     bool equals = key < size && line[key] == '=';
+    value = key + 1;
     while (key && blank(line[key - 1]))
         key--;
     if (!equals || !key)
@@ -120,25 +126,30 @@ static enum mgpt_status check_entry(struct reader *r, const char *line, size_t s
         return mgpt_fail(r->error, MGPT_CONFIG,
                          "%s:%u: %.*s: the key has %zu bytes, expected at most %d", r->path,
                          r->line, (int)size, line, key, MGPT_INI_NAME);
+    while (value < size && blank(line[value]))
+        value++;
+    memcpy(r->value, line + value, size - value);
+    r->value[size - value] = 0;
+    *part = key;
     return MGPT_OK;
 }
 
-/* What is left of a line after its comment. `limit` is inih's, for a build of it that has another
- * one. */
-static enum mgpt_status check_line(struct reader *r, const char *line, size_t size, size_t limit)
+/* What is left of a line after its comment. *part: how much of it is for inih. */
+static enum mgpt_status check_line(struct reader *r, const char *line, size_t size, size_t *part)
 {
+    *part = 0;
     if (!size)
         return MGPT_OK;
-    if (size > limit)
+    if (size > MGPT_INI_LINE)
         return mgpt_fail(r->error, MGPT_CONFIG,
-                         "%s:%u: %.*s...: the line has %zu bytes, expected at most %zu", r->path,
-                         r->line, (int)mgpt_utf8_check(line, 20), line, size, limit);
+                         "%s:%u: %.*s...: the line has %zu bytes, expected at most %d", r->path,
+                         r->line, (int)mgpt_utf8_check(line, 20), line, size, MGPT_INI_LINE);
     if (blank(line[0]))
         return mgpt_fail(
             r->error, MGPT_CONFIG,
             "%s:%u: %.*s: the line is indented, expected no blank before a key or [section]",
             r->path, r->line, (int)size, line);
-    return line[0] == '[' ? check_section(r, line, size) : check_entry(r, line, size);
+    return (line[0] == '[' ? check_section : check_entry)(r, line, size, part);
 }
 
 /* inih's reader, as fgets: at most num - 1 bytes and a 0 into `out`. */
@@ -146,7 +157,9 @@ static char *read_line(char *out, int num, void *stream)
 {
     struct reader *r = stream;
     const char *line;
-    size_t size, limit = num - 1 < MGPT_INI_LINE ? (size_t)num - 1 : MGPT_INI_LINE;
+    size_t size, part;
+
+    assert(num > MGPT_INI_NAME + 2); /* of inih's 200 */
     if (r->status != MGPT_OK || r->at == r->end)
         return NULL;
     next_line(r, &line, &size);
@@ -154,18 +167,21 @@ static char *read_line(char *out, int num, void *stream)
     if (r->status != MGPT_OK)
         return NULL;
     size = without_comment(line, size);
-    r->status = check_line(r, line, size, limit);
+    r->status = check_line(r, line, size, &part);
     if (r->status != MGPT_OK)
         return NULL;
-    memcpy(out, line, size);
-    out[size] = 0;
+    memcpy(out, line, part);
+    if (size && line[0] != '[')
+        out[part++] = '=';
+    out[part] = 0;
     return out;
 }
 
 static int handle(void *user, const char *section, const char *key, const char *value)
 {
     struct reader *r = user;
-    struct mgpt_ini_entry entry = {section, key, value, r->line};
+    struct mgpt_ini_entry entry = {section, key, r->value, r->line};
+    (void)value;
     r->status = r->take(r->user, &entry, r->error);
     return r->status == MGPT_OK;
 }

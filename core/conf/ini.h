@@ -5,7 +5,7 @@
 
 #include <microgpt/status.h>
 
-#define MGPT_INI_LINE 199 /* longest line in bytes, without its comment */
+#define MGPT_INI_LINE 799 /* longest line in bytes, without its comment; messages show it whole */
 #define MGPT_INI_NAME 49  /* longest section or key */
 
 /* One "key = value". The texts live for the call. */
