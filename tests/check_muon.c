@@ -299,6 +299,23 @@ START_TEST(what_is_no_hidden_matrix_is_updated_as_by_adamw_bit_for_bit)
 }
 END_TEST
 
+/* Of Newton-Schulz on r x c numbers, s the smaller of the two and l the other: x x^T, its square and
+ * their sum times x. */
+static double products(int64_t r, int64_t c, int steps)
+{
+    double s = (double)(r < c ? r : c), l = (double)(r < c ? c : r);
+
+    return steps * (2 * s * s * l + 2 * s * s * s + 2 * s * s * l);
+}
+
+/* q, k and v apart. */
+static double products_of_a_layer(const struct mgpt_model *m, int steps)
+{
+    int64_t C = m->embd, wide = C / m->heads * m->kv_heads, F = m->mlp;
+
+    return 2 * products(C, C, steps) + 2 * products(wide, C, steps) + 2 * products(F, C, steps);
+}
+
 /* m of everything, v of what AdamW has; the plan says so before anything is allocated. */
 START_TEST(hidden_matrices_keep_no_second_moment_and_the_plan_counts_that)
 {
@@ -330,6 +347,7 @@ START_TEST(hidden_matrices_keep_no_second_moment_and_the_plan_counts_that)
     ck_ok(mgpt_plan_make(&plan, &spec, true, error));
     ck_assert_uint_eq(plan.state, 4 * (uint64_t)(lab.net.params.elements + elements) +
                                       (uint64_t)lab.updater.scratch.shape[0]);
+    ck_assert_double_eq(plan.update_flops, model.layers * products_of_a_layer(&model, 5));
     mgpt_params_finish(&table);
     update_lab_close(&lab);
 }

@@ -30,28 +30,6 @@ struct bench_ops {
 
 /* ---- what an op is ---- */
 
-/* Products and attention; 2 for a multiply-add. */
-static double flops_of(const struct mgpt_op *op)
-{
-    const struct mgpt_tensor *x = &op->in[0];
-    double product, pairs;
-
-    switch (op->code) {
-    case MGPT_OP_LINEAR:
-    case MGPT_OP_LINEAR_BACKWARD:
-        product = 2.0 * (double)mgpt_tensor_count(x) * (double)op->in[1].shape[0];
-        if (op->code == MGPT_OP_LINEAR)
-            return product;
-        return product * ((op->out[0].rank ? 1 : 0) + (op->out[1].rank ? 1 : 0));
-    case MGPT_OP_ATTENTION:
-    case MGPT_OP_ATTENTION_BACKWARD: /* see mgpt_step_flops: what it recomputes is not counted */
-        x = op->code == MGPT_OP_ATTENTION ? &op->out[0] : &op->in[1];
-        pairs = (double)mgpt_tensor_rows(x) * ((double)x->shape[x->rank - 2] + 1) / 2;
-        return (op->code == MGPT_OP_ATTENTION ? 4 : 8) * pairs * (double)mgpt_tensor_columns(x);
-    default: return 0;
-    }
-}
-
 static void add_shape(struct mgpt_string *out, const struct mgpt_tensor *t)
 {
     for (uint32_t i = 0; i < t->rank; i++)
@@ -75,7 +53,7 @@ static void describe(const struct mgpt_op *op, struct mgpt_bench_op *out)
         mgpt_string_format(&text, " residual");
     (void)snprintf(out->shape, sizeof out->shape, "%s", text.data ? text.data : "");
     mgpt_string_finish(&text);
-    out->flops = flops_of(op);
+    out->flops = mgpt_op_flops(op);
 }
 
 /* ---- setting up ---- */

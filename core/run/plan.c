@@ -14,6 +14,27 @@
 
 /* ---- arithmetic ---- */
 
+double mgpt_op_flops(const struct mgpt_op *op)
+{
+    const struct mgpt_tensor *x = &op->in[0];
+    double product, pairs;
+
+    switch (op->code) {
+    case MGPT_OP_LINEAR:
+    case MGPT_OP_LINEAR_BACKWARD:
+        product = 2.0 * (double)mgpt_tensor_count(x) * (double)op->in[1].shape[0];
+        if (op->code == MGPT_OP_LINEAR)
+            return product;
+        return product * ((op->out[0].rank ? 1 : 0) + (op->out[1].rank ? 1 : 0));
+    case MGPT_OP_ATTENTION:
+    case MGPT_OP_ATTENTION_BACKWARD: /* see mgpt_step_flops: what it recomputes is not counted */
+        x = op->code == MGPT_OP_ATTENTION ? &op->out[0] : &op->in[1];
+        pairs = (double)mgpt_tensor_rows(x) * ((double)x->shape[x->rank - 2] + 1) / 2;
+        return (op->code == MGPT_OP_ATTENTION ? 4 : 8) * pairs * (double)mgpt_tensor_columns(x);
+    default: return 0;
+    }
+}
+
 double mgpt_step_flops(const struct mgpt_model *m, uint64_t sequences, uint64_t time)
 {
     double C = m->embd, T = (double)time, kv = 2.0 * m->kv_heads * (C / m->heads);
@@ -124,6 +145,7 @@ enum mgpt_status mgpt_plan_make(struct mgpt_plan *plan, const struct mgpt_step_s
     plan->batches = mgpt_block_bytes(spec->rows, spec->columns, spec->micro_batches);
     plan->tokens = sequences * spec->columns;
     plan->flops = mgpt_step_flops(spec->model, sequences, spec->columns);
+    plan->update_flops = mgpt_updater_flops(spec);
     plan->total = add(plan->params, plan->gradients);
     plan->total = add(plan->total, plan->state);
     plan->total = add(plan->total, plan->activations);
@@ -327,9 +349,9 @@ void mgpt_plan_say(const struct mgpt_plan *plan, const struct mgpt_step_spec *sp
     }
     mgpt_string_format(&memory, ": ");
     add_terms(plan, &memory);
-    mgpt_add_amount(&work, plan->flops, "FLOP");
+    mgpt_add_amount(&work, plan->flops + plan->update_flops, "FLOP");
     if (pace > 0) {
-        mgpt_add_duration(&time, plan->flops * (double)steps / pace);
+        mgpt_add_duration(&time, (plan->flops + plan->update_flops) * (double)steps / pace);
         mgpt_string_format(&time, " or more, at the ");
         mgpt_add_amount(&time, pace, "FLOP/s of an mlp product here");
     }

@@ -17,6 +17,7 @@ struct mgpt_plan {
     uint64_t available;         /* of the device; 0: not known */
     uint64_t tokens;            /* a step, at most */
     double flops;               /* a step, at most; mgpt_step_flops */
+    double update_flops;        /* of the products in a step's update */
 };
 
 /* Floating-point operations of forward and backward over `sequences` of `time` tokens each:
@@ -26,9 +27,11 @@ struct mgpt_plan {
  * Two for each weight and token forward, four backward (Kaplan et al. 2020, section 2.1). Attention:
  * q k^T and weights times v are 2 H D each for each pair of positions, twice that backward; PaLM
  * (Chowdhery et al. 2022, appendix B) counts all `time` positions of the past, 12 L H D time; here a
- * token meets only the (time + 1) / 2 on average that it may see. Look-ups, norms, activations and
- * the update are not counted, nor what a step recomputes. [any] */
+ * token meets only the (time + 1) / 2 on average that it may see. Look-ups, norms and activations are
+ * not counted, nor the update, nor what a step recomputes. [any] */
 double mgpt_step_flops(const struct mgpt_model *model, uint64_t sequences, uint64_t time);
+/* Those of one op: products and attention, 2 for a multiply-add; of others 0. [any] */
+double mgpt_op_flops(const struct mgpt_op *op);
 
 /* Plans the run of a step: `spec` with its table of parameters, whose buffers need not be there.
  * `composed`: op by op, by the core; a module that does it all has memory of its own. [main] */

@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run/plan.h"
 #include "run/update.h"
 
 struct mgpt_recorder {
-    struct mgpt_updater *updater;
-    const char *param; /* whose update is being written down */
+    struct mgpt_updater *updater; /* NULL: only count */
+    const char *param;            /* whose update is being written down */
+    double flops;
 };
 
 /* ---- writing down ---- */
@@ -85,7 +87,7 @@ static enum mgpt_status record_whole(struct mgpt_updater *u, const struct mgpt_s
                                      uint32_t i, struct mgpt_error *error)
 {
     const struct mgpt_param *param = &spec->params[i];
-    struct mgpt_recorder recorder = {u, param->name};
+    struct mgpt_recorder recorder = {.updater = u, .param = param->name};
     struct mgpt_whole whole = {.size = sizeof whole,
                                .param = param,
                                .place = &spec->places[i],
@@ -112,7 +114,7 @@ static struct mgpt_tensor run_of(struct mgpt_tensor whole, const struct mgpt_ten
 static enum mgpt_status record_rule(struct mgpt_updater *u, const struct mgpt_step_spec *spec,
                                     uint32_t i, uint32_t end, struct mgpt_error *error)
 {
-    struct mgpt_recorder recorder = {u, spec->params[i].name};
+    struct mgpt_recorder recorder = {.updater = u, .param = spec->params[i].name};
     const struct mgpt_param *first = &spec->params[i];
     uint64_t size = mgpt_dtype_size(spec->p.dtype);
     uint64_t to = end < spec->n_params ? spec->params[end].p.offset
@@ -149,6 +151,46 @@ uint64_t mgpt_updater_scratch(const struct mgpt_step_spec *spec)
         if (takes(spec, i, &needs) && needs.scratch > most)
             most = needs.scratch;
     return most;
+}
+
+static enum mgpt_status count_op(struct mgpt_recorder *r, const struct mgpt_op *op,
+                                 struct mgpt_error *error)
+{
+    (void)error;
+    r->flops += mgpt_op_flops(op);
+    return MGPT_OK;
+}
+
+static enum mgpt_status count_rule(struct mgpt_recorder *r, const struct mgpt_update *update,
+                                   struct mgpt_error *error)
+{
+    (void)r, (void)update, (void)error;
+    return MGPT_OK;
+}
+
+/* What cannot be written down counts nothing here: who opens the updater hears of it. */
+double mgpt_updater_flops(const struct mgpt_step_spec *spec)
+{
+    const double scalars[MGPT_MAX_SCALARS] = {0};
+    struct mgpt_recorder recorder = {0};
+    struct mgpt_needs needs;
+
+    for (uint32_t i = 0; i < spec->n_params; i++) {
+        struct mgpt_whole whole = {.size = sizeof whole,
+                                   .param = &spec->params[i],
+                                   .place = spec->places ? &spec->places[i] : NULL,
+                                   .scalars = scalars,
+                                   .step_state = spec->step_state,
+                                   .recorder = &recorder,
+                                   .op = count_op,
+                                   .rule = count_rule};
+        if (!takes(spec, i, &needs))
+            continue;
+        whole.scratch =
+            (struct mgpt_tensor){.dtype = MGPT_U8, .rank = 1, .shape = {(int64_t)needs.scratch}};
+        (void)spec->optimizer->record(spec->optimizer_instance, &whole, NULL);
+    }
+    return recorder.flops;
 }
 
 /* What follows parameter i of one group and is the rule's, too. */

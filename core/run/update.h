@@ -25,6 +25,10 @@ struct mgpt_updater {
 
 /* Bytes that the updates of whole tensors share; buffers of the spec may be NULL. */
 uint64_t mgpt_updater_scratch(const struct mgpt_step_spec *spec);
+/* Floating-point operations of the products in the updates of whole tensors, as the optimizer writes
+ * them down, a step; buffers of the spec may be NULL. Rules are not counted: they take as long as
+ * memory does. */
+double mgpt_updater_flops(const struct mgpt_step_spec *spec);
 /* Everything that the machine and the spec point to lives as long. */
 enum mgpt_status mgpt_updater_open(struct mgpt_updater *updater, struct mgpt_machine *machine,
                                    const struct mgpt_step_spec *spec, struct mgpt_error *error);
