@@ -59,7 +59,7 @@ enum mgpt_op_code {
     /* in: s(N,C), stats, dy, [gain]   out: ds (ACCUMULATE adds), [dgain], [dbias] */
     MGPT_OP_NORM_BACKWARD = 4,
     /* pre = x w^T [+ bias]; y = activation(pre)
-     * When x is BF16 or F16, w (and backward dy) is rounded to that format, to nearest even, before
+     * When x is F32, MGPT_OP_TF32 has a say. When x is BF16 or F16, w (and backward dy) is rounded to that format, to nearest even, before
      * it is multiplied; products are summed in F32 at least. Bias, activation and its slope work on
      * the sum, and y and pre are rounded once, to their own formats.
      * in: x(N,K), w(M,K), [bias(M)]   out: y(N,M), [pre(N,M)] (only with an activation) */
@@ -77,7 +77,8 @@ enum mgpt_op_code {
      * h / (H / KV). T x T is never stored, but by the reference. Dao et al. 2022, algorithm 1.
      * Scores, softmax and sums are in F32 at least, whatever the format of qkv; a device may round
      * probabilities, and backward the scores' gradients, to the format of qkv where it multiplies
-     * them.
+     * them. With MGPT_OP_TF32, q, k, v and dy count as operands of products where they are F32, and
+     * the sums of dy y are taken from dy as it is.
      * in: qkv(B,T,(H+2KV)D): q, k, v side by side, [state] (with dropout)
      * out: y(B,T,HD), [lse(B,H,T): log of the sum of exp of the scaled scores],
      *      [cache(2,B,S,KV*D)]: k and v of rows position.. are written first, then rows
@@ -112,7 +113,15 @@ enum mgpt_op_code {
     MGPT_OP_COUNT = 18
 };
 
-enum mgpt_op_flags { MGPT_OP_ACCUMULATE = 1 };
+enum mgpt_op_flags {
+    MGPT_OP_ACCUMULATE = 1,
+    /* LINEAR, ATTENTION and their backward: where x or qkv is F32, the operands of products (x, w,
+     * dy; q, k, v, dy) are rounded to 10 bits of mantissa before they are multiplied, to nearest, ties
+     * away from zero, as PTX's cvt.rna.tf32.f32; sums stay in F32 at least. On tensors of other
+     * formats it says nothing. Only a device whose caps lack MGPT_CAPS_TF32 may ignore it. (ABI 1.1)
+     */
+    MGPT_OP_TF32 = 2
+};
 
 #define MGPT_OP_MAX_IN 6
 #define MGPT_OP_MAX_OUT 4
@@ -153,7 +162,8 @@ struct mgpt_update {
 /* ---- the device ---- */
 
 enum mgpt_caps_flags {
-    MGPT_CAPS_HOST = 1 /* a host device: `precision = auto` is fp32 there */
+    MGPT_CAPS_HOST = 1, /* a host device: `precision = auto` is fp32 there */
+    MGPT_CAPS_TF32 = 2  /* it heeds MGPT_OP_TF32 (ABI 1.1) */
 };
 
 /* Grows at the tail. */

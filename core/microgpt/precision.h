@@ -18,7 +18,7 @@ struct mgpt_precision_plan {
     uint32_t master;     /* parameters, gradients, optimizer state, residual stream: F32 or F64 */
     uint32_t activation; /* activations kept for backward, and their gradients */
     uint32_t product;    /* inputs of matrix products; accumulation is in master */
-    uint32_t tf32;       /* 1: F32 products may round their inputs to 10 bits of mantissa */
+    uint32_t tf32;       /* 1: ops get MGPT_OP_TF32; the device has MGPT_CAPS_TF32 */
     uint32_t scale_interval; /* good steps before the loss scale grows; 0: no loss scaling */
     double scale_initial, scale_growth, scale_backoff;
 };

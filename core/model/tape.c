@@ -40,9 +40,12 @@ const struct mgpt_param *mgpt_tape_param(const struct mgpt_tape *tape, int layer
 struct mgpt_op mgpt_tape_op(const struct mgpt_tape *tape, uint32_t code)
 {
     const struct mgpt_model *m = tape->net->model;
+    bool multiplies = code == MGPT_OP_LINEAR || code == MGPT_OP_LINEAR_BACKWARD ||
+                      code == MGPT_OP_ATTENTION || code == MGPT_OP_ATTENTION_BACKWARD;
 
     return (struct mgpt_op){.size = sizeof(struct mgpt_op),
                             .code = code,
+                            .flags = multiplies && tape->net->precision->tf32 ? MGPT_OP_TF32 : 0,
                             .norm = m->norm,
                             .eps = m->norm_eps,
                             .heads = m->heads,

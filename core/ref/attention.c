@@ -61,6 +61,39 @@ static double dot(const double *a, const double *b, int64_t n)
     return sum;
 }
 
+/* What the products read: the tensors as they are, or copies that MGPT_OP_TF32 rounded. */
+struct operands {
+    const double *qkv, *cache, *dy; /* NULL: none */
+    double *made[3];
+};
+
+static void drop_operands(struct operands *x)
+{
+    for (int i = 0; i < 3; i++)
+        free(x->made[i]);
+}
+
+static enum mgpt_status make_operands(struct operands *x, const struct mgpt_ref *r,
+                                      struct mgpt_error *error)
+{
+    const struct mgpt_op *op = r->op;
+    bool forward = op->code == MGPT_OP_ATTENTION;
+    const struct mgpt_tensor *tensors[3] = {&op->in[0], &op->out[2], &op->in[3]};
+    const double **data[3] = {&x->qkv, &x->cache, &x->dy};
+
+    *x = (struct operands){
+        .qkv = r->in[0], .cache = forward ? r->out[2] : NULL, .dy = forward ? NULL : r->in[3]};
+    for (int i = 0; i < 3; i++) {
+        if (!*data[i] || op->in[0].dtype != MGPT_F32 || !(op->flags & MGPT_OP_TF32))
+            continue;
+        x->made[i] = mgpt_ref_operand(op, *data[i], mgpt_tensor_count(tensors[i]), error);
+        if (!x->made[i])
+            return MGPT_NOMEM;
+        *data[i] = x->made[i];
+    }
+    return MGPT_OK;
+}
+
 /* Keys or values of one kv head: row s is at data + s * stride. */
 struct rows {
     const double *data;
@@ -68,16 +101,16 @@ struct rows {
 };
 
 /* Part `which` (0 keys, 1 values) of kv head g, from the cache when there is one, else from qkv. */
-static struct rows kv_rows(const struct mgpt_ref *r, const struct shape *z, int which, int64_t b,
-                           int64_t g)
+static struct rows kv_rows(const struct mgpt_ref *r, const struct operands *x,
+                           const struct shape *z, int which, int64_t b, int64_t g)
 {
     const struct mgpt_tensor *cache = &r->op->out[2]; /* (2,B,S',KV D) */
     int64_t wide = z->KV * z->D;
 
-    if (r->op->code == MGPT_OP_ATTENTION && r->out[2])
-        return (struct rows){r->out[2] + (which * z->B + b) * cache->shape[2] * wide + g * z->D,
+    if (x->cache)
+        return (struct rows){x->cache + (which * z->B + b) * cache->shape[2] * wide + g * z->D,
                              wide};
-    return (struct rows){r->in[0] + b * z->T * z->width + (z->H + which * z->KV + g) * z->D,
+    return (struct rows){x->qkv + b * z->T * z->width + (z->H + which * z->KV + g) * z->D,
                          z->width};
 }
 
@@ -121,11 +154,12 @@ static double softmax(double *row, int64_t n)
     return max + log(sum);
 }
 
-static void head_forward(struct mgpt_ref *r, const struct shape *z, int64_t b, int64_t h, double *p)
+static void head_forward(struct mgpt_ref *r, const struct operands *x, const struct shape *z,
+                         int64_t b, int64_t h, double *p)
 {
-    const double *q = r->in[0] + b * z->T * z->width + h * z->D;
+    const double *q = x->qkv + b * z->T * z->width + h * z->D;
     int64_t g = h / (z->H / z->KV);
-    struct rows k = kv_rows(r, z, 0, b, g), v = kv_rows(r, z, 1, b, g);
+    struct rows k = kv_rows(r, x, z, 0, b, g), v = kv_rows(r, x, z, 1, b, g);
 
     scores(r, z, q, k, p);
     for (int64_t t = 0; t < z->T; t++) {
@@ -147,17 +181,20 @@ enum mgpt_status mgpt_ref_attention(struct mgpt_ref *r, struct mgpt_error *error
 {
     struct shape z = shape_of(r->op);
     double *p = calloc((size_t)z.T, (size_t)z.S * sizeof *p);
+    struct operands x;
 
     if (!p)
         return mgpt_fail(error, MGPT_NOMEM, "attention: out of memory for %lld x %lld scores",
                          (long long)z.T, (long long)z.S);
     if (r->out[2])
         fill_cache(r, &z);
-    for (int64_t b = 0; b < z.B; b++)
+    enum mgpt_status status = make_operands(&x, r, error);
+    for (int64_t b = 0; b < z.B && status == MGPT_OK; b++)
         for (int64_t h = 0; h < z.H; h++)
-            head_forward(r, &z, b, h, p);
+            head_forward(r, &x, &z, b, h, p);
+    drop_operands(&x);
     free(p);
-    return MGPT_OK;
+    return status;
 }
 
 /* --- idea: backward --- */
@@ -166,21 +203,21 @@ enum mgpt_status mgpt_ref_attention(struct mgpt_ref *r, struct mgpt_error *error
  *   dp[t,s] = m[t,s] dy[t] . v[s]
  *   dscore[t,s] = p[t,s] (dp[t,s] - dy[t] . y[t])     (softmax' and sum over s of p dp = dy . y)
  *   dq[t] += sum over s of dscore[t,s] k[s] / sqrt(D)     dk[s] += ... q[t] / sqrt(D) */
-static void head_backward(struct mgpt_ref *r, const struct shape *z, int64_t b, int64_t h,
-                          double *p)
+static void head_backward(struct mgpt_ref *r, const struct operands *x, const struct shape *z,
+                          int64_t b, int64_t h, double *p)
 {
     int64_t g = h / (z->H / z->KV), D = z->D, w = z->width;
     int64_t start = b * z->T * w; /* of the sequence in qkv and dqkv */
-    const double *q = r->in[0] + start + h * D;
-    struct rows k = kv_rows(r, z, 0, b, g), v = kv_rows(r, z, 1, b, g);
+    const double *q = x->qkv + start + h * D;
+    struct rows k = kv_rows(r, x, z, 0, b, g), v = kv_rows(r, x, z, 1, b, g);
     double *dq = r->out[0] + start + h * D;
     double *dk = r->out[0] + start + (z->H + g) * D, *dv = dk + z->KV * D;
 
     scores(r, z, q, k, p);
     for (int64_t t = 0; t < z->T; t++) {
         int64_t at = ((b * z->T + t) * z->H + h) * D;
-        const double *y = r->in[1] + at, *dy = r->in[3] + at;
-        double lse = r->in[2][(b * z->H + h) * z->T + t], dyy = dot(dy, y, D);
+        const double *y = r->in[1] + at, *dy = x->dy + at;
+        double lse = r->in[2][(b * z->H + h) * z->T + t], dyy = dot(r->in[3] + at, y, D);
         for (int64_t s = 0; s <= t; s++) {
             double prob = exp(p[t * z->S + s] - lse), m = drop(r, z, b, h, t, s);
             double dp = m * dot(dy, v.data + s * v.stride, D);
@@ -199,14 +236,17 @@ enum mgpt_status mgpt_ref_attention_backward(struct mgpt_ref *r, struct mgpt_err
 {
     struct shape z = shape_of(r->op);
     double *p = calloc((size_t)z.T, (size_t)z.S * sizeof *p);
+    struct operands x;
 
     if (!p)
         return mgpt_fail(error, MGPT_NOMEM, "attention_backward: out of memory for %lld^2 scores",
                          (long long)z.T);
     memset(r->out[0], 0, (size_t)mgpt_tensor_count(&r->op->out[0]) * sizeof(double));
-    for (int64_t b = 0; b < z.B; b++)
+    enum mgpt_status status = make_operands(&x, r, error);
+    for (int64_t b = 0; b < z.B && status == MGPT_OK; b++)
         for (int64_t h = 0; h < z.H; h++)
-            head_backward(r, &z, b, h, p);
+            head_backward(r, &x, &z, b, h, p);
+    drop_operands(&x);
     free(p);
-    return MGPT_OK;
+    return status;
 }

@@ -52,13 +52,15 @@ static const struct mgpt_op_form forms[MGPT_OP_COUNT] = {
                                .added_a = OUT(0)},
     [MGPT_OP_LINEAR] = {.name = "linear",
                         .in = {F("x", "NK"), F("w", "MK"), F_OPT("bias", "M")},
-                        .out = {F("y", "NM"), F_OPT("pre", "NM")}},
+                        .out = {F("y", "NM"), F_OPT("pre", "NM")},
+                        .multiplies = true},
     [MGPT_OP_LINEAR_BACKWARD] = {.name = "linear_backward",
                                  .in = {F("x", "NK"), F("w", "MK"), F("dy", "NM"),
                                         F_OPT("pre", "NK")},
                                  .out = {F_OPT("dx", "NK"), F_OPT("dw", "MK"), F_OPT("dbias", "M")},
                                  .added = OUT(1) | OUT(2),
-                                 .added_a = OUT(0)},
+                                 .added_a = OUT(0),
+                                 .multiplies = true},
     [MGPT_OP_ACTIVATION] = {.name = "activation", .in = {F("x", "NC")}, .out = {F("y", "NC")}},
     [MGPT_OP_ACTIVATION_BACKWARD] = {.name = "activation_backward",
                                      .in = {F("x", "NC"), F("dy", "NC")},
@@ -66,11 +68,13 @@ static const struct mgpt_op_form forms[MGPT_OP_COUNT] = {
     [MGPT_OP_ATTENTION] = {.name = "attention",
                            .in = {F("qkv", "BTQ"), STATE_OPT},
                            .out = {F("y", "NY"), F_OPT("lse", "BHT"), F_OPT("cache", "2BRP")},
-                           .added = OUT(2)},
+                           .added = OUT(2),
+                           .multiplies = true},
     [MGPT_OP_ATTENTION_BACKWARD] = {.name = "attention_backward",
                                     .in = {F("qkv", "BTQ"), F("y", "NY"), F("lse", "BHT"),
                                            F("dy", "NY"), STATE_OPT},
-                                    .out = {F("dqkv", "BTQ")}},
+                                    .out = {F("dqkv", "BTQ")},
+                                    .multiplies = true},
     [MGPT_OP_ADD] = {.name = "add", .in = {F("a", "NC"), F("b", "*")}, .out = {F("y", "NC")}},
     [MGPT_OP_DROPOUT] = {.name = "dropout", .in = {F("x", "NC"), STATE}, .out = {F("y", "NC")}},
     [MGPT_OP_CROSS_ENTROPY] = {.name = "cross_entropy",
@@ -322,13 +326,14 @@ enum mgpt_status mgpt_op_check(const struct mgpt_op *op, struct mgpt_error *erro
     const struct mgpt_op_form *form;
     struct sizes sizes = {{0}};
     enum mgpt_status status = MGPT_OK;
+    uint32_t known;
 
     REQUIRE(op->size >= sizeof *op, "an op of %" PRIu32 " bytes, expected %zu", op->size,
             sizeof *op);
     form = mgpt_op_form(op->code);
     REQUIRE(form, "unknown op %" PRIu32, op->code);
-    REQUIRE(!(op->flags & ~(uint32_t)(form->added_a ? MGPT_OP_ACCUMULATE : 0)),
-            "%s: unknown flags %#" PRIx32, form->name, op->flags);
+    known = (form->added_a ? MGPT_OP_ACCUMULATE : 0) | (form->multiplies ? MGPT_OP_TF32 : 0);
+    REQUIRE(!(op->flags & ~known), "%s: unknown flags %#" PRIx32, form->name, op->flags);
     for (int i = 0; i < MGPT_OP_MAX_IN && status == MGPT_OK; i++)
         status = check_slot(form->name, &form->in[i], &op->in[i], &sizes, error);
     for (int i = 0; i < MGPT_OP_MAX_OUT && status == MGPT_OK; i++)

@@ -1,38 +1,28 @@
 /* A linear layer, with an optional bias and an optional activation behind it.
  *
  *   pre = x w^T [+ bias]      y = activation(pre)
- * Where x has 16 bits, w and dy are rounded to its format before they are multiplied. */
+ * Where x has 16 bits, w and dy are rounded to its format before they are multiplied; with
+ * MGPT_OP_TF32 an F32 x, w and dy to 10 bits of mantissa. */
 #include <config.h>
 
 #include <stdlib.h>
 
 #include "ref/ops.h"
 
-/* Operand `slot` as a product takes it: a new array, to be freed. NULL: out of memory. */
+/* Input `slot` as a product takes it: a new array, to be freed. NULL: out of memory. */
 static double *operand(const struct mgpt_ref *r, int slot, struct mgpt_error *error)
 {
-    int64_t n = mgpt_tensor_count(&r->op->in[slot]);
-    double *copy = malloc((size_t)n * sizeof *copy);
-
-    if (!copy)
-        mgpt_fail(error, MGPT_NOMEM, "%s: out of memory for %lld values", mgpt_op_name(r->op->code),
-                  (long long)n);
-    for (int64_t i = 0; copy && i < n; i++)
-        copy[i] = mgpt_ref_round(r->op->in[0].dtype, r->in[slot][i]);
-    return copy;
+    return mgpt_ref_operand(r->op, r->in[slot], mgpt_tensor_count(&r->op->in[slot]), error);
 }
 
 /* --- idea: mlp --- */
-enum mgpt_status mgpt_ref_linear(struct mgpt_ref *r, struct mgpt_error *error)
+static void product(struct mgpt_ref *r, const double *x, const double *w)
 {
-    const double *x = r->in[0], *bias = r->in[2]; /* (N,K), (M) */
-    double *w = operand(r, 1, error);             /* (M,K) */
-    double *y = r->out[0], *pre = r->out[1];      /* (N,M) */
+    const double *bias = r->in[2];           /* (M) */
+    double *y = r->out[0], *pre = r->out[1]; /* (N,M) */
     int64_t N = mgpt_tensor_rows(&r->op->in[0]);
     int64_t M = r->op->in[1].shape[0], K = r->op->in[1].shape[1];
 
-    if (!w)
-        return MGPT_NOMEM;
     for (int64_t n = 0; n < N; n++)
         for (int64_t m = 0; m < M; m++) {
             double sum = bias ? bias[m] : 0;
@@ -42,11 +32,21 @@ enum mgpt_status mgpt_ref_linear(struct mgpt_ref *r, struct mgpt_error *error)
                 pre[n * M + m] = sum;
             y[n * M + m] = mgpt_ref_act(r->op->activation, sum);
         }
+}
+/* --- end of idea --- */
+
+enum mgpt_status mgpt_ref_linear(struct mgpt_ref *r, struct mgpt_error *error)
+{
+    double *x = operand(r, 0, error);            /* (N,K) */
+    double *w = x ? operand(r, 1, error) : NULL; /* (M,K) */
+
+    if (w)
+        product(r, x, w);
     free(w);
-    return MGPT_OK;
+    free(x);
+    return w ? MGPT_OK : MGPT_NOMEM;
 }
 
-/* --- end of idea --- */
 /* dx[n,k] (+)= sum over m of dy[n,m] w[m,k], times activation'(pre[n,k]) where x is activation(pre)
  */
 static void input_gradient(struct mgpt_ref *r, const double *w, const double *dy, int64_t N,
@@ -67,9 +67,9 @@ static void input_gradient(struct mgpt_ref *r, const double *w, const double *dy
 }
 
 /* dw[m,k] += sum over n of dy[n,m] x[n,k]      dbias[m] += sum over n of dy[n,m], not rounded */
-static void weight_gradient(struct mgpt_ref *r, const double *dy, int64_t N, int64_t M, int64_t K)
+static void weight_gradient(struct mgpt_ref *r, const double *x, const double *dy, int64_t N,
+                            int64_t M, int64_t K)
 {
-    const double *x = r->in[0];                 /* (N,K) */
     double *dw = r->out[1], *dbias = r->out[2]; /* (M,K), (M) */
 
     for (int64_t n = 0; n < N; n++)
@@ -85,15 +85,17 @@ enum mgpt_status mgpt_ref_linear_backward(struct mgpt_ref *r, struct mgpt_error 
 {
     int64_t N = mgpt_tensor_rows(&r->op->in[0]);
     int64_t M = r->op->in[1].shape[0], K = r->op->in[1].shape[1];
-    double *w = operand(r, 1, error);             /* (M,K) */
+    double *x = operand(r, 0, error);             /* (N,K) */
+    double *w = x ? operand(r, 1, error) : NULL;  /* (M,K) */
     double *dy = w ? operand(r, 2, error) : NULL; /* (N,M) */
 
     if (dy) {
         if (r->out[0])
             input_gradient(r, w, dy, N, M, K);
-        weight_gradient(r, dy, N, M, K);
+        weight_gradient(r, x, dy, N, M, K);
     }
     free(dy);
     free(w);
+    free(x);
     return dy ? MGPT_OK : MGPT_NOMEM;
 }

@@ -23,6 +23,7 @@ struct mgpt_op_form {
     struct mgpt_ref_slot in[MGPT_OP_MAX_IN], out[MGPT_OP_MAX_OUT];
     unsigned added;   /* set of outputs that are always added to or partly kept */
     unsigned added_a; /* set of outputs that are added to with MGPT_OP_ACCUMULATE */
+    bool multiplies;  /* matrices: MGPT_OP_TF32 has a say */
 };
 
 /* NULL for an unknown code. */
@@ -62,5 +63,11 @@ void mgpt_ref_load(uint32_t dtype, const void *from, double *to, int64_t n);
 void mgpt_ref_store(uint32_t dtype, const double *from, void *to, int64_t n);
 /* x as a 16-bit format holds it; in wider ones x itself. */
 double mgpt_ref_round(uint32_t dtype, double x);
+/* An F32 number to 10 bits of mantissa: to nearest, ties away from zero. */
+double mgpt_ref_round_tf32(double x);
+/* n values as the products of an op take them: rounded to the format of its first input where that
+ * has 16 bits, and as MGPT_OP_TF32 says. A new array, to be freed; NULL: out of memory. */
+double *mgpt_ref_operand(const struct mgpt_op *op, const double *x, int64_t n,
+                         struct mgpt_error *error);
 
 #endif

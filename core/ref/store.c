@@ -2,6 +2,7 @@
 #include <config.h>
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ref/ops.h"
@@ -85,4 +86,34 @@ double mgpt_ref_round(uint32_t dtype, double x)
         return x;
     struct small f = dtype == MGPT_F16 ? F16 : BF16;
     return small_load(f, small_store(f, x));
+}
+
+/* Half a unit of the tenth bit is added to the magnitude, then the 13 bits below it go. A carry moves
+ * into the exponent, where it belongs, up to infinity. */
+double mgpt_ref_round_tf32(double x)
+{
+    float f = (float)x;
+    uint32_t bits;
+
+    if (!isfinite(f))
+        return x;
+    memcpy(&bits, &f, sizeof bits);
+    bits = (bits + 0x1000u) & ~0x1fffu;
+    memcpy(&f, &bits, sizeof f);
+    return (double)f;
+}
+
+double *mgpt_ref_operand(const struct mgpt_op *op, const double *x, int64_t n,
+                         struct mgpt_error *error)
+{
+    uint32_t dtype = op->in[0].dtype;
+    bool tf32 = dtype == MGPT_F32 && op->flags & MGPT_OP_TF32;
+    double *copy = malloc((size_t)n * sizeof *copy);
+
+    if (!copy)
+        mgpt_fail(error, MGPT_NOMEM, "%s: out of memory for %lld values", mgpt_op_name(op->code),
+                  (long long)n);
+    for (int64_t i = 0; copy && i < n; i++)
+        copy[i] = tf32 ? mgpt_ref_round_tf32(x[i]) : mgpt_ref_round(dtype, x[i]);
+    return copy;
 }

@@ -326,8 +326,11 @@ static double probe(const struct mgpt_step_spec *spec)
         t[i].rank = 2;
         memcpy(t[i].shape, shapes[i], sizeof shapes[i]);
     }
-    struct mgpt_op op = {
-        .size = sizeof op, .code = MGPT_OP_LINEAR, .in = {t[0], t[1]}, .out = {t[2]}};
+    struct mgpt_op op = {.size = sizeof op,
+                         .code = MGPT_OP_LINEAR,
+                         .flags = spec->precision->tf32 ? MGPT_OP_TF32 : 0,
+                         .in = {t[0], t[1]},
+                         .out = {t[2]}};
     if (status == MGPT_OK)
         status = mgpt_machine_plan(&machine, &op, &call, NULL);
     if (status == MGPT_OK)

@@ -104,7 +104,7 @@ static enum mgpt_status ref_caps(struct mgpt_device *device, struct mgpt_caps *c
                                  struct mgpt_error *error)
 {
     const struct mgpt_caps ours = {.size = caps->size,
-                                   .flags = MGPT_CAPS_HOST,
+                                   .flags = MGPT_CAPS_HOST | MGPT_CAPS_TF32,
                                    .formats = 1u << MGPT_F32 | 1u << MGPT_F64 | 1u << MGPT_F16 |
                                               1u << MGPT_BF16,
                                    .threads = 1,
