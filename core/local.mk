@@ -99,6 +99,7 @@ libmicrogpt_la_SOURCES = \
     %D%/run/safetensors_header.c %D%/run/safetensors_header.h \
     %D%/run/safetensors_write.c \
     %D%/run/samples.c %D%/run/samples.h \
+    %D%/run/device.c %D%/run/device.h \
     %D%/run/session.c %D%/run/session.h \
     %D%/run/snapshot.c %D%/run/snapshot.h \
     %D%/run/step.c %D%/run/step.h \

@@ -175,6 +175,18 @@ EXTRA_LTLIBRARIES += %D%/precision_bf16.la
 %C%_precision_bf16_la_SOURCES = %D%/precision/bf16.c
 %C%_precision_bf16_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
+EXTRA_LTLIBRARIES += %D%/precision_tf32.la
+%C%_precision_tf32_la_SOURCES = %D%/precision/tf32.c
+%C%_precision_tf32_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/precision_fp16.la
+%C%_precision_fp16_la_SOURCES = %D%/precision/fp16.c
+%C%_precision_fp16_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+EXTRA_LTLIBRARIES += %D%/precision_auto.la
+%C%_precision_auto_la_SOURCES = %D%/precision/auto.c
+%C%_precision_auto_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
 EXTRA_LTLIBRARIES += %D%/precision_fp64.la
 %C%_precision_fp64_la_SOURCES = %D%/precision/fp64.c
 %C%_precision_fp64_la_LDFLAGS = $(PLUGIN_LDFLAGS)

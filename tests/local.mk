@@ -20,8 +20,10 @@ CHECK_TESTS = \
     %D%/check_rng \
     %D%/check_safetensors \
     %D%/check_samples \
+    %D%/check_scaling \
     %D%/check_step \
     %D%/check_text \
+    %D%/check_tf32 \
     %D%/check_update \
     %D%/conform_backend \
     %D%/conform_dataset \
@@ -42,6 +44,7 @@ SCRIPT_TESTS = \
     %D%/emu_asan.sh \
     %D%/emu_races.sh \
     %D%/spills.sh \
+    %D%/run_amp.sh \
     %D%/run_bench.sh \
     %D%/run_bf16.sh \
     %D%/run_judge.sh \

@@ -13,7 +13,7 @@ extern "C" {
 struct mgpt_logger; /* the module's own */
 
 enum mgpt_event_type {
-    MGPT_EVENT_STEP = 1,       /* step, loss, grad_norm, lr, tokens_per_s, skipped */
+    MGPT_EVENT_STEP = 1,       /* step, loss, grad_norm, lr, tokens_per_s, skipped, loss_scale */
     MGPT_EVENT_VALIDATION = 2, /* step, val_loss, best_loss, train_loss */
     MGPT_EVENT_SAMPLE = 3,     /* index, text */
     MGPT_EVENT_CHECKPOINT = 4, /* step, text: its path */
@@ -34,6 +34,8 @@ struct mgpt_event {
     uint32_t reserved;
     double train_loss;  /* of the training data, looked at as val_loss is; NAN: was not asked for */
     uint64_t text_size; /* bytes of text, 0 bytes among them; 0: up to the first one (ABI 1.1) */
+    double loss_scale;  /* STEP: what the next step's loss is multiplied with; NAN: no loss scaling
+                          (ABI 1.1) */
 };
 
 /* Grows at the tail. Lives as long as the logger. */

@@ -21,12 +21,17 @@ struct mgpt_precision_plan {
     uint32_t tf32;       /* 1: ops get MGPT_OP_TF32; the device has MGPT_CAPS_TF32 */
     uint32_t scale_interval; /* good steps before the loss scale grows; 0: no loss scaling */
     double scale_initial, scale_growth, scale_backoff;
+    /* Another module of this kind whose plan is to be taken: instead of this one or, where `plan`
+     * refuses, if the user left the choice of the device open. Empty: none (ABI 1.1). */
+    char use[32];
+    char reason[240]; /* why this, or that: one line, or empty (ABI 1.1) */
 };
 
 /* Grows at the tail. */
 struct mgpt_precision_api {
     uint32_t size, reserved;
-    /* Fills *plan, or MGPT_UNSUPPORTED with what the device lacks. [main] */
+    /* Fills *plan, which comes zeroed, or MGPT_UNSUPPORTED with what the device lacks. With `use`
+     * the rest of the plan is not read. [main] */
     enum mgpt_status (*plan)(const struct mgpt_host *host, const struct mgpt_config *config,
                              const struct mgpt_caps *caps, struct mgpt_precision_plan *plan,
                              struct mgpt_error *error);

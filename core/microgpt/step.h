@@ -96,8 +96,9 @@ struct mgpt_step_input {
 /* What a step did. Frozen. */
 struct mgpt_step_result {
     uint64_t step;
-    double loss, grad_norm, loss_scale;
-    uint32_t skipped; /* 1: nonfinite, nothing was updated */
+    double loss, grad_norm;
+    double loss_scale; /* after SCALER: of the next step */
+    uint32_t skipped;  /* 1: nonfinite, nothing was updated */
     uint32_t reserved;
 };
 

@@ -364,6 +364,9 @@ static enum mgpt_status combine(struct work *w, const char *backend, const char 
     if (status != MGPT_OK)
         return status;
     status = mgpt_rig_open(&w->rig, w->conf, w->registry, w->bench->vocab, &why);
+    const char *taken = mgpt_conf_text(w->conf, "precision", "use");
+    if (status == MGPT_OK && strcmp(taken, precision) != 0)
+        status = mgpt_fail(&why, MGPT_UNSUPPORTED, "%s is %s here", precision, taken);
     if (status == MGPT_OK)
         status = mgpt_plan_for(&plan, &w->rig.stepper, &why);
     if (status == MGPT_OK)

@@ -208,7 +208,8 @@ enum mgpt_status mgpt_bench_ops(struct mgpt_bench *bench, double seconds, struct
         bench->rows = b.rig.spec.rows;
         bench->columns = b.rig.spec.columns;
         bench->micro_batches = b.rig.spec.micro_batches;
-        (void)snprintf(bench->op_backend, sizeof bench->op_backend, "%s", b.rig.session.backend);
+        (void)snprintf(bench->op_backend, sizeof bench->op_backend, "%s",
+                       b.rig.session.choice.backend);
         (void)snprintf(bench->op_precision, sizeof bench->op_precision, "%s",
                        mgpt_conf_text(conf, "precision", "use"));
         status = mgpt_rig_start(&b.rig, false, error);

@@ -29,58 +29,15 @@ static enum mgpt_status use(struct mgpt_session *s, const char *want, const char
 
 /* ---- device ---- */
 
-static enum mgpt_status open_backend(struct mgpt_session *s, const char *name,
-                                     struct mgpt_error *error)
-{
-    struct mgpt_module module;
-    enum mgpt_status status =
-        mgpt_registry_use(s->registry, MGPT_KIND_BACKEND, name, &module, error);
-
-    snprintf(s->backend, sizeof s->backend, "%s", name);
-    if (status != MGPT_OK)
-        return status;
-    return mgpt_machine_open(
-        &s->machine, module.component->api, mgpt_conf_module(s->conf, "backend", name),
-        (enum mgpt_fallback)mgpt_conf_choice(s->conf, "backend", "fallback"), error);
-}
-
-/* `auto`: the GPU where there is one, else the CPU, saying why. */
-static enum mgpt_status open_best_backend(struct mgpt_session *s, struct mgpt_error *error)
-{
-    const char *name = mgpt_conf_text(s->conf, "backend", "use");
-    struct mgpt_error why, unknown;
-    struct mgpt_module module;
-
-    if (strcmp(name, "auto") != 0)
-        return open_backend(s, name, error);
-    if (open_backend(s, "cuda", &why) == MGPT_OK)
-        return MGPT_OK;
-    /* who has not installed the module need not be told each time */
-    mgpt_log(mgpt_registry_find(s->registry, "backend", "cuda", &module, &unknown) == MGPT_OK
-                 ? MGPT_LOG_INFO
-                 : MGPT_LOG_DEBUG,
-             "backend = auto: not cuda (%s), so cpu", why.text);
-    return open_backend(s, "cpu", error);
-}
-
 enum mgpt_status mgpt_session_device(struct mgpt_session *s, struct mgpt_error *error)
 {
-    const struct mgpt_config *config;
-    const void *api;
-    struct mgpt_error why;
-    enum mgpt_status status = open_best_backend(s, error);
+    enum mgpt_status status =
+        mgpt_choose_device(&s->choice, &s->machine, s->conf, s->registry, error);
 
     if (status == MGPT_OK)
-        status = use(s, MGPT_KIND_PRECISION, "precision", &api, &config, error);
-    if (status != MGPT_OK)
-        return status;
-    s->precision.size = sizeof s->precision;
-    status = ((const struct mgpt_precision_api *)api)
-                 ->plan(mgpt_host(), config, &s->machine.caps, &s->precision, &why);
-    if (status == MGPT_OK)
-        return MGPT_OK;
-    return mgpt_fail(error, MGPT_PLUGIN, "[precision] use = %s with backend %s: %s",
-                     mgpt_conf_text(s->conf, "precision", "use"), s->backend, why.text);
+        status = mgpt_choose_precision(&s->choice, &s->precision, &s->machine, s->conf, s->registry,
+                                       error);
+    return status;
 }
 
 /* ---- the stream ---- */

@@ -13,6 +13,7 @@
 #include "conf/conf.h"
 #include "model/params.h"
 #include "run/checkpoint.h"
+#include "run/device.h"
 #include "run/passes.h"
 
 /* Zero-initialise, set the first three, then open what is needed, in this order; close takes any
@@ -22,7 +23,7 @@ struct mgpt_session {
     struct mgpt_registry *registry;
     const char *config_path; /* the INI in use, or NULL; builtin: data lies beside it */
 
-    char backend[64]; /* module names, `auto` resolved */
+    struct mgpt_choice choice;
     struct mgpt_machine machine;
     struct mgpt_precision_plan precision;
 

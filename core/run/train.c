@@ -37,6 +37,7 @@ static struct mgpt_event event(const struct mgpt_training *r, enum mgpt_event_ty
                                .tokens_per_s = NAN,
                                .val_loss = NAN,
                                .train_loss = NAN,
+                               .loss_scale = NAN,
                                .best_loss = r->progress.best_loss,
                                .seconds = now() - r->started};
 }
@@ -153,11 +154,20 @@ static const char *culprit(struct mgpt_training *r)
     return name;
 }
 
+/* With loss scaling a step is skipped now and then, to find the scale: what it met may well be the
+ * scale's doing, until that is 1. */
+static bool is_bad(const struct mgpt_training *r, const struct mgpt_step_result *result)
+{
+    bool searching = r->session.precision.scale_interval && result->loss_scale > 1;
+
+    return result->skipped && !searching;
+}
+
 /* A step that met NaN or Inf changed nothing; too many in a row end the run. */
 static enum mgpt_status count_bad(struct mgpt_training *r, const struct mgpt_step_result *result,
                                   double lr, struct mgpt_error *error)
 {
-    r->bad = result->skipped ? r->bad + 1 : 0;
+    r->bad = is_bad(r, result) ? r->bad + 1 : 0;
     if (!r->bad || r->bad <= mgpt_training_setting(r, "max_skipped"))
         return MGPT_OK;
     char kept[64] = "no checkpoint was saved";
@@ -220,6 +230,8 @@ static enum mgpt_status run_block(struct mgpt_training *r, struct mgpt_error *er
         e.lr = r->block.lr[i];
         e.tokens_per_s = (double)r->block.targets / seconds;
         e.skipped = results[i].skipped;
+        if (r->session.precision.scale_interval)
+            e.loss_scale = results[i].loss_scale;
         status = mgpt_loggers_event(&r->loggers, &e, error);
         if (status == MGPT_OK)
             status = count_bad(r, &results[i], r->block.lr[i], error);

@@ -93,6 +93,20 @@ static enum mgpt_status plan(struct mgpt_training *r, struct mgpt_error *error)
     return mgpt_plan_run(&spec, r->session.registry, step, r->total, error);
 }
 
+/* A run that goes on without loss scaling has the scale 1, whatever it had before. */
+static enum mgpt_status settle_scale(struct mgpt_training *r, struct mgpt_error *error)
+{
+    const struct mgpt_tensor *t = &r->progress.step_state;
+    struct mgpt_machine *machine = &r->session.machine;
+    struct mgpt_step_state state;
+    enum mgpt_status status = mgpt_machine_read(machine, t, &state, error);
+
+    if (status != MGPT_OK || r->session.precision.scale_interval || state.loss_scale == 1)
+        return status;
+    state.loss_scale = state.grad_scale = 1;
+    return mgpt_machine_write(machine, t, &state, error);
+}
+
 /* Parameters and everything that goes with them: drawn, or read from the checkpoint. */
 static enum mgpt_status fill_state(struct mgpt_training *r, struct mgpt_error *error)
 {
@@ -112,6 +126,8 @@ static enum mgpt_status fill_state(struct mgpt_training *r, struct mgpt_error *e
     status = mgpt_session_load(s, r->checkpoint, error); /* says first whether the shape fits */
     if (status == MGPT_OK)
         status = mgpt_snapshot_read(s, r->checkpoint, &r->progress, error);
+    if (status == MGPT_OK)
+        status = settle_scale(r, error);
     if (status == MGPT_OK && r->progress.step > r->total)
         return mgpt_fail(error, MGPT_CONFIG,
                          "%s: [train] steps = %llu, but %s has done %llu; to go on, ask for more",
@@ -132,8 +148,8 @@ static enum mgpt_status open_loggers(struct mgpt_training *r, struct mgpt_error 
     enum mgpt_status status;
 
     s->dataset_api->info(s->dataset, &data);
-    mgpt_string_format(&summary, "backend %s (%s), precision %s, step %s, optimizer %s", s->backend,
-                       s->machine.caps.name, mgpt_conf_text(r->conf, "precision", "use"),
+    mgpt_string_format(&summary, "backend %s (%s), precision %s, step %s, optimizer %s",
+                       s->choice.backend, s->machine.caps.name, s->choice.precision,
                        r->stepper.name, mgpt_conf_text(r->conf, "optimizer", "use"));
     struct mgpt_run_info info = {.size = sizeof info,
                                  .vocab = s->model.vocab,

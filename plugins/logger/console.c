@@ -6,6 +6,8 @@
  *   val loss: 2.8043 | train loss: 2.7911
  *   sample  1: anna
  *
+ * With loss scaling a step also says the scale of the next one.
+ *
  * On a terminal the steps are one live line, redrawn in place. Elsewhere the lines come through
  * stdio's buffer, with a flush where a reader would wait for one. */
 #define _DEFAULT_SOURCE
@@ -107,17 +109,19 @@ static const char *short_number(double x, char text[16])
 static enum mgpt_status print_step(struct mgpt_logger *l, const struct mgpt_event *e,
                                    struct mgpt_error *error)
 {
-    char pace[16];
+    char pace[16], scale[32] = "";
     int result;
 
     clear(l);
+    if (MGPT_HAS(e, loss_scale) && !isnan(e->loss_scale))
+        (void)snprintf(scale, sizeof scale, " | scale %.6g", e->loss_scale);
     if (e->skipped)
-        result = printf("step %4llu/%4llu | loss %.4f | skipped: NaN or Inf\n",
-                        (unsigned long long)e->step, (unsigned long long)l->total, e->loss);
+        result = printf("step %4llu/%4llu | loss %.4f | skipped: NaN or Inf%s\n",
+                        (unsigned long long)e->step, (unsigned long long)l->total, e->loss, scale);
     else
-        result = printf("step %4llu/%4llu | loss %.4f | lr %.2e | grad norm %.3f | %s tok/s\n",
+        result = printf("step %4llu/%4llu | loss %.4f | lr %.2e | grad norm %.3f | %s tok/s%s\n",
                         (unsigned long long)e->step, (unsigned long long)l->total, e->loss, e->lr,
-                        e->grad_norm, short_number(e->tokens_per_s, pace));
+                        e->grad_norm, short_number(e->tokens_per_s, pace), scale);
     return wrote(result, error);
 }
 

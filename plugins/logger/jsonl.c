@@ -5,9 +5,10 @@
  *   {"step": 100, "index": 1, "sample": "Anna"}
  *
  * A skipped step has "skipped": true; what is not finite is null; "train_loss" is there when it was
- * asked for. Steps count from 1, and a validation before the first has 0. Lines wait in
- * a buffer until it is full or a checkpoint is due, so a killed run may leave half a line, and
- * lines after its last checkpoint; a resumed run cuts both off. */
+ * asked for, and "loss_scale", that of the next step, with loss scaling. Steps count from 1, and a
+ * validation before the first has 0. Lines wait in a buffer until it is full or a checkpoint is due,
+ * so a killed run may leave half a line, and lines after its last checkpoint; a resumed run cuts both
+ * off. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <fcntl.h>
@@ -219,6 +220,8 @@ static enum mgpt_status event(struct mgpt_logger *l, const struct mgpt_event *e,
         at = add(at, "seconds", e->seconds);
         if (e->skipped)
             at = stpcpy(at, ", \"skipped\": true");
+        if (MGPT_HAS(e, loss_scale) && !isnan(e->loss_scale))
+            at = add(at, "loss_scale", e->loss_scale);
     } else {
         at = add(at, "val_loss", e->val_loss);
         if (MGPT_HAS(e, train_loss) && !isnan(e->train_loss))

@@ -2,6 +2,8 @@
  * that is summed or kept from step to step is F32. It has the range of F32, so no gradient
  * underflows and the loss is not scaled. Kalamkar et al. 2019, "A study of BFLOAT16 for deep
  * learning training". */
+#include <stdio.h>
+
 #include <microgpt/precision.h>
 
 static enum mgpt_status plan(const struct mgpt_host *host, const struct mgpt_config *config,
@@ -11,13 +13,16 @@ static enum mgpt_status plan(const struct mgpt_host *host, const struct mgpt_con
     const int on_host = caps->flags & MGPT_CAPS_HOST;
 
     (void)host, (void)config;
-    if (!(caps->formats & 1u << MGPT_BF16))
+    if (!(caps->formats & 1u << MGPT_BF16)) {
+        (void)snprintf(plan->use, sizeof plan->use, "fp32");
+        (void)snprintf(plan->reason, sizeof plan->reason, "%s has no BF16", caps->name);
         return mgpt_fail(error, MGPT_UNSUPPORTED,
                          "bf16 needs a device with BF16, and %s has none%s: use precision = fp32",
                          caps->name,
                          on_host ? " (a processor with AVX512_BF16 has, unless [backend.cpu] simd "
                                    "says less than that)"
                                  : "");
+    }
     if (!(caps->formats & 1u << MGPT_F32))
         return mgpt_fail(error, MGPT_UNSUPPORTED,
                          "bf16 keeps its weights in F32, which %s does not have", caps->name);

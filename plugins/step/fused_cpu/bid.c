@@ -24,7 +24,8 @@ static bool known(const void *data, size_t size, size_t ours)
 
 static bool plain_f32(const struct mgpt_precision_plan *plan)
 {
-    return plan->master == MGPT_F32 && plan->activation == MGPT_F32 && plan->product == MGPT_F32;
+    return plan->master == MGPT_F32 && plan->activation == MGPT_F32 && plan->product == MGPT_F32 &&
+           !plan->tf32 && !plan->scale_interval;
 }
 
 /* Host memory, and a device that is not there for the sake of double precision. */
@@ -54,7 +55,7 @@ const char *fused_micro_needs(const struct mgpt_step_spec *spec)
              known(o, o->size, sizeof *o),
          "a model, a step and an optimizer without settings that are newer than it"},
         {host_memory(spec), "a device that computes in F32 on memory of the host"},
-        {plain_f32(spec->precision), "everything in F32"},
+        {plain_f32(spec->precision), "everything in F32, without loss scaling"},
         {spec->ranks <= 1, "one rank"},
         {m->embd == 16 || m->embd == 32, "[model] embd 16 or 32"},
         {m->layers <= MICRO_LAYERS, "at most 4 layers"},
@@ -85,7 +86,7 @@ static const char *walk_needs(const struct mgpt_step_spec *spec)
     if (!host_memory(spec))
         return "a device that computes in F32 on memory of the host";
     if (!plain_f32(spec->precision))
-        return "everything in F32";
+        return "everything in F32, without loss scaling";
     return NULL;
 }
 
