@@ -34,7 +34,7 @@ struct mgpt_event {
     uint32_t reserved;
     double train_loss;  /* of the training data, looked at as val_loss is; NAN: was not asked for */
     uint64_t text_size; /* bytes of text, 0 bytes among them; 0: up to the first one (ABI 1.1) */
-    double loss_scale;  /* STEP: what the next step's loss is multiplied with; NAN: no loss scaling
+    double loss_scale;  /* STEP: what the next step's loss is multiplied with; 0 or NAN: no scaling
                           (ABI 1.1) */
 };
 

@@ -86,7 +86,7 @@ static enum mgpt_status make_operands(struct operands *x, const struct mgpt_ref 
     for (int i = 0; i < 3; i++) {
         if (!*data[i] || op->in[0].dtype != MGPT_F32 || !(op->flags & MGPT_OP_TF32))
             continue;
-        x->made[i] = mgpt_ref_operand(op, *data[i], mgpt_tensor_count(tensors[i]), error);
+        x->made[i] = mgpt_ref_operand(op, tensors[i], *data[i], error);
         if (!x->made[i])
             return MGPT_NOMEM;
         *data[i] = x->made[i];

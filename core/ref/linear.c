@@ -12,7 +12,7 @@
 /* Input `slot` as a product takes it: a new array, to be freed. NULL: out of memory. */
 static double *operand(const struct mgpt_ref *r, int slot, struct mgpt_error *error)
 {
-    return mgpt_ref_operand(r->op, r->in[slot], mgpt_tensor_count(&r->op->in[slot]), error);
+    return mgpt_ref_operand(r->op, &r->op->in[slot], r->in[slot], error);
 }
 
 /* --- idea: mlp --- */

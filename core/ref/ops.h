@@ -65,9 +65,10 @@ void mgpt_ref_store(uint32_t dtype, const double *from, void *to, int64_t n);
 double mgpt_ref_round(uint32_t dtype, double x);
 /* An F32 number to 10 bits of mantissa: to nearest, ties away from zero. */
 double mgpt_ref_round_tf32(double x);
-/* n values as the products of an op take them: rounded to the format of its first input where that
- * has 16 bits, and as MGPT_OP_TF32 says. A new array, to be freed; NULL: out of memory. */
-double *mgpt_ref_operand(const struct mgpt_op *op, const double *x, int64_t n,
+/* The values x of tensor t as the products of an op take them: rounded to the format of its first
+ * input where that has 16 bits, and as MGPT_OP_TF32 says. A new array, to be freed; NULL: out of
+ * memory. */
+double *mgpt_ref_operand(const struct mgpt_op *op, const struct mgpt_tensor *t, const double *x,
                          struct mgpt_error *error);
 
 #endif

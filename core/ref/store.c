@@ -103,17 +103,22 @@ double mgpt_ref_round_tf32(double x)
     return (double)f;
 }
 
-double *mgpt_ref_operand(const struct mgpt_op *op, const double *x, int64_t n,
+double *mgpt_ref_operand(const struct mgpt_op *op, const struct mgpt_tensor *t, const double *x,
                          struct mgpt_error *error)
 {
     uint32_t dtype = op->in[0].dtype;
-    bool tf32 = dtype == MGPT_F32 && op->flags & MGPT_OP_TF32;
+    bool tf32 = dtype == MGPT_F32 && op->flags & MGPT_OP_TF32, other = dtype != t->dtype;
+    int64_t n = mgpt_tensor_count(t);
     double *copy = malloc((size_t)n * sizeof *copy);
 
-    if (!copy)
+    if (!copy) {
         mgpt_fail(error, MGPT_NOMEM, "%s: out of memory for %lld values", mgpt_op_name(op->code),
                   (long long)n);
-    for (int64_t i = 0; copy && i < n; i++)
+        return NULL;
+    }
+    if (!tf32 && !other)
+        memcpy(copy, x, (size_t)n * sizeof *copy);
+    for (int64_t i = 0; i < n && (tf32 || other); i++)
         copy[i] = tf32 ? mgpt_ref_round_tf32(x[i]) : mgpt_ref_round(dtype, x[i]);
     return copy;
 }

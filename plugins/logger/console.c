@@ -113,7 +113,7 @@ static enum mgpt_status print_step(struct mgpt_logger *l, const struct mgpt_even
     int result;
 
     clear(l);
-    if (MGPT_HAS(e, loss_scale) && !isnan(e->loss_scale))
+    if (MGPT_HAS(e, loss_scale) && e->loss_scale > 0)
         (void)snprintf(scale, sizeof scale, " | scale %.6g", e->loss_scale);
     if (e->skipped)
         result = printf("step %4llu/%4llu | loss %.4f | skipped: NaN or Inf%s\n",

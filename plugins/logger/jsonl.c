@@ -220,7 +220,7 @@ static enum mgpt_status event(struct mgpt_logger *l, const struct mgpt_event *e,
         at = add(at, "seconds", e->seconds);
         if (e->skipped)
             at = stpcpy(at, ", \"skipped\": true");
-        if (MGPT_HAS(e, loss_scale) && !isnan(e->loss_scale))
+        if (MGPT_HAS(e, loss_scale) && e->loss_scale > 0)
             at = add(at, "loss_scale", e->loss_scale);
     } else {
         at = add(at, "val_loss", e->val_loss);
