@@ -100,6 +100,7 @@ libmicrogpt_la_SOURCES = \
     %D%/run/safetensors_write.c \
     %D%/run/samples.c %D%/run/samples.h \
     %D%/run/device.c %D%/run/device.h \
+    %D%/run/explain.c %D%/run/explain.h \
     %D%/run/session.c %D%/run/session.h \
     %D%/run/snapshot.c %D%/run/snapshot.h \
     %D%/run/step.c %D%/run/step.h \
@@ -138,5 +139,6 @@ microgpt_SOURCES = \
     %D%/cli/cmd_train.c \
     %D%/cli/cmd_watch.c \
     %D%/cli/configure.c \
+    %D%/cli/explain.c \
     %D%/cli/main.c \
     %D%/cli/usage.c

@@ -53,6 +53,7 @@ SCRIPT_TESTS = \
     %D%/run_pages.sh \
     %D%/run_cuda.sh \
     %D%/run_emu.sh \
+    %D%/run_explain.sh \
     %D%/run_errors.sh \
     %D%/run_crash.sh \
     %D%/run_resume.sh \

@@ -75,6 +75,11 @@ enum mgpt_status mgpt_cli_configure(struct mgpt_cli *cli, struct mgpt_conf **con
 enum mgpt_status mgpt_cli_configure_run(struct mgpt_cli *cli, struct mgpt_conf **conf,
                                         struct mgpt_registry **registry, struct mgpt_error *error);
 
+/* train --explain: prints what the run would do, and why. */
+struct mgpt_train;
+enum mgpt_status mgpt_cli_explain(const struct mgpt_cli *cli, const struct mgpt_train *train,
+                                  struct mgpt_error *error);
+
 /* The commands, one a file. What they return becomes the exit code; nobody has printed `error` yet.
  */
 enum mgpt_status mgpt_cmd_train(struct mgpt_cli *cli, struct mgpt_error *error);

@@ -32,6 +32,7 @@ static const struct mgpt_cli_option train_options[] = {
     SAMPLING_OPTIONS,
     DIR_OPTION,
     {"resume", NULL, NULL, "go on from the run's latest checkpoint", 0},
+    {"explain", NULL, NULL, "say what would run where, and why, and train nothing", 0},
     {NULL, NULL, NULL, NULL, 0},
 };
 

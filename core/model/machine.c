@@ -126,6 +126,29 @@ static bool host_visible(const struct mgpt_machine *m, const struct mgpt_op *op)
     return true;
 }
 
+/* Copies of a staged op: every tensor from the device, and the outputs back. */
+static uint64_t staged_bytes(const struct mgpt_op *op)
+{
+    uint64_t bytes = 0;
+
+    for (int i = 0; i < MGPT_OP_MAX_IN; i++)
+        bytes += bytes_of(&op->in[i]);
+    for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
+        bytes += 2 * bytes_of(&op->out[i]);
+    return bytes;
+}
+
+static void count_call(struct mgpt_machine *m, const struct mgpt_call *call)
+{
+    struct mgpt_tally *tally = &m->tally[call->op.code];
+    enum mgpt_path path = call->run    ? MGPT_PATH_DEVICE
+                          : call->host ? MGPT_PATH_HOST
+                                       : MGPT_PATH_STAGED;
+
+    tally->calls[path]++;
+    tally->staged += path == MGPT_PATH_STAGED ? staged_bytes(&call->op) : 0;
+}
+
 enum mgpt_status mgpt_machine_plan(struct mgpt_machine *m, const struct mgpt_op *op,
                                    struct mgpt_call *call, struct mgpt_error *error)
 {
@@ -135,6 +158,8 @@ enum mgpt_status mgpt_machine_plan(struct mgpt_machine *m, const struct mgpt_op 
         return status;
     *call = (struct mgpt_call){.op = *op, .run = device_op(m, op)};
     call->host = !call->run && host_visible(m, op);
+    if (m->tally)
+        count_call(m, call);
     if (call->run || call->host)
         return MGPT_OK;
     if (m->fallback == MGPT_FALLBACK_ERROR)
@@ -277,12 +302,15 @@ enum mgpt_status mgpt_machine_update(struct mgpt_machine *m, const struct mgpt_u
 {
     enum mgpt_status status = MGPT_UNSUPPORTED;
 
+    m->update_path = MGPT_PATH_DEVICE;
     if (MGPT_HAS(m->api, update) && m->api->update)
         status = m->api->update(m->device, u, error);
     if (status != MGPT_UNSUPPORTED)
         return status;
+    m->update_path = MGPT_PATH_HOST;
     if (mgpt_machine_map(m, &u->p))
         return update_mapped(m, u, error);
+    m->update_path = MGPT_PATH_STAGED;
     if (m->fallback == MGPT_FALLBACK_ERROR)
         return mgpt_fail(error, MGPT_UNSUPPORTED,
                          "device %s cannot run an optimizer's rule, and [backend] fallback = error",

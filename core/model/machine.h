@@ -8,6 +8,20 @@
 #include <microgpt/optimizer.h>
 #include <microgpt/step.h>
 
+/* How an op, or the optimizer's rule, runs. */
+enum mgpt_path {
+    MGPT_PATH_DEVICE = 0, /* the device has it */
+    MGPT_PATH_HOST = 1,   /* by the core, on the device's memory, which the host sees */
+    MGPT_PATH_STAGED = 2, /* by the core, on copies */
+    MGPT_PATHS = 3
+};
+
+/* What was planned, one an op code. */
+struct mgpt_tally {
+    uint32_t calls[MGPT_PATHS];
+    uint64_t staged; /* bytes that its calls copy, both ways */
+};
+
 /* Zero-initialise. */
 struct mgpt_machine {
     const struct mgpt_backend_api *api;
@@ -16,6 +30,8 @@ struct mgpt_machine {
     struct mgpt_caps caps;
     uint32_t fallback;              /* enum mgpt_fallback */
     uint32_t warned[MGPT_OP_COUNT]; /* ops whose staging was told */
+    enum mgpt_path update_path;     /* that the last mgpt_machine_update took */
+    struct mgpt_tally *tally;       /* MGPT_OP_COUNT of them, to be added to by plan; or NULL */
 };
 
 /* An op as it will run: on the device, by the reference in place, or by the reference on staged

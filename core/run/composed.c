@@ -128,7 +128,21 @@ static enum mgpt_status adopt(struct mgpt_step *s, struct mgpt_error *error)
 
 /* ---- life ---- */
 
-static enum mgpt_status plan_stages(struct mgpt_step *s, struct mgpt_error *error)
+static struct mgpt_net net_of(struct mgpt_step *s)
+{
+    const struct mgpt_step_spec *spec = &s->spec;
+
+    return (struct mgpt_net){.machine = &s->machine,
+                             .model = spec->model,
+                             .params = spec->params,
+                             .n_params = spec->n_params,
+                             .precision = spec->precision,
+                             .state = spec->step_state,
+                             .seed = spec->seed};
+}
+
+/* The ops around the passes and the update, of the stages after `covers`. */
+static enum mgpt_status plan_stages(struct mgpt_step *s, uint32_t covers, struct mgpt_error *error)
 {
     const struct mgpt_step_spec *spec = &s->spec;
     const struct mgpt_precision_plan *precision = spec->precision;
@@ -145,11 +159,15 @@ static enum mgpt_status plan_stages(struct mgpt_step *s, struct mgpt_error *erro
                              .backoff = precision->scale_backoff,
                              .in = {spec->step_state},
                              .out = {spec->step_state}};
-    enum mgpt_status status = mgpt_machine_plan(&s->machine, &zero, &s->zero, error);
+    enum mgpt_status status = MGPT_OK;
 
-    if (status == MGPT_OK)
+    if (covers < MGPT_COVERS_FB)
+        status = mgpt_machine_plan(&s->machine, &zero, &s->zero, error);
+    if (covers < MGPT_COVERS_FBC && status == MGPT_OK)
         status = mgpt_machine_plan(&s->machine, &clip, &s->clip, error);
-    if (status == MGPT_OK)
+    if (covers < MGPT_COVERS_FBCU && status == MGPT_OK)
+        status = mgpt_updater_open(&s->updater, &s->machine, &s->spec, error);
+    if (covers < MGPT_COVERS_FBCUS && status == MGPT_OK)
         status = mgpt_machine_plan(&s->machine, &scaler, &s->scaler, error);
     return status;
 }
@@ -164,8 +182,9 @@ static void close_step(struct mgpt_step *s)
     free(s);
 }
 
-enum mgpt_status mgpt_composed_open_rest(const struct mgpt_step_spec *spec, struct mgpt_step **out,
-                                         struct mgpt_error *error)
+/* One that runs what is left after `covers`, passes apart. */
+static enum mgpt_status open_from(const struct mgpt_step_spec *spec, uint32_t covers,
+                                  struct mgpt_step **out, struct mgpt_error *error)
 {
     struct mgpt_step *s = calloc(1, sizeof *s);
     enum mgpt_status status;
@@ -174,9 +193,7 @@ enum mgpt_status mgpt_composed_open_rest(const struct mgpt_step_spec *spec, stru
         return mgpt_fail(error, MGPT_NOMEM, "out of memory opening the composed step");
     s->spec = *spec;
     mgpt_machine_borrow(&s->machine, spec);
-    status = plan_stages(s, error);
-    if (status == MGPT_OK)
-        status = mgpt_updater_open(&s->updater, &s->machine, &s->spec, error);
+    status = plan_stages(s, covers, error);
     if (status != MGPT_OK) {
         close_step(s);
         return status;
@@ -185,24 +202,24 @@ enum mgpt_status mgpt_composed_open_rest(const struct mgpt_step_spec *spec, stru
     return MGPT_OK;
 }
 
+enum mgpt_status mgpt_composed_open_rest(const struct mgpt_step_spec *spec, struct mgpt_step **out,
+                                         struct mgpt_error *error)
+{
+    return open_from(spec, MGPT_COVERS_FB, out, error);
+}
+
 static enum mgpt_status open_step(const struct mgpt_host *host, const struct mgpt_config *config,
                                   const struct mgpt_step_spec *spec, struct mgpt_step **out,
                                   struct mgpt_error *error)
 {
-    struct mgpt_net net = {.model = spec->model,
-                           .params = spec->params,
-                           .n_params = spec->n_params,
-                           .precision = spec->precision,
-                           .state = spec->step_state,
-                           .seed = spec->seed};
     struct mgpt_step *s;
-    enum mgpt_status status = mgpt_composed_open_rest(spec, &s, error);
+    enum mgpt_status status = open_from(spec, 0, &s, error);
 
     (void)host;
     (void)config;
     if (status != MGPT_OK)
         return status;
-    net.machine = &s->machine;
+    struct mgpt_net net = net_of(s);
     status = mgpt_passes_open(&s->passes, &net, MGPT_MODE_TRAIN, spec->rows, spec->columns, error);
     if (status != MGPT_OK) {
         close_step(s);
@@ -210,6 +227,46 @@ static enum mgpt_status open_step(const struct mgpt_host *host, const struct mgp
     }
     *out = s;
     return MGPT_OK;
+}
+
+/* The ops of all micro-batches; each is planned alike. */
+static enum mgpt_status count_passes(struct mgpt_step *s, struct mgpt_error *error)
+{
+    struct mgpt_net net = net_of(s);
+    enum mgpt_status status = MGPT_OK;
+
+    for (uint32_t i = 0; i < s->spec.micro_batches && status == MGPT_OK; i++) {
+        struct mgpt_tape tape = {.net = &net,
+                                 .mode = MGPT_MODE_TRAIN,
+                                 .batch = s->spec.rows,
+                                 .time = s->spec.columns,
+                                 .buffer = s->spec.g.buffer};
+        status = mgpt_tape_record(&tape, error);
+        mgpt_tape_finish(&tape);
+    }
+    return status;
+}
+
+enum mgpt_status mgpt_composed_count(const struct mgpt_step_spec *spec, uint32_t covers,
+                                     const struct mgpt_machine *machine, uint32_t *rules,
+                                     struct mgpt_error *error)
+{
+    struct mgpt_step *s = calloc(1, sizeof *s);
+    enum mgpt_status status;
+
+    *rules = 0;
+    if (!s)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory");
+    s->spec = *spec;
+    s->machine = *machine;
+    s->machine.owned = false;
+    status = plan_stages(s, covers, error);
+    if (status == MGPT_OK && covers < MGPT_COVERS_FB)
+        status = count_passes(s, error);
+    for (uint32_t i = 0; i < s->updater.n; i++)
+        *rules += s->updater.moves[i].is_rule;
+    close_step(s);
+    return status;
 }
 
 static const struct mgpt_step_api api = {

@@ -1,6 +1,7 @@
 /* The step of a run: the bids, the winner, and the stages that it leaves to the core. */
 #include <config.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "model/machine.h"
@@ -24,73 +25,110 @@ static struct mgpt_bid ask(const struct mgpt_step_api *api, const struct mgpt_st
     return bid;
 }
 
-static enum mgpt_status choose_named(struct mgpt_registry *registry, const char *name,
-                                     const struct mgpt_step_spec *spec,
-                                     struct mgpt_stepper *stepper, struct mgpt_module *winner,
-                                     struct mgpt_error *error)
+enum mgpt_status mgpt_step_ask_all(struct mgpt_registry *registry,
+                                   const struct mgpt_step_spec *spec, struct mgpt_answer **answers,
+                                   size_t *n, struct mgpt_error *error)
 {
-    enum mgpt_status status = mgpt_registry_use(registry, MGPT_KIND_STEP, name, winner, error);
-
-    if (status != MGPT_OK)
-        return status;
-    struct mgpt_bid bid = ask(winner->component->api, spec);
-    mgpt_string_format(&stepper->bids, "%s %d (%s)\n", name, bid.score, bid.reason);
-    stepper->covers = (enum mgpt_covers)bid.covers;
-    stepper->bytes = bid.bytes;
-    if (bid.score <= 0)
-        return mgpt_fail(error, MGPT_PLUGIN, "[step] use = %s, but it cannot run this: %s", name,
-                         bid.reason);
+    mgpt_registry_scan(registry, "step");
+    *n = mgpt_registry_count(registry, "step");
+    *answers = calloc(*n ? *n : 1, sizeof **answers);
+    if (!*answers)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory for the bids of the steps");
+    for (size_t i = 0; i < *n; i++) {
+        struct mgpt_answer *answer = &(*answers)[i];
+        struct mgpt_module module;
+        struct mgpt_error why;
+        (void)snprintf(answer->name, sizeof answer->name, "%s",
+                       mgpt_registry_at(registry, "step", i).component->name);
+        if (mgpt_registry_use(registry, MGPT_KIND_STEP, answer->name, &module, &why) == MGPT_OK)
+            answer->bid = ask(module.component->api, spec);
+        else
+            (void)snprintf(answer->bid.reason, sizeof answer->bid.reason, "%.*s",
+                           (int)sizeof answer->bid.reason - 1, why.text);
+    }
     return MGPT_OK;
 }
 
-/* The highest bid; the first by name among equals, so that the choice does not depend on the
- * folder's order. */
-static enum mgpt_status choose_highest(struct mgpt_registry *registry,
-                                       const struct mgpt_step_spec *spec,
-                                       struct mgpt_stepper *stepper, struct mgpt_module *winner,
+/* The first by name among equals, so that the choice does not depend on the folder's order. */
+const struct mgpt_answer *mgpt_step_best(const struct mgpt_answer *answers, size_t n)
+{
+    const struct mgpt_answer *best = NULL;
+
+    for (size_t i = 0; i < n; i++)
+        if (answers[i].bid.score > (best ? best->bid.score : 0))
+            best = &answers[i];
+    return best;
+}
+
+static enum mgpt_status refuse_all(const struct mgpt_answer *answers, size_t n,
+                                   struct mgpt_error *error)
+{
+    struct mgpt_string list = {0};
+
+    for (size_t i = 0; i < n; i++)
+        mgpt_string_format(&list, "\n%s %d (%s)", answers[i].name, answers[i].bid.score,
+                           answers[i].bid.reason);
+    mgpt_fail(error, MGPT_PLUGIN, "no step module bids on this run:%s",
+              list.data ? list.data : " there is none");
+    mgpt_string_finish(&list);
+    return MGPT_PLUGIN;
+}
+
+/* Settles on a module and its bid. */
+static enum mgpt_status take(struct mgpt_stepper *stepper, struct mgpt_registry *registry,
+                             const char *name, const struct mgpt_bid *bid, struct mgpt_error *error)
+{
+    struct mgpt_module module;
+    enum mgpt_status status = mgpt_registry_use(registry, MGPT_KIND_STEP, name, &module, error);
+
+    if (status != MGPT_OK)
+        return status;
+    (void)snprintf(stepper->name, sizeof stepper->name, "%s", name);
+    stepper->api = module.component->api;
+    stepper->covers = (enum mgpt_covers)bid->covers;
+    stepper->bytes = bid->bytes;
+    return MGPT_OK;
+}
+
+static enum mgpt_status choose_named(struct mgpt_stepper *stepper, struct mgpt_registry *registry,
+                                     const char *name, struct mgpt_error *error)
+{
+    struct mgpt_module module;
+    enum mgpt_status status = mgpt_registry_use(registry, MGPT_KIND_STEP, name, &module, error);
+
+    if (status != MGPT_OK)
+        return status;
+    struct mgpt_bid bid = ask(module.component->api, &stepper->spec);
+    if (bid.score <= 0)
+        return mgpt_fail(error, MGPT_PLUGIN, "[step] use = %s, but it cannot run this: %s", name,
+                         bid.reason);
+    return take(stepper, registry, name, &bid, error);
+}
+
+static enum mgpt_status choose_highest(struct mgpt_stepper *stepper, struct mgpt_registry *registry,
                                        struct mgpt_error *error)
 {
-    int32_t best = 0;
+    struct mgpt_answer *answers;
+    size_t n;
+    enum mgpt_status status = mgpt_step_ask_all(registry, &stepper->spec, &answers, &n, error);
 
-    mgpt_registry_scan(registry, "step");
-    for (size_t i = 0; i < mgpt_registry_count(registry, "step"); i++) {
-        struct mgpt_module found = mgpt_registry_at(registry, "step", i), usable;
-        const char *name = found.component->name;
-        struct mgpt_error why;
-        if (mgpt_registry_use(registry, MGPT_KIND_STEP, name, &usable, &why) != MGPT_OK) {
-            mgpt_string_format(&stepper->bids, "%s 0 (%s)\n", name, why.text);
-            continue;
-        }
-        struct mgpt_bid bid = ask(usable.component->api, spec);
-        mgpt_string_format(&stepper->bids, "%s %d (%s)\n", name, bid.score, bid.reason);
-        if (bid.score > best) {
-            best = bid.score;
-            stepper->covers = (enum mgpt_covers)bid.covers;
-            stepper->bytes = bid.bytes;
-            *winner = usable;
-        }
-    }
-    return best > 0 ? MGPT_OK
-                    : mgpt_fail(error, MGPT_PLUGIN, "no step module bids on this run:\n%s",
-                                stepper->bids.data ? stepper->bids.data : "");
+    if (status != MGPT_OK)
+        return status;
+    const struct mgpt_answer *best = mgpt_step_best(answers, n);
+    status = best ? take(stepper, registry, best->name, &best->bid, error)
+                  : refuse_all(answers, n, error);
+    free(answers);
+    return status;
 }
 
 enum mgpt_status mgpt_stepper_choose(struct mgpt_stepper *stepper, const char *use,
                                      struct mgpt_registry *registry,
                                      const struct mgpt_step_spec *spec, struct mgpt_error *error)
 {
-    struct mgpt_module winner = {0};
-    enum mgpt_status status;
-
     memset(stepper, 0, sizeof *stepper);
     stepper->spec = *spec;
-    status = strcmp(use, "auto") == 0 ? choose_highest(registry, spec, stepper, &winner, error)
-                                      : choose_named(registry, use, spec, stepper, &winner, error);
-    if (status != MGPT_OK)
-        return status;
-    snprintf(stepper->name, sizeof stepper->name, "%s", winner.component->name);
-    stepper->api = winner.component->api;
-    return MGPT_OK;
+    return strcmp(use, "auto") == 0 ? choose_highest(stepper, registry, error)
+                                    : choose_named(stepper, registry, use, error);
 }
 
 bool mgpt_stepper_composes(const struct mgpt_stepper *stepper)
@@ -127,7 +165,6 @@ void mgpt_stepper_close(struct mgpt_stepper *stepper)
     composed->close(stepper->rest);
     if (stepper->step)
         stepper->api->close(stepper->step);
-    mgpt_string_finish(&stepper->bids);
     memset(stepper, 0, sizeof *stepper);
 }
 

@@ -13,6 +13,19 @@
 /* The components that the core itself brings. */
 enum mgpt_status mgpt_builtin_register(struct mgpt_registry *registry, struct mgpt_error *error);
 
+/* What a step module answered. */
+struct mgpt_answer {
+    char name[64];
+    struct mgpt_bid bid; /* score 0 with the cause where it could not even be asked */
+};
+
+/* Asks every step module that can be found; *n answers (to be freed), in the order of the names. */
+enum mgpt_status mgpt_step_ask_all(struct mgpt_registry *registry,
+                                   const struct mgpt_step_spec *spec, struct mgpt_answer **answers,
+                                   size_t *n, struct mgpt_error *error);
+/* The highest of them, the first among equals; NULL where none bids. */
+const struct mgpt_answer *mgpt_step_best(const struct mgpt_answer *answers, size_t n);
+
 /* Zero-initialise. */
 struct mgpt_stepper {
     const struct mgpt_step_api *api; /* of the winner */
@@ -23,7 +36,6 @@ struct mgpt_stepper {
     enum mgpt_covers covers;
     uint64_t bytes; /* that the winner says it takes for itself */
     char name[64];
-    struct mgpt_string bids; /* "composed 1 (op by op ...)", a line each */
 };
 
 /* Asks every step module that [step] allows for a bid and opens the highest, or the one that `use`

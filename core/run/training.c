@@ -173,11 +173,11 @@ static enum mgpt_status open_loggers(struct mgpt_training *r, struct mgpt_error 
     return status;
 }
 
-enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_train *options,
-                                    struct mgpt_error *error)
+/* What needs neither device nor data. */
+static enum mgpt_status begin(struct mgpt_training *r, const struct mgpt_train *options,
+                              struct mgpt_error *error)
 {
     struct mgpt_session *s = &r->session;
-    enum mgpt_status status;
 
     r->lock = -1;
     r->conf = s->conf = options->conf;
@@ -186,18 +186,42 @@ enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_t
     r->total = mgpt_training_setting(r, "steps");
     mgpt_validation_read(&r->validation, r->conf);
     r->dir = mgpt_path_absolute(mgpt_conf_text(r->conf, "run", "dir"));
-    if (!r->dir)
-        return mgpt_fail(error, MGPT_NOMEM, "out of memory");
-    status = options->resume ? find_checkpoint(r, error) : refuse_run(r, error);
-    if (status == MGPT_OK)
-        status = mgpt_session_device(s, error);
+    return r->dir ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory");
+}
+
+static enum mgpt_status open_session(struct mgpt_training *r, struct mgpt_error *error)
+{
+    struct mgpt_session *s = &r->session;
+    enum mgpt_status status = mgpt_session_device(s, error);
+
     mgpt_session_seed(s, mgpt_conf_seed(r->conf, "train", "seed"));
     if (status == MGPT_OK)
         status = mgpt_session_data(s, r->checkpoint, error);
     if (status == MGPT_OK)
         status = mgpt_session_optimizer(s, error);
+    return status == MGPT_OK ? mgpt_session_shape(s, error) : status;
+}
+
+enum mgpt_status mgpt_training_prepare(struct mgpt_training *r, const struct mgpt_train *options,
+                                       struct mgpt_error *error)
+{
+    enum mgpt_status status = begin(r, options, error);
+
+    if (status == MGPT_OK && options->resume)
+        status = mgpt_checkpoint_find(r->dir, "latest", &r->checkpoint, error);
+    return status == MGPT_OK ? open_session(r, error) : status;
+}
+
+enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_train *options,
+                                    struct mgpt_error *error)
+{
+    struct mgpt_session *s = &r->session;
+    enum mgpt_status status = begin(r, options, error);
+
     if (status == MGPT_OK)
-        status = mgpt_session_shape(s, error);
+        status = options->resume ? find_checkpoint(r, error) : refuse_run(r, error);
+    if (status == MGPT_OK)
+        status = open_session(r, error);
     if (status == MGPT_OK)
         status = plan(r, error);
     if (status == MGPT_OK)

@@ -30,6 +30,10 @@ struct mgpt_training {
     bool told; /* how long it will take */
 };
 
+/* The part of opening that decides: the session up to the table of parameters. Nothing is allocated
+ * on the device, no folder locked or made. Close it in any case. */
+enum mgpt_status mgpt_training_prepare(struct mgpt_training *r, const struct mgpt_train *options,
+                                       struct mgpt_error *error);
 /* Close it in any case. */
 enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_train *options,
                                     struct mgpt_error *error);
