@@ -4,6 +4,7 @@
 mgptincludedir = $(includedir)/microgpt
 mgptinclude_HEADERS = \
     %D%/microgpt/backend.h \
+    %D%/microgpt/cuda_native.h \
     %D%/microgpt/dataset.h \
     %D%/microgpt/logger.h \
     %D%/microgpt/model.h \

@@ -106,7 +106,9 @@ CUDA_HOST = \
     %D%/backend/cuda/blas.c \
     %D%/backend/cuda/cache.c \
     %D%/backend/cuda/memory.c \
+    %D%/backend/cuda/native.c \
     %D%/backend/cuda/plugin.c \
+    %D%/backend/cuda/program.c \
     %D%/backend/cuda/rule_text.c \
     %D%/backend/cuda/update.c
 CUDA_INTERNAL = \
@@ -119,8 +121,10 @@ CUDA_INTERNAL = \
     %D%/backend/cuda/driver.h \
     %D%/backend/cuda/kernel.cuh \
     %D%/backend/cuda/matmul.h \
+    %D%/backend/cuda/native.h \
     %D%/backend/cuda/ops.h \
     %D%/backend/cuda/options.h \
+    %D%/backend/cuda/program.h \
     %D%/backend/cuda/update.h
 CUDA_KERNELS = \
     %D%/backend/cuda/activation.cu \

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "counters.h"
 #include "scratch.h"
 #include "testing.h"
 #include "update.h"
@@ -201,7 +202,7 @@ struct device {
     struct mgpt_device *device;
     struct mgpt_config *config;
     struct mgpt_buffer *buffer, *other;
-    const unsigned long *launches;
+    const struct emu_counters *counters;
 };
 
 #define N 1000 /* elements of p, g, s each; in this order in one buffer, then the step state */
@@ -217,7 +218,7 @@ static void open_device(struct device *d)
     d->api = c->api;
     d->config = test_defaults(c);
     ck_ok(d->api->open(mgpt_host(), d->config, &d->device, error));
-    d->launches = d->api->query(d->device, "microgpt.emu-launches/1");
+    d->counters = d->api->query(d->device, EMU_COUNTERS);
     for (int i = 0; i < 2; i++) {
         struct mgpt_buffer **b = i ? &d->other : &d->buffer;
         ck_ok(d->api->buffer_new(d->device, sizeof values + sizeof state, b, error));
@@ -268,20 +269,20 @@ START_TEST(updates_of_a_step_are_one_launch)
     float p[N];
 
     open_device(&d);
-    unsigned long before = *d.launches;
+    unsigned long before = d.counters->programs;
     ck_ok(update(&d, &rule, 0.5, 100, 300, d.buffer, error));
     ck_ok(update(&d, &rule, 0.25, 300, 301, d.buffer, error));
     ck_ok(update(&d, &rule, 0.5, 0, 100, d.buffer, error));
     ck_ok(update(&d, &rule, 0.25, 400, N, d.buffer, error));
-    ck_assert_uint_eq(*d.launches, before);
+    ck_assert_uint_eq(d.counters->programs, before);
     ck_ok(d.api->download(d.device, d.buffer, 0, p, sizeof p, error));
-    ck_assert_uint_eq(*d.launches, before + 1);
+    ck_assert_uint_eq(d.counters->programs, before + 1);
     for (int i = 0; i < N; i++) { /* s and g are i: s becomes 2 i */
         float lr = i < 300 ? 0.5f : i == 300 || i >= 400 ? 0.25f : 0;
         ck_assert_float_eq(p[i], (float)i - lr * 2 * (float)i);
     }
     ck_ok(d.api->sync(d.device, error));
-    ck_assert_uint_eq(*d.launches, before + 1);
+    ck_assert_uint_eq(d.counters->programs, before + 1);
     close_device(&d);
 }
 END_TEST
@@ -292,19 +293,19 @@ START_TEST(what_lies_elsewhere_or_is_too_much_is_another_launch)
     struct device d;
 
     open_device(&d);
-    unsigned long before = *d.launches;
+    unsigned long before = d.counters->programs;
     ck_ok(update(&d, &rule, 0.5, 0, 10, d.buffer, error));
     ck_ok(update(&d, &rule, 0.5, 10, 20, d.other, error));
     ck_ok(d.api->sync(d.device, error));
-    ck_assert_uint_eq(*d.launches, before + 2);
+    ck_assert_uint_eq(d.counters->programs, before + 2);
     for (int i = 0; i < CUDA_RULE_SETS + 1; i++)
         ck_ok(update(&d, &rule, i, i, i + 1, d.buffer, error));
     ck_ok(d.api->sync(d.device, error));
-    ck_assert_uint_eq(*d.launches, before + 4);
+    ck_assert_uint_eq(d.counters->programs, before + 4);
     for (int i = 0; i < CUDA_RULE_SEGMENTS + 1; i++)
         ck_ok(update(&d, &rule, 1, i, i + 1, d.buffer, error));
     ck_ok(d.api->sync(d.device, error));
-    ck_assert_uint_eq(*d.launches, before + 6);
+    ck_assert_uint_eq(d.counters->programs, before + 6);
     close_device(&d);
 }
 END_TEST

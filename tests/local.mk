@@ -13,6 +13,7 @@ CHECK_TESTS = \
     %D%/check_loader \
     %D%/check_model \
     %D%/check_muon \
+    %D%/check_native \
     %D%/check_ops \
     %D%/check_plan \
     %D%/check_ref \
@@ -103,6 +104,9 @@ check_LTLIBRARIES += %D%/libtesting.la
     %D%/testing.c %D%/testing.h
 LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 
+%C%_check_native_SOURCES = %D%/check_native.c %D%/native_text.h
+%C%_check_native_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
+
 # What of the cuda backend needs no CUDA; and what needs only its compiler.
 %C%_check_cuda_SOURCES = %D%/check_cuda.c \
     plugins/backend/cuda/cache.c \
@@ -112,7 +116,7 @@ LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 if HAVE_NVCC
 check_PROGRAMS += %D%/check_nvrtc
 TESTS += %D%/check_nvrtc
-%C%_check_nvrtc_SOURCES = %D%/check_nvrtc.c \
+%C%_check_nvrtc_SOURCES = %D%/check_nvrtc.c %D%/native_text.h \
     plugins/backend/cuda/driver.c \
     plugins/backend/cuda/nvrtc.c \
     plugins/backend/cuda/rule_text.c
@@ -173,6 +177,7 @@ EMU_CORE = %D%/emu/fibres.cpp %D%/emu/runtime.cpp
 EMU_SOURCES = $(CUDA_HOST) $(EMU_CORE) \
     %D%/emu/blas.cpp \
     %D%/emu/component.c \
+    %D%/emu/counters.h \
     %D%/emu/cublasLt.h \
     %D%/emu/cuda_runtime.h \
     %D%/emu/cuda_runtime_api.h \

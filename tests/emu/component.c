@@ -13,14 +13,13 @@ static enum mgpt_status emu_open(const struct mgpt_host *host, const struct mgpt
                   : strcmp(order, "backward") == 0 ? EMU_BACKWARD
                                                    : EMU_RANDOM,
                   (unsigned)host->get_int(config, "seed"));
+    emu_set_capability((int)host->get_int(config, "capability"));
     return cuda_api.open(host, config, device, error);
 }
 
-/* "microgpt.emu-launches/1": an unsigned long, launches of rules so far. For tests. */
-static const void *query(struct mgpt_device *device, const char *id)
+static const void *emu_query(struct mgpt_device *device, const char *id)
 {
-    (void)device;
-    return strcmp(id, "microgpt.emu-launches/1") == 0 ? &emu_launches : NULL;
+    return strcmp(id, EMU_COUNTERS) == 0 ? &emu_counters : cuda_api.query(device, id);
 }
 
 /* There is always a device. */
@@ -45,6 +44,7 @@ static const struct mgpt_option options[] = {
     CUDA_OPTIONS(products, ORDER_TYPE),
     {"order", "random", "in which order threads take their turns", NULL, 0, 0, orders, ORDER_TYPE,
      0},
+    {"capability", "75", "compute capability: 90 is 9.0", NULL, 75, 100, NULL, MGPT_OPTION_INT, 0},
     {"seed", "1", "of order = random", NULL, 0, 1 << 30, NULL, MGPT_OPTION_INT, 0}};
 
 static struct mgpt_backend_api api; /* cuda_api with another way to open it */
@@ -63,7 +63,7 @@ __attribute__((constructor)) static void fill_api(void)
 {
     api = cuda_api;
     api.open = emu_open;
-    api.query = query;
+    api.query = emu_query;
 }
 
 MGPT_PLUGIN_DEFINE("org.microgpt.tests.cuda_emu", "0.1.0", "MIT", "The microgpt authors", NULL,

@@ -62,6 +62,8 @@ int emu_barrier_or(int value, const char *file, int line);
 /* Every lane of `mask` brings 8 bytes; each gets those of lane `from` of its warp. */
 uint64_t emu_exchange(unsigned mask, uint64_t value, unsigned from, const char *file, int line);
 unsigned emu_ballot(unsigned mask, int value, const char *file, int line);
+/* Of all threads of a cooperative launch. */
+void emu_grid_barrier(const char *file, int line);
 
 #define __syncthreads() emu_barrier(__FILE__, __LINE__)
 #define __syncthreads_or(value) emu_barrier_or(value, __FILE__, __LINE__)
@@ -91,8 +93,9 @@ static inline int __popc(unsigned bits)
 
 #define CUDA_SHARED(type, name) type *name = reinterpret_cast<type *>(emu_shared)
 
+/* `together`: a cooperative launch, all blocks at once. */
 void emu_enqueue(const char *kernel, const void *address, dim3 grid, dim3 block, size_t shared,
-                 cudaStream_t stream, std::function<void()> body);
+                 cudaStream_t stream, std::function<void()> body, bool together = false);
 
 /* Arguments are taken as they are at the launch, not when its turn comes. */
 template <class... P, class... A>

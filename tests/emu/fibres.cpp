@@ -27,14 +27,22 @@ namespace
 {
 
 /* What a fibre waits for. */
-enum class state { ready, barrier, exchange, done };
+enum class state { ready, barrier, grid, exchange, done };
 
 struct place {
     const char *file;
     int line;
 };
 
+/* A block that runs. */
+struct resident {
+    unsigned char *shared;
+    int any, gathered; /* of __syncthreads_or: of the barrier before, and of the one to come */
+    unsigned long epoch;
+};
+
 struct fibre : emu_thread {
+    unsigned home; /* index of its block among those that run */
     state what;
     place where;
     unsigned mask;  /* of the exchange */
@@ -49,14 +57,14 @@ struct fibre : emu_thread {
     void *shadow; /* of AddressSanitizer */
 };
 
-std::vector<fibre> fibres;
+std::vector<resident> blocks;
+std::vector<fibre> fibres; /* block after block */
 std::vector<unsigned> turn;
 unsigned char *stacks;
 size_t stacks_size;
 const std::function<void()> *body;
 const char *kernel_name;
-int any; /* of __syncthreads_or: of the barrier before, and of the one being gathered */
-int gathered;
+unsigned long barriers; /* so far */
 enum emu_order order = EMU_FORWARD;
 uint64_t random_state = 1;
 char fault[512];
@@ -150,6 +158,9 @@ void resume(fibre *f)
     if (!f->started)
         prepare(f);
     emu_now = f;
+    emu_shared = blocks[f->home].shared;
+    emu_epoch = blocks[f->home].epoch;
+    emu_resident = f->home;
 #if defined __SANITIZE_ADDRESS__
     void *shadow;
     __sanitizer_start_switch_fiber(&shadow, stack_of(f), STACK);
@@ -171,31 +182,49 @@ bool same_place(const fibre &a, const fibre &b)
     return a.where.line == b.where.line && strcmp(a.where.file, b.where.file) == 0;
 }
 
-/* Everybody is at the barrier: go on. True when somebody was released. */
-bool release_barrier()
+/* All threads from `first` to before `end` wait for that, at one place: go on. True when they do. */
+bool release(fibre *first, fibre *end, state what)
 {
-    for (const fibre &f : fibres)
-        if (f.what != state::barrier)
+    for (const fibre *f = first; f < end; f++)
+        if (f->what != what)
             return false;
-    for (const fibre &f : fibres)
-        if (!same_place(f, fibres[0])) {
-            emu_fault("divergent barrier: thread %u waits at %s:%d, thread 0 at %s:%d", f.index,
-                      f.where.file, f.where.line, fibres[0].where.file, fibres[0].where.line);
+    for (const fibre *f = first; f < end; f++)
+        if (!same_place(*f, *first)) {
+            emu_fault("divergent barrier: thread %u waits at %s:%d, thread %u at %s:%d", f->index,
+                      f->where.file, f->where.line, first->index, first->where.file,
+                      first->where.line);
             return false;
         }
-    any = gathered;
-    gathered = 0;
-    emu_epoch++;
-    for (fibre &f : fibres)
-        f.what = state::ready;
+    for (fibre *f = first; f < end; f++)
+        f->what = state::ready;
     return true;
+}
+
+/* True when somebody was released. */
+bool release_barriers()
+{
+    size_t threads = fibres.size() / blocks.size();
+    bool whole = release(fibres.data(), fibres.data() + fibres.size(), state::grid), some = whole;
+
+    for (size_t i = 0; i < blocks.size(); i++) {
+        fibre *first = &fibres[i * threads];
+        bool released = release(first, first + threads, state::barrier);
+        if (released) {
+            blocks[i].any = blocks[i].gathered;
+            blocks[i].gathered = 0;
+        }
+        if (released || whole)
+            blocks[i].epoch = ++barriers;
+        some |= released;
+    }
+    return some;
 }
 
 /* The lanes that `f` waits for are there: exchange. */
 bool release_exchange(fibre *f)
 {
-    fibre *warp = &fibres[f->warp * WARP];
-    size_t left = fibres.size() - f->warp * WARP;
+    fibre *warp = f - f->lane;
+    size_t left = fibres.size() / blocks.size() - f->warp * WARP;
     uint64_t values[WARP] = {};
 
     for (unsigned lane = 0; lane < WARP; lane++) {
@@ -221,8 +250,8 @@ bool release_exchange(fibre *f)
 
 void say_deadlock()
 {
-    const char *const words[] = {"could run", "waits at a barrier", "waits for its warp",
-                                 "has ended"};
+    const char *const words[] = {"could run", "waits at a barrier", "waits for the whole grid",
+                                 "waits for its warp", "has ended"};
     const fibre *first = nullptr, *other = nullptr;
 
     for (const fibre &f : fibres) {
@@ -259,24 +288,32 @@ bool run_round()
     return ran;
 }
 
-void run_block(dim3 index, dim3 block)
+dim3 block_at(dim3 grid, size_t i)
 {
-    size_t n = fibres.size(), done = 0;
+    return dim3((unsigned)(i % grid.x), (unsigned)(i / grid.x % grid.y),
+                (unsigned)(i / grid.x / grid.y));
+}
+
+/* Blocks first, first + 1 .. of the grid, as many as `blocks` has. */
+void run_blocks(dim3 grid, size_t first, dim3 block)
+{
+    size_t n = fibres.size(), threads = n / blocks.size(), done = 0;
 
     for (size_t i = 0; i < n; i++) {
         fibre &f = fibres[i];
-        f.thread = dim3((unsigned)i % block.x, (unsigned)i / block.x % block.y,
-                        (unsigned)i / block.x / block.y);
-        f.block = index;
-        f.index = (unsigned)i;
-        f.warp = (unsigned)i / WARP;
-        f.lane = (unsigned)i % WARP;
+        size_t t = i % threads;
+        f.thread = dim3((unsigned)t % block.x, (unsigned)t / block.x % block.y,
+                        (unsigned)t / block.x / block.y);
+        f.home = (unsigned)(i / threads);
+        f.block = block_at(grid, first + f.home);
+        f.index = (unsigned)t;
+        f.warp = (unsigned)t / WARP;
+        f.lane = (unsigned)t % WARP;
         f.what = state::ready;
         f.where = {"", 0};
         f.started = false;
         turn[i] = (unsigned)(order == EMU_BACKWARD ? n - 1 - i : i);
     }
-    any = gathered = 0;
     while (!emu_faulted()) {
         bool ran = run_round();
         done = 0;
@@ -284,7 +321,7 @@ void run_block(dim3 index, dim3 block)
             done += f.what == state::done;
         if (done == n)
             return;
-        if (!release_barrier() && !ran && !emu_faulted())
+        if (!release_barriers() && !ran && !emu_faulted())
             say_deadlock();
     }
 }
@@ -307,12 +344,6 @@ void make_stacks(size_t n)
     stacks = (unsigned char *)memory;
 }
 
-dim3 block_at(dim3 grid, size_t i)
-{
-    return dim3((unsigned)(i % grid.x), (unsigned)(i / grid.x % grid.y),
-                (unsigned)(i / grid.x / grid.y));
-}
-
 } // namespace
 
 /* ---- what kernels see ---- */
@@ -321,6 +352,7 @@ emu_thread *emu_now;
 dim3 emu_block_dim, emu_grid_dim;
 unsigned char *emu_shared;
 size_t emu_shared_bytes;
+unsigned emu_resident;
 unsigned long emu_epoch;
 
 void emu_barrier(const char *file, int line)
@@ -332,9 +364,18 @@ void emu_barrier(const char *file, int line)
 
 int emu_barrier_or(int value, const char *file, int line)
 {
-    gathered |= value != 0;
+    blocks[now()->home].gathered |= value != 0;
     emu_barrier(file, line);
-    return any;
+    return blocks[now()->home].any;
+}
+
+void emu_grid_barrier(const char *file, int line)
+{
+    if (blocks.size() != (size_t)emu_grid_dim.x * emu_grid_dim.y * emu_grid_dim.z)
+        emu_fault("%s:%d: a barrier of the grid in a launch that is not cooperative", file, line);
+    now()->what = state::grid;
+    now()->where = {file, line};
+    to_scheduler(now());
 }
 
 uint64_t emu_exchange(unsigned mask, uint64_t value, unsigned from, const char *file, int line)
@@ -366,26 +407,33 @@ unsigned emu_ballot(unsigned mask, int value, const char *file, int line)
 }
 
 void emu_run(const char *kernel, dim3 grid, dim3 block, size_t shared,
-             const std::function<void()> &code)
+             const std::function<void()> &code, bool together)
 {
-    size_t blocks = (size_t)grid.x * grid.y * grid.z;
+    size_t all = (size_t)grid.x * grid.y * grid.z, at_once = together ? all : 1;
 
     body = &code;
     kernel_name = kernel;
     emu_block_dim = block;
     emu_grid_dim = grid;
-    make_stacks((size_t)block.x * block.y * block.z);
-    emu_shared = emu_guarded_new(shared);
-    for (size_t i = 0; i < blocks && !emu_faulted(); i++) {
-        emu_guarded_poison(emu_shared, shared);
-        emu_epoch++;
+    blocks.resize(at_once);
+    make_stacks(at_once * block.x * block.y * block.z);
+    for (resident &b : blocks)
+        b.shared = emu_guarded_new(shared);
+    for (size_t i = 0; i < all && !emu_faulted(); i += at_once) {
+        for (resident &b : blocks) {
+            emu_guarded_poison(b.shared, shared);
+            b.any = b.gathered = 0;
+            b.epoch = ++barriers;
+        }
         emu_shared_bytes = shared;
-        run_block(block_at(grid, order == EMU_BACKWARD ? blocks - 1 - i : i), block);
+        run_blocks(grid, order == EMU_BACKWARD ? all - at_once - i : i, block);
         emu_shared_bytes = 0;
-        if (!emu_guarded_intact(emu_shared, shared))
-            emu_fault("a write outside of the %zu bytes of shared memory", shared);
+        for (const resident &b : blocks)
+            if (!emu_guarded_intact(b.shared, shared))
+                emu_fault("a write outside of the %zu bytes of shared memory", shared);
     }
-    emu_guarded_delete(emu_shared, shared);
+    for (const resident &b : blocks)
+        emu_guarded_delete(b.shared, shared);
 }
 
 /* ---- control ---- */

@@ -4,13 +4,14 @@
 
 #include "cuda_runtime.h"
 
-/* All blocks of a grid, one after the other, each thread of a block as a fibre. */
+/* All blocks of a grid, one after the other or `together`, each thread as a fibre. */
 void emu_run(const char *kernel, dim3 grid, dim3 block, size_t shared,
-             const std::function<void()> &body);
+             const std::function<void()> &body, bool together);
 
-/* Of the block that runs: bytes of shared memory (0: none runs), and how many barriers there were so
- * far in all blocks. */
+/* Of the block that runs: bytes of shared memory (0: none runs), its index among those that run
+ * together, and a number that is another one after each of its barriers. */
 extern size_t emu_shared_bytes;
+extern unsigned emu_resident;
 extern unsigned long emu_epoch;
 
 /* Work for a stream other than a launch. */

@@ -30,10 +30,11 @@ __attribute__((no_sanitize("thread"))) void touch(const void *address, size_t si
 
     if (at >= emu_shared_bytes) /* below it wraps */
         return;
-    if (bytes.size() < emu_shared_bytes)
-        bytes.resize(emu_shared_bytes);
+    size_t before = emu_resident * emu_shared_bytes; /* bytes of other blocks that run now */
+    if (bytes.size() < before + emu_shared_bytes)
+        bytes.resize(before + emu_shared_bytes);
     for (size_t i = at; i < at + size && i < emu_shared_bytes; i++) {
-        byte &b = bytes[i];
+        byte &b = bytes[before + i];
         int me = (int)emu_now->index;
         if (b.epoch != emu_epoch)
             b = {emu_epoch, nobody, nobody};

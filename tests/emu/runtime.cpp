@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <deque>
 #include <map>
+#include <vector>
 
 #if defined __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
@@ -13,8 +14,13 @@
 #define ASAN_UNPOISON_MEMORY_REGION(data, bytes) ((void)(data), (void)(bytes))
 #endif
 
+struct emu_graph {
+    std::vector<std::function<void()>> work;
+};
+
 struct emu_stream {
     std::deque<std::function<void()>> work;
+    emu_graph *capture; /* what is being taken down, or NULL */
 };
 
 namespace
@@ -23,25 +29,37 @@ namespace
 const unsigned char guard_byte = 0xc5;
 cudaError_t last_error;
 std::map<unsigned char *, size_t> buffers; /* device memory in use */
+std::map<unsigned char *, size_t> pinned;  /* page-locked memory in use */
 std::map<const void *, int> shared_limits; /* of kernels that asked for more */
+int capability = 75;                       /* the least: 64 KB of shared memory */
+bool spoilt;                               /* the capture that goes on */
 
-/* Of a launch: 48 KB unless the kernel asked; sm_75 has the least that can be asked for. */
-const size_t shared_usual = 48 << 10, shared_most = 64 << 10;
+const size_t shared_usual = 48 << 10; /* of a launch, unless the kernel asked for more */
+
+size_t shared_most()
+{
+    return (size_t)(capability < 80 ? 64 : capability < 90 ? 163 : 227) << 10;
+}
 
 cudaError_t fail(cudaError_t code)
 {
     return last_error = code;
 }
 
-/* Does the range lie in device memory? */
-bool on_device(const void *data, size_t bytes)
+/* Does the range lie in one of those pieces? */
+bool lies_in(const std::map<unsigned char *, size_t> &pieces, const void *data, size_t bytes)
 {
-    auto after = buffers.upper_bound((unsigned char *)data);
+    auto after = pieces.upper_bound((unsigned char *)data);
 
-    if (after == buffers.begin())
+    if (after == pieces.begin())
         return false;
     --after;
     return (const unsigned char *)data + bytes <= after->first + after->second;
+}
+
+bool on_device(const void *data, size_t bytes)
+{
+    return lies_in(buffers, data, bytes);
 }
 
 void drain(cudaStream_t stream)
@@ -62,9 +80,40 @@ void drain_all()
         drain(s.first);
 }
 
+/* Spoils the capture that goes on, if one does. */
+bool illegal_now()
+{
+    for (auto &s : streams)
+        if (s.first->capture)
+            return spoilt = true;
+    return false;
+}
+
+/* On the stream, or into what is taken down; `counter` counts only the former. */
+void put(cudaStream_t stream, unsigned long *counter, std::function<void()> work)
+{
+    if (stream->capture) {
+        emu_counters.captured++;
+        stream->capture->work.push_back(std::move(work));
+    } else {
+        ++*counter;
+        stream->work.push_back(std::move(work));
+    }
+}
+
 } // namespace
 
-unsigned long emu_launches;
+struct emu_counters emu_counters;
+
+void emu_set_capability(int which)
+{
+    capability = which;
+}
+
+int emu_capability(void)
+{
+    return capability;
+}
 
 /* ---- guarded memory ---- */
 
@@ -129,8 +178,9 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, in
         return fail(cudaErrorInvalidDevice);
     switch (attribute) {
     case cudaDevAttrMultiProcessorCount: *value = 4; break; /* so that all ways are taken */
-    case cudaDevAttrComputeCapabilityMajor: *value = 7; break;
-    case cudaDevAttrComputeCapabilityMinor: *value = 5; break;
+    case cudaDevAttrComputeCapabilityMajor: *value = capability / 10; break;
+    case cudaDevAttrComputeCapabilityMinor: *value = capability % 10; break;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = (int)shared_most(); break;
     }
     return cudaSuccess;
 }
@@ -148,8 +198,11 @@ cudaError_t cudaMemGetInfo(size_t *unused, size_t *total)
 
 cudaError_t cudaMalloc(void **data, size_t bytes)
 {
-    unsigned char *buffer = bytes <= ((size_t)4 << 30) ? emu_guarded_new(bytes) : nullptr;
+    unsigned char *buffer;
 
+    if (illegal_now())
+        return fail(cudaErrorStreamCaptureUnsupported);
+    buffer = bytes <= ((size_t)4 << 30) ? emu_guarded_new(bytes) : nullptr;
     if (!buffer)
         return fail(cudaErrorMemoryAllocation);
     buffers[buffer] = bytes;
@@ -164,6 +217,8 @@ cudaError_t cudaFree(void *data)
 
     if (!data)
         return cudaSuccess;
+    if (illegal_now())
+        return fail(cudaErrorStreamCaptureUnsupported);
     if (at == buffers.end())
         return fail(cudaErrorInvalidValue);
     drain_all();
@@ -176,12 +231,23 @@ cudaError_t cudaFree(void *data)
 
 cudaError_t cudaMallocHost(void **data, size_t bytes)
 {
-    *data = malloc(bytes);
-    return *data ? cudaSuccess : fail(cudaErrorMemoryAllocation);
+    if (illegal_now())
+        return fail(cudaErrorStreamCaptureUnsupported);
+    *data = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (!*data)
+        return fail(cudaErrorMemoryAllocation);
+    pinned[(unsigned char *)*data] = bytes;
+    return cudaSuccess;
 }
 
 cudaError_t cudaFreeHost(void *data)
 {
+    if (!data)
+        return cudaSuccess;
+    if (illegal_now())
+        return fail(cudaErrorStreamCaptureUnsupported);
+    if (!pinned.erase((unsigned char *)data))
+        return fail(cudaErrorInvalidValue);
     drain_all();
     free(data);
     return cudaSuccess;
@@ -190,27 +256,36 @@ cudaError_t cudaFreeHost(void *data)
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
                             cudaStream_t stream)
 {
-    const void *device = kind == cudaMemcpyHostToDevice ? to : from;
+    bool to_device = on_device(to, bytes), from_device = on_device(from, bytes);
+    bool locked =
+        (to_device || lies_in(pinned, to, bytes)) && (from_device || lies_in(pinned, from, bytes));
 
-    if (!on_device(device, bytes))
+    if ((kind == cudaMemcpyHostToDevice && !to_device) ||
+        (kind == cudaMemcpyDeviceToHost && !from_device) ||
+        (kind == cudaMemcpyDefault && (!locked || !(to_device || from_device))))
         return fail(cudaErrorInvalidValue);
-    stream->work.push_back([=] { memcpy(to, from, bytes); });
+    if (!locked && illegal_now())
+        return fail(cudaErrorStreamCaptureUnsupported);
+    put(stream, &emu_counters.copies, [=] { memmove(to, from, bytes); });
     return cudaSuccess;
 }
 
-/* ---- streams and launches ---- */
+/* ---- streams ---- */
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
 {
     if (flags != cudaStreamNonBlocking)
         return fail(cudaErrorInvalidValue);
-    *stream = new emu_stream;
+    *stream = new emu_stream{};
     streams[*stream] = 1;
     return cudaSuccess;
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
+    if (illegal_now())
+        return fail(cudaErrorStreamCaptureUnsupported);
+    emu_counters.waits++;
     drain(stream);
     return emu_faulted() ? fail(cudaErrorLaunchFailure) : cudaSuccess;
 }
@@ -223,16 +298,74 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
     return cudaSuccess;
 }
 
+/* ---- graphs ---- */
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode)
+{
+    if (mode != cudaStreamCaptureModeThreadLocal || stream->capture)
+        return fail(cudaErrorInvalidValue);
+    stream->capture = new emu_graph;
+    spoilt = false;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
+{
+    *graph = nullptr;
+    if (!stream->capture)
+        return fail(cudaErrorInvalidValue);
+    if (spoilt)
+        delete stream->capture;
+    else
+        *graph = stream->capture;
+    stream->capture = nullptr;
+    return *graph ? cudaSuccess : fail(cudaErrorStreamCaptureInvalidated);
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags)
+{
+    if (flags || illegal_now())
+        return fail(cudaErrorInvalidValue);
+    *exec = new emu_graph(*graph);
+    return cudaSuccess;
+}
+
+/* A copy of it: on a device, too, it may be destroyed while it runs. */
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
+{
+    if (illegal_now())
+        return fail(cudaErrorStreamCaptureUnsupported);
+    put(stream, &emu_counters.graphs, [work = exec->work] {
+        for (size_t i = 0; i < work.size() && !emu_faulted(); i++)
+            work[i]();
+    });
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+    delete graph;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
+{
+    delete exec;
+    return cudaSuccess;
+}
+
+/* ---- launches ---- */
+
 cudaError_t cudaFuncSetAttribute(const void *kernel, enum cudaFuncAttribute attribute, int value)
 {
-    if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || (size_t)value > shared_most)
+    if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || (size_t)value > shared_most())
         return fail(cudaErrorInvalidValue);
     shared_limits[kernel] = value;
     return cudaSuccess;
 }
 
 void emu_enqueue(const char *kernel, const void *address, dim3 grid, dim3 block, size_t shared,
-                 cudaStream_t stream, std::function<void()> body)
+                 cudaStream_t stream, std::function<void()> body, bool together)
 {
     size_t threads = (size_t)block.x * block.y * block.z, limit = shared_usual;
     auto asked = shared_limits.find(address);
@@ -244,12 +377,13 @@ void emu_enqueue(const char *kernel, const void *address, dim3 grid, dim3 block,
         fail(cudaErrorInvalidConfiguration);
         return;
     }
-    stream->work.push_back([=] { emu_run(kernel, grid, block, shared, body); });
+    put(stream, &emu_counters.kernels,
+        [=] { emu_run(kernel, grid, block, shared, body, together); });
 }
 
 void emu_defer(cudaStream_t stream, std::function<void()> work)
 {
-    stream->work.push_back(std::move(work));
+    put(stream, &emu_counters.products, std::move(work));
 }
 
 /* ---- errors ---- */
@@ -270,6 +404,11 @@ const char *cudaGetErrorString(cudaError_t code)
     case cudaErrorMemoryAllocation: return "out of memory";
     case cudaErrorInvalidConfiguration: return "invalid configuration argument";
     case cudaErrorInvalidDevice: return "invalid device ordinal";
+    case cudaErrorCooperativeLaunchTooLarge: return "too many blocks in cooperative launch";
+    case cudaErrorStreamCaptureUnsupported:
+        return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated:
+        return "operation failed due to a previous error during capture";
     default: return emu_fault_text();
     }
 }

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "update.h"
+#include "program.h"
 
 #define MAGIC "MGPTCUDA"
 #define PATH 1024

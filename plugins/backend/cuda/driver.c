@@ -49,6 +49,11 @@ static const struct cuda_symbol symbols[] = {
     SYMBOL(module_unload, "cuModuleUnload"),
     SYMBOL(module_function, "cuModuleGetFunction"),
     SYMBOL(launch, "cuLaunchKernel"),
+    SYMBOL(launch_together, "cuLaunchCooperativeKernel"),
+    SYMBOL(function_attribute, "cuFuncGetAttribute"),
+    SYMBOL(function_set, "cuFuncSetAttribute"),
+    SYMBOL(resident_blocks, "cuOccupancyMaxActiveBlocksPerMultiprocessor"),
+    SYMBOL(context, "cuCtxGetCurrent"),
     SYMBOL(error_string, "cuGetErrorString"),
 #undef SYMBOL
 };

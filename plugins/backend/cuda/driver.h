@@ -23,6 +23,14 @@ struct cuda_driver {
     CUresult (*launch)(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                        unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
                        CUstream stream, void **parameters, void **extra);
+    CUresult (*launch_together)(CUfunction function, unsigned grid_x, unsigned grid_y,
+                                unsigned grid_z, unsigned block_x, unsigned block_y,
+                                unsigned block_z, unsigned shared, CUstream stream,
+                                void **parameters);
+    CUresult (*function_attribute)(int *value, CUfunction_attribute attribute, CUfunction function);
+    CUresult (*function_set)(CUfunction function, CUfunction_attribute attribute, int value);
+    CUresult (*resident_blocks)(int *blocks, CUfunction function, int threads, size_t shared);
+    CUresult (*context)(CUcontext *context);
     CUresult (*error_string)(CUresult code, const char **text);
 };
 

@@ -15,14 +15,46 @@ enum mgpt_status cuda_checked(cudaError_t code, const char *call, struct mgpt_er
                      "%.*s: %s", (int)strcspn(call, "("), call, cudaGetErrorString(code));
 }
 
+/* Of what cannot be taken down in a graph, before CUDA says so in fewer words. */
+static enum mgpt_status not_capturing(const struct mgpt_device *device, const char *what,
+                                      struct mgpt_error *error)
+{
+    return device->capturing ? mgpt_fail(error, MGPT_INVALID, "%s while a graph is captured", what)
+                             : MGPT_OK;
+}
+
 enum mgpt_status cuda_sync(struct mgpt_device *device, struct mgpt_error *error)
 {
-    enum mgpt_status status = cuda_flush(device, error);
+    enum mgpt_status status = not_capturing(device, "waiting for the device", error);
 
     if (status == MGPT_OK)
+        status = cuda_flush(device, error);
+    if (status == MGPT_OK)
         status = CUDA_CHECK(cudaStreamSynchronize(device->stream), error);
-    device->staged = 0;
+    if (!device->capturing)
+        device->staged = 0;
     return status;
+}
+
+/* A piece of scratch that graphs may still write to. */
+struct cuda_scratch_kept {
+    struct cuda_scratch_kept *next;
+    void *data;
+};
+
+/* Frees what was scratch, unless a graph knows its address: then it is kept until the end. */
+static enum mgpt_status retire(struct mgpt_device *device, void *data, struct mgpt_error *error)
+{
+    struct cuda_scratch_kept *kept;
+
+    if (!data || !device->captured)
+        return CUDA_CHECK(cudaFree(data), error);
+    kept = malloc(sizeof *kept);
+    if (!kept)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory keeping scratch");
+    *kept = (struct cuda_scratch_kept){device->kept, data};
+    device->kept = kept;
+    return MGPT_OK;
 }
 
 enum mgpt_status cuda_scratch(struct mgpt_device *device, size_t bytes, void **data,
@@ -38,7 +70,7 @@ enum mgpt_status cuda_scratch(struct mgpt_device *device, size_t bytes, void **d
             status = CUDA_CHECK(cudaMalloc(&larger, bytes), error);
         if (status != MGPT_OK)
             return status;
-        status = CUDA_CHECK(cudaFree(device->scratch), error);
+        status = retire(device, device->scratch, error);
         device->scratch = larger;
         device->scratch_bytes = bytes;
     }
@@ -50,6 +82,12 @@ enum mgpt_status cuda_scratch(struct mgpt_device *device, size_t bytes, void **d
 void cuda_memory_finish(struct mgpt_device *device)
 {
     (void)cudaFree(device->scratch);
+    while (device->kept) {
+        struct cuda_scratch_kept *kept = device->kept;
+        device->kept = kept->next;
+        (void)cudaFree(kept->data);
+        free(kept);
+    }
     (void)cudaFreeHost(device->staging);
 }
 
@@ -63,13 +101,14 @@ enum mgpt_status cuda_buffer_new(struct mgpt_device *device, uint64_t bytes,
     void *data = NULL;
     size_t unused = 0, total = 0;
 
-    (void)device;
     if (!b || !bytes) {
         free(b);
         return mgpt_fail(error, bytes ? MGPT_NOMEM : MGPT_INVALID, "a buffer of %llu bytes",
                          (unsigned long long)bytes);
     }
-    status = CUDA_CHECK(cudaMalloc(&data, (size_t)bytes), error);
+    status = not_capturing(device, "new memory", error);
+    if (status == MGPT_OK)
+        status = CUDA_CHECK(cudaMalloc(&data, (size_t)bytes), error);
     if (status == MGPT_NOMEM && cudaMemGetInfo(&unused, &total) == cudaSuccess)
         mgpt_fail(error, status, "a buffer of %.1f MiB does not fit: %.1f of %.1f MiB are free",
                   (double)bytes / 1048576, (double)unused / 1048576, (double)total / 1048576);
@@ -113,7 +152,9 @@ enum mgpt_status cuda_upload(struct mgpt_device *device, struct mgpt_buffer *buf
 
     if (status != MGPT_OK || bytes == 0)
         return status;
-    status = cuda_flush(device, error);
+    status = not_capturing(device, "upload", error);
+    if (status == MGPT_OK)
+        status = cuda_flush(device, error);
     if (status != MGPT_OK)
         return status;
     if (small) {
@@ -138,7 +179,9 @@ enum mgpt_status cuda_download(struct mgpt_device *device, struct mgpt_buffer *b
 
     if (status != MGPT_OK || bytes == 0)
         return status;
-    status = cuda_flush(device, error);
+    status = not_capturing(device, "download", error);
+    if (status == MGPT_OK)
+        status = cuda_flush(device, error);
     if (status != MGPT_OK)
         return status;
     status = CUDA_CHECK(cudaMemcpyAsync(data, buffer->data + offset, (size_t)bytes,

@@ -5,10 +5,31 @@
 #include <string.h>
 
 #include "driver.h"
-#include "update.h"
+#include "program.h"
 
-/* No fused multiply-adds: then the rule gives the bits that its C function gives. */
-#define OPTIONS "--fmad=false --std=c++17"
+/* The barrier of a grid: every block adds to one word, all that they add is the highest bit, so the
+ * word's highest bit changes when the last block comes, and the rest of it is as before. */
+const char *const cuda_prelude =
+    "#define MGPT_SHARED(type, name) \\\n"
+    "    extern __shared__ __align__(16) unsigned char mgpt_shared_[]; \\\n"
+    "    type *name = reinterpret_cast<type *>(mgpt_shared_)\n"
+    "#define MGPT_GRID_SYNC() mgpt_grid_sync_()\n"
+    "static __device__ unsigned mgpt_arrived_;\n"
+    "static __device__ __forceinline__ void mgpt_grid_sync_()\n"
+    "{\n"
+    "    __syncthreads();\n"
+    "    if (threadIdx.x + threadIdx.y + threadIdx.z == 0) {\n"
+    "        const bool first = blockIdx.x + blockIdx.y + blockIdx.z == 0;\n"
+    "        const unsigned blocks = gridDim.x * gridDim.y * gridDim.z;\n"
+    "        __threadfence();\n"
+    "        const unsigned before =\n"
+    "            atomicAdd(&mgpt_arrived_, first ? 0x80000000u - (blocks - 1) : 1u);\n"
+    "        while (!((before ^ *(volatile unsigned *)&mgpt_arrived_) & 0x80000000u))\n"
+    "            ;\n"
+    "        __threadfence();\n"
+    "    }\n"
+    "    __syncthreads();\n"
+    "}\n";
 
 /* The functions of NVRTC that are used here. */
 struct compiler {
@@ -69,8 +90,7 @@ void cuda_compile_key(int capability, char *key, size_t size)
         (void)c->version(&major, &minor);
     if (driver)
         (void)driver->version(&version);
-    (void)snprintf(key, size, "nvrtc %d.%d, driver %d, sm_%d, " OPTIONS, major, minor, version,
-                   capability);
+    (void)snprintf(key, size, "nvrtc %d.%d, driver %d, sm_%d", major, minor, version, capability);
 }
 
 /* The start of what the compiler said. */
@@ -110,27 +130,52 @@ static enum mgpt_status take_image(const struct compiler *c, nvrtcProgram progra
     return mgpt_fail(error, MGPT_UNSUPPORTED, "nvrtcGetCUBIN: %s", c->text(code));
 }
 
-enum mgpt_status cuda_compile(const char *text, int capability, char **image, size_t *size,
-                              struct mgpt_error *error)
+#define MAX_OPTIONS 16
+
+static enum mgpt_status compile(const struct compiler *c, const char *text,
+                                const struct mgpt_cuda_source *source, int capability, char **image,
+                                size_t *size, struct mgpt_error *error)
 {
-    const struct compiler *c = compiler();
-    const char *options[] = {NULL, "--fmad=false", "--std=c++17"};
+    const char *options[MAX_OPTIONS] = {NULL, "--std=c++17"};
     nvrtcProgram program = NULL;
     nvrtcResult code;
     char arch[32];
+    enum mgpt_status status;
+    int n = 2;
+
+    (void)snprintf(arch, sizeof arch, "--gpu-architecture=sm_%d", capability);
+    options[0] = arch;
+    for (const char *const *o = source->options; o && *o; o++) {
+        if (n == MAX_OPTIONS)
+            return mgpt_fail(error, MGPT_INVALID, "program %s has too many options", source->name);
+        options[n++] = *o;
+    }
+    code = c->create(&program, text, source->name, 0, NULL, NULL);
+    if (code != NVRTC_SUCCESS)
+        return mgpt_fail(error, MGPT_UNSUPPORTED, "nvrtcCreateProgram: %s", c->text(code));
+    code = c->compile(program, n, options);
+    status = code == NVRTC_SUCCESS ? take_image(c, program, image, size, error)
+                                   : say_log(c, program, code, error);
+    (void)c->destroy(&program);
+    return status;
+}
+
+enum mgpt_status cuda_compile(const struct mgpt_cuda_source *source, int capability, char **image,
+                              size_t *size, struct mgpt_error *error)
+{
+    const struct compiler *c = compiler();
+    size_t room = strlen(cuda_prelude) + strlen(source->text) + strlen(source->name) + 32;
+    char *text;
     enum mgpt_status status;
 
     if (!c)
         return mgpt_fail(error, MGPT_UNSUPPORTED, "NVRTC (libnvrtc.so.%d) is not installed",
                          CUDART_VERSION / 1000);
-    (void)snprintf(arch, sizeof arch, "--gpu-architecture=sm_%d", capability);
-    options[0] = arch;
-    code = c->create(&program, text, "rule.cu", 0, NULL, NULL);
-    if (code != NVRTC_SUCCESS)
-        return mgpt_fail(error, MGPT_UNSUPPORTED, "nvrtcCreateProgram: %s", c->text(code));
-    code = c->compile(program, (int)(sizeof options / sizeof *options), options);
-    status = code == NVRTC_SUCCESS ? take_image(c, program, image, size, error)
-                                   : say_log(c, program, code, error);
-    (void)c->destroy(&program);
+    text = malloc(room);
+    if (!text)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory for program %s", source->name);
+    (void)snprintf(text, room, "%s#line 1 \"%s\"\n%s", cuda_prelude, source->name, source->text);
+    status = compile(c, text, source, capability, image, size, error);
+    free(text);
     return status;
 }

@@ -8,7 +8,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include <microgpt/backend.h>
+#include <microgpt/cuda_native.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,20 +19,25 @@ struct mgpt_buffer {
     char *data; /* on the device, aligned to 256 by cudaMalloc */
 };
 
-struct cuda_blas;    /* blas.h */
-struct cuda_updates; /* update.h */
+struct cuda_blas;         /* blas.h */
+struct cuda_updates;      /* update.h */
+struct cuda_scratch_kept; /* memory.c */
 
 struct mgpt_device {
     const struct mgpt_host *host;
     cudaStream_t stream;
     char *scratch; /* for partial results within an op */
     size_t scratch_bytes;
-    char *staging; /* page-locked, so that small uploads need not wait */
-    size_t staged; /* bytes of it that copies under way may still read */
+    struct cuda_scratch_kept *kept; /* scratch of before, which graphs know */
+    char *staging;                  /* page-locked, so that small uploads need not wait */
+    size_t staged;                  /* bytes of it that copies under way may still read */
     struct cuda_blas *blas;
     struct cuda_updates *updates;
     int index;                       /* as CUDA counts devices */
     int capability, multiprocessors; /* 80 is 8.0 */
+    int capturing;                   /* between capture_begin and capture_end */
+    int captured;                    /* there is a graph, which knows the address of the scratch */
+    struct mgpt_cuda_native native;
     char name[64];
 };
 
@@ -54,6 +59,8 @@ enum mgpt_status cuda_scratch(struct mgpt_device *device, size_t bytes, void **d
 /* Launches the update that was gathered, if there is one: before anything else on the device.
  * (update.c) */
 enum mgpt_status cuda_flush(struct mgpt_device *device, struct mgpt_error *error);
+/* Drops it instead. (update.c) */
+void cuda_forget(struct mgpt_device *device);
 void cuda_memory_finish(struct mgpt_device *device);
 
 enum mgpt_status cuda_buffer_new(struct mgpt_device *device, uint64_t bytes,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "blas.h"
+#include "native.h"
 #include "update.h"
 
 static void close_device(struct mgpt_device *device)
@@ -64,6 +65,8 @@ static enum mgpt_status open_parts(struct mgpt_device *d, const struct mgpt_conf
     if (status == MGPT_OK)
         status = CUDA_CHECK(cudaMallocHost(&staging, CUDA_STAGING), error);
     d->staging = staging;
+    if (status == MGPT_OK)
+        status = cuda_native_open(d, error);
     if (status == MGPT_OK && strcmp(d->host->get_text(config, "products"), "auto") == 0)
         status = cuda_blas_open(d, &d->blas, error);
     return status;
@@ -189,4 +192,5 @@ const struct mgpt_backend_api cuda_api = {
     .supports = supports,
     .ops = ops,
     .update = cuda_update,
+    .query = cuda_query,
 };

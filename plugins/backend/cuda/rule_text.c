@@ -71,7 +71,8 @@ static const char head[] =
     "    loss_scale; unsigned long long nonfinite, good, skipped; };\n"
     "struct segment_ { long long first, count; int tiles, set; };\n"
     "struct args_ { real *p; const real *g; real *s[%d]; const state_ *state;\n"
-    "    int n_segments, n_tiles; double h[%d][%d]; segment_ segment[%d]; };\n"
+    "    int n_segments, n_tiles; const double *from[%d]; double h[%d][%d]; segment_ segment[%d]; "
+    "};\n"
     "extern \"C\" __global__ void " CUDA_RULE_ENTRY "(const args_ a_)\n"
     "{\n"
     "    if (a_.state->nonfinite)\n"
@@ -86,7 +87,8 @@ static const char head[] =
     "            else\n"
     "                k_ = middle_ + 1;\n"
     "        }\n"
-    "        const double *h_ = a_.h[a_.segment[k_].set];\n"
+    "        const int set_ = a_.segment[k_].set;\n"
+    "        const double *h_ = a_.from[set_] ? a_.from[set_] : a_.h[set_];\n"
     "        long long i_ = a_.segment[k_].first, end_ = i_ + a_.segment[k_].count;\n"
     "        i_ += (long long)(t_ - (k_ ? a_.segment[k_ - 1].tiles : 0)) * %d;\n"
     "        if (end_ > i_ + %d)\n"
@@ -102,8 +104,8 @@ char *cuda_rule_text(const struct mgpt_rule *rule)
     if (n_scalars != (int)rule->n_scalars || n_state != (int)rule->n_state ||
         n_state > MGPT_MAX_STATE)
         return NULL;
-    add(&t, head, MGPT_MAX_STATE, CUDA_RULE_SETS, MGPT_MAX_SCALARS, CUDA_RULE_SEGMENTS,
-        CUDA_RULE_TILE, CUDA_RULE_TILE, CUDA_RULE_TILE);
+    add(&t, head, MGPT_MAX_STATE, CUDA_RULE_SETS, CUDA_RULE_SETS, MGPT_MAX_SCALARS,
+        CUDA_RULE_SEGMENTS, CUDA_RULE_TILE, CUDA_RULE_TILE, CUDA_RULE_TILE);
     for (int k = 0; k < n_scalars; k++)
         add(&t, "        const real %s = (real)h_[%d];\n        (void)%s;\n", scalars[k], k,
             scalars[k]);
@@ -123,4 +125,17 @@ char *cuda_rule_text(const struct mgpt_rule *rule)
         return NULL;
     }
     return t.data;
+}
+
+struct mgpt_cuda_source cuda_rule_source(const char *text)
+{
+    static const char *const kernels[] = {CUDA_RULE_ENTRY, NULL};
+    /* No fused multiply-adds: then the rule gives the bits that its C function gives. */
+    static const char *const options[] = {"--fmad=false", NULL};
+
+    return (struct mgpt_cuda_source){.size = sizeof(struct mgpt_cuda_source),
+                                     .name = "rule",
+                                     .text = text,
+                                     .kernels = kernels,
+                                     .options = options};
 }

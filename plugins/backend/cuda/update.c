@@ -12,14 +12,14 @@
 
 struct entry {
     const struct mgpt_rule *rule;
-    struct cuda_program *program; /* NULL: it could not be compiled */
+    struct mgpt_cuda_program *program; /* NULL: it could not be compiled */
 };
 
 struct cuda_updates {
     struct entry entries[PROGRAMS];
     int n_entries;
     /* gathered so far, when n_segments is not 0 */
-    const struct cuda_program *program;
+    const struct mgpt_cuda_program *program;
     uint32_t n_state, n_sets, n_scalars;
     struct cuda_rule_args args;
 };
@@ -36,83 +36,84 @@ void cuda_updates_close(struct cuda_updates *updates)
 enum mgpt_status cuda_flush(struct mgpt_device *device, struct mgpt_error *error)
 {
     struct cuda_updates *u = device->updates;
-    int tiles;
+    struct mgpt_cuda_launch launch = {{1, 1, 1}, {CUDA_RULE_THREADS, 1, 1}, 0, 0};
+    void *args[1];
 
     if (!u || !u->args.n_segments)
         return MGPT_OK;
-    tiles = u->args.n_tiles < 65535 ? u->args.n_tiles : 65535;
+    launch.grid[0] = u->args.n_tiles < 65535 ? (uint32_t)u->args.n_tiles : 65535;
+    args[0] = &u->args;
     enum mgpt_status status =
-        cuda_program_launch(u->program, device->stream, (unsigned)tiles, &u->args, error);
+        cuda_program_launch(u->program, 0, &launch, device->stream, args, error);
     u->args.n_segments = 0;
     return status;
 }
 
-/* ---- programs ---- */
-
-/* Compiles, or takes what was compiled before: *image is malloc'd. */
-static enum mgpt_status image_of(const struct mgpt_device *device, const char *text, char **image,
-                                 size_t *size, struct mgpt_error *error)
+void cuda_forget(struct mgpt_device *device)
 {
-    char versions[256];
-    size_t room = strlen(text) + sizeof versions + 2;
-    char *key = malloc(room);
-    enum mgpt_status status = MGPT_OK;
-
-    if (!key)
-        return mgpt_fail(error, MGPT_NOMEM, "out of memory for a program");
-    cuda_compile_key(device->capability, versions, sizeof versions);
-    (void)snprintf(key, room, "%s\n%s", versions, text);
-    *image = cuda_cache_read(key, size);
-    if (!*image) {
-        status = cuda_compile(text, device->capability, image, size, error);
-        if (status == MGPT_OK)
-            cuda_cache_write(key, *image, *size);
-    }
-    free(key);
-    return status;
+    if (device->updates)
+        device->updates->args.n_segments = 0;
 }
 
+/* ---- programs ---- */
+
 static enum mgpt_status build(const struct mgpt_device *device, const struct mgpt_rule *rule,
-                              struct cuda_program **program, struct mgpt_error *error)
+                              struct mgpt_cuda_program **program, struct mgpt_error *error)
 {
-    char *text = cuda_rule_text(rule), *image = NULL;
-    size_t size = 0;
+    char *text = cuda_rule_text(rule);
+    struct mgpt_cuda_source source = cuda_rule_source(text);
     enum mgpt_status status;
 
     if (!text)
         return mgpt_fail(error, MGPT_UNSUPPORTED, "the names %s %s are not understood", rule->state,
                          rule->scalars);
-    status = image_of(device, text, &image, &size, error);
-    if (status == MGPT_OK)
-        status = cuda_program_load(image, size, program, error);
-    free(image);
+    status = cuda_program_new(device, &source, program, error);
     free(text);
     return status;
 }
 
-/* The program of a rule, NULL when there is none: then the cause was said, once. */
-static const struct cuda_program *program_of(struct mgpt_device *device,
-                                             const struct mgpt_rule *rule)
+/* The program of a rule; when there is none the cause is said once, in the log. */
+static enum mgpt_status program_of(struct mgpt_device *device, const struct mgpt_rule *rule,
+                                   const struct mgpt_cuda_program **program,
+                                   struct mgpt_error *error)
 {
     struct cuda_updates *u = device->updates;
     struct mgpt_error why = {0};
     struct entry *e;
     char line[1200];
 
-    for (int i = 0; i < u->n_entries; i++)
-        if (u->entries[i].rule == rule)
-            return u->entries[i].program;
-    if (u->n_entries == PROGRAMS)
-        return NULL;
-    e = &u->entries[u->n_entries++];
-    e->rule = rule;
-    if (build(device, rule, &e->program, &why) != MGPT_OK) {
-        e->program = NULL;
-        (void)snprintf(line, sizeof line, "backend cuda: rule %s is not compiled: %s", rule->name,
-                       why.text);
-        (device->host->log)(MGPT_LOG_WARN, line); /* log is a macro of tgmath.h */
+    if (!u)
+        u = device->updates = calloc(1, sizeof *u);
+    if (!u)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory for updates");
+    for (e = u->entries; e < u->entries + u->n_entries; e++)
+        if (e->rule == rule)
+            break;
+    if (e == u->entries + PROGRAMS)
+        return mgpt_fail(error, MGPT_UNSUPPORTED, "rule %s is one more than %d", rule->name,
+                         PROGRAMS);
+    if (e == u->entries + u->n_entries) {
+        u->n_entries++;
+        e->rule = rule;
+        if (build(device, rule, &e->program, &why) != MGPT_OK) {
+            e->program = NULL;
+            (void)snprintf(line, sizeof line, "backend cuda: rule %s is not compiled: %s",
+                           rule->name, why.text);
+            (device->host->log)(MGPT_LOG_WARN, line); /* log is a macro of tgmath.h */
+        }
     }
-    return e->program;
+    *program = e->program;
+    return e->program ? MGPT_OK
+                      : mgpt_fail(error, MGPT_UNSUPPORTED, "rule %s is not compiled", rule->name);
+}
+
+enum mgpt_status cuda_rule_ready(struct mgpt_device *device, const struct mgpt_rule *rule,
+                                 struct mgpt_error *error)
+{
+    const struct mgpt_cuda_program *program;
+    enum mgpt_status status = CUDA_CHECK(cudaSetDevice(device->index), error);
+
+    return status == MGPT_OK ? program_of(device, rule, &program, error) : status;
 }
 
 /* ---- gathering ---- */
@@ -123,7 +124,7 @@ static const struct mgpt_step_state *state_of(const struct mgpt_update *update)
 }
 
 /* May the call join those that were gathered? */
-static int joins(const struct cuda_updates *u, const struct cuda_program *program,
+static int joins(const struct cuda_updates *u, const struct mgpt_cuda_program *program,
                  const struct mgpt_update *update)
 {
     const char *p = (const char *)cuda_f32(&update->p), *base = (const char *)u->args.p;
@@ -139,21 +140,23 @@ static int joins(const struct cuda_updates *u, const struct cuda_program *progra
     return 1;
 }
 
-/* Index of the scalars among those gathered; -1: no room. */
-static int set_of(struct cuda_updates *u, const struct mgpt_update *update)
+/* Index of the scalars among those gathered; -1: no room. `from`: they are on the device, there. */
+static int set_of(struct cuda_updates *u, const struct mgpt_update *update, const double *from)
 {
     size_t size = update->n_scalars * sizeof(double);
 
     for (uint32_t i = 0; i < u->n_sets; i++)
-        if (memcmp(u->args.h[i], update->scalars, size) == 0)
+        if (u->args.from[i] == from && (from || memcmp(u->args.h[i], update->scalars, size) == 0))
             return (int)i;
     if (u->n_sets == CUDA_RULE_SETS)
         return -1;
-    memcpy(u->args.h[u->n_sets], update->scalars, size);
+    u->args.from[u->n_sets] = from;
+    if (!from)
+        memcpy(u->args.h[u->n_sets], update->scalars, size);
     return (int)u->n_sets++;
 }
 
-static void begin(struct cuda_updates *u, const struct cuda_program *program,
+static void begin(struct cuda_updates *u, const struct mgpt_cuda_program *program,
                   const struct mgpt_update *update)
 {
     u->program = program;
@@ -180,10 +183,10 @@ static void append(struct cuda_updates *u, const struct mgpt_update *update, int
     e->tiles = u->args.n_tiles;
 }
 
-enum mgpt_status cuda_update(struct mgpt_device *device, const struct mgpt_update *update,
-                             struct mgpt_error *error)
+static enum mgpt_status gather(struct mgpt_device *device, const struct mgpt_update *update,
+                               const double *from, struct mgpt_error *error)
 {
-    const struct cuda_program *program;
+    const struct mgpt_cuda_program *program;
     enum mgpt_status status = CUDA_CHECK(cudaSetDevice(device->index), error);
     int set = -1;
 
@@ -193,20 +196,28 @@ enum mgpt_status cuda_update(struct mgpt_device *device, const struct mgpt_updat
         update->n_scalars > MGPT_MAX_SCALARS)
         return mgpt_fail(error, MGPT_UNSUPPORTED, "update takes F32 and at most %d arrays of state",
                          MGPT_MAX_STATE);
-    if (!device->updates)
-        device->updates = calloc(1, sizeof *device->updates);
-    if (!device->updates)
-        return mgpt_fail(error, MGPT_NOMEM, "out of memory for updates");
-    program = program_of(device, update->rule);
-    if (!program)
-        return mgpt_fail(error, MGPT_UNSUPPORTED, "rule %s is not compiled", update->rule->name);
+    status = program_of(device, update->rule, &program, error);
+    if (status != MGPT_OK)
+        return status;
     if (device->updates->args.n_segments && joins(device->updates, program, update))
-        set = set_of(device->updates, update);
+        set = set_of(device->updates, update, from);
     if (set < 0) {
         status = cuda_flush(device, error);
         begin(device->updates, program, update);
-        set = set_of(device->updates, update);
+        set = set_of(device->updates, update, from);
     }
     append(device->updates, update, set);
     return status;
+}
+
+enum mgpt_status cuda_update(struct mgpt_device *device, const struct mgpt_update *update,
+                             struct mgpt_error *error)
+{
+    return gather(device, update, NULL, error);
+}
+
+enum mgpt_status cuda_update_from(struct mgpt_device *device, const struct mgpt_update *update,
+                                  const double *scalars, struct mgpt_error *error)
+{
+    return gather(device, update, scalars, error);
 }

@@ -4,7 +4,7 @@
 
 #include <microgpt/optimizer.h>
 
-#include "ops.h"
+#include "program.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -29,6 +29,7 @@ struct cuda_rule_args {
     float *s[MGPT_MAX_STATE];
     const struct mgpt_step_state *state;
     int32_t n_segments, n_tiles;
+    const double *from[CUDA_RULE_SETS]; /* scalars in device memory; NULL: those of h */
     double h[CUDA_RULE_SETS][MGPT_MAX_SCALARS];
     struct cuda_rule_segment segment[CUDA_RULE_SEGMENTS];
 };
@@ -38,37 +39,20 @@ struct cuda_rule_args {
 
 /* The program of a rule, malloc'd; NULL when the rule's lists of names are none, or no memory. */
 char *cuda_rule_text(const struct mgpt_rule *rule);
-
-/* ---- compiling and running a program: NVRTC and libcuda, or the emulation ---- */
-
-struct cuda_program;
-
-/* The compiled image of a program, malloc'd. MGPT_UNSUPPORTED: no compiler. (nvrtc.c) */
-enum mgpt_status cuda_compile(const char *text, int capability, char **image, size_t *size,
-                              struct mgpt_error *error);
-/* Everything besides the text that the image depends on: compiler, options, driver, architecture.
- */
-void cuda_compile_key(int capability, char *key, size_t size);
-/* (module.c) */
-enum mgpt_status cuda_program_load(const char *image, size_t size, struct cuda_program **program,
-                                   struct mgpt_error *error);
-void cuda_program_unload(struct cuda_program *program);
-enum mgpt_status cuda_program_launch(const struct cuda_program *program, cudaStream_t stream,
-                                     unsigned blocks, const struct cuda_rule_args *args,
-                                     struct mgpt_error *error);
-
-/* ---- compiled programs on disk (cache.c) ---- */
-
-/* The image that was kept for the key, malloc'd; NULL: none, or it is damaged. */
-char *cuda_cache_read(const char *key, size_t *size);
-/* Keeps it, if that can be done. */
-void cuda_cache_write(const char *key, const char *image, size_t size);
+/* And all else that makes it a program; `text` as long as that. */
+struct mgpt_cuda_source cuda_rule_source(const char *text);
 
 /* ---- updates (update.c) ---- */
 
 /* Gathers calls of one step, which go out as one launch before anything else happens. */
 enum mgpt_status cuda_update(struct mgpt_device *device, const struct mgpt_update *update,
                              struct mgpt_error *error);
+/* The same with the scalars in device memory. */
+enum mgpt_status cuda_update_from(struct mgpt_device *device, const struct mgpt_update *update,
+                                  const double *scalars, struct mgpt_error *error);
+/* MGPT_OK, or why the rule is not for the device. */
+enum mgpt_status cuda_rule_ready(struct mgpt_device *device, const struct mgpt_rule *rule,
+                                 struct mgpt_error *error);
 void cuda_updates_close(struct cuda_updates *updates);
 
 #ifdef __cplusplus
