@@ -119,12 +119,16 @@ CUDA_INTERNAL = \
     %D%/backend/cuda/columns.cuh \
     %D%/backend/cuda/draws.cuh \
     %D%/backend/cuda/driver.h \
+    %D%/backend/cuda/finish.cuh \
+    %D%/backend/cuda/formats.cuh \
     %D%/backend/cuda/kernel.cuh \
     %D%/backend/cuda/matmul.h \
     %D%/backend/cuda/native.h \
     %D%/backend/cuda/ops.h \
     %D%/backend/cuda/options.h \
     %D%/backend/cuda/program.h \
+    %D%/backend/cuda/ptx.cuh \
+    %D%/backend/cuda/tensor.cuh \
     %D%/backend/cuda/update.h
 CUDA_KERNELS = \
     %D%/backend/cuda/activation.cu \
@@ -141,7 +145,8 @@ CUDA_KERNELS = \
     %D%/backend/cuda/linear.cu \
     %D%/backend/cuda/matmul.cu \
     %D%/backend/cuda/norm.cu \
-    %D%/backend/cuda/scaler.cu
+    %D%/backend/cuda/scaler.cu \
+    %D%/backend/cuda/tensor_matmul.cu
 
 EXTRA_LTLIBRARIES += %D%/backend_cuda.la
 %C%_backend_cuda_la_SOURCES = $(CUDA_HOST) $(CUDA_INTERNAL) $(CUDA_KERNELS) \

@@ -183,6 +183,8 @@ EMU_SOURCES = $(CUDA_HOST) $(EMU_CORE) \
     %D%/emu/cuda_runtime_api.h \
     %D%/emu/fibres.h \
     %D%/emu/kernels.cpp \
+    %D%/emu/ptx.cpp \
+    %D%/emu/ptx.h \
     %D%/emu/program.cpp
 EMU_CPPFLAGS = -DEMU_CXX='"$(CXX)"' -I$(top_srcdir)/%D%/emu $(AM_CPPFLAGS) -I$(top_srcdir)/plugins/backend/cuda
 if HAVE_CXX

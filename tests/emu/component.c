@@ -1,4 +1,4 @@
-/* Backend "cuda_emu", for tests: backend cuda on the processor, with one option more. */
+/* Backend "cuda_emu", for tests: backend cuda on the processor, with a few options more. */
 #include <string.h>
 
 #include "ops.h"
@@ -44,8 +44,9 @@ static const struct mgpt_option options[] = {
     CUDA_OPTIONS(products, ORDER_TYPE),
     {"order", "random", "in which order threads take their turns", NULL, 0, 0, orders, ORDER_TYPE,
      0},
-    {"capability", "75", "compute capability: 90 is 9.0", NULL, 75, 100, NULL, MGPT_OPTION_INT, 0},
-    {"seed", "1", "of order = random", NULL, 0, 1 << 30, NULL, MGPT_OPTION_INT, 0}};
+    {"seed", "1", "of order = random", NULL, 0, 1 << 30, NULL, MGPT_OPTION_INT, 0},
+    {"capability", "80", "compute capability of the device, 80 is 8.0", NULL, CUDA_LEAST_CAPABILITY,
+     120, NULL, MGPT_OPTION_INT, 0}};
 
 static struct mgpt_backend_api api; /* cuda_api with another way to open it */
 

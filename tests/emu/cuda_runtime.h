@@ -13,6 +13,7 @@
 #include <cstring>
 #include <functional>
 #include <tuple>
+#include <vector>
 
 #include "cuda_runtime_api.h"
 
@@ -34,6 +35,15 @@ struct alignas(16) float4 {
     float x, y, z, w;
 };
 
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
+
+static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w)
+{
+    return {x, y, z, w};
+}
+
 static inline float4 make_float4(float x, float y, float z, float w)
 {
     return {x, y, z, w};
@@ -41,9 +51,17 @@ static inline float4 make_float4(float x, float y, float z, float w)
 
 /* ---- the thread whose turn it is ---- */
 
+/* 16 bytes on their way. */
+struct emu_copy {
+    void *shared;
+    const void *global;
+};
+
 struct emu_thread {
     dim3 thread, block;
     unsigned index, warp, lane;
+    std::vector<emu_copy> copies;
+    std::vector<size_t> groups; /* of copies: the end of each */
 };
 
 extern emu_thread *emu_now;
@@ -61,6 +79,8 @@ void emu_barrier(const char *file, int line);
 int emu_barrier_or(int value, const char *file, int line);
 /* Every lane of `mask` brings 8 bytes; each gets those of lane `from` of its warp. */
 uint64_t emu_exchange(unsigned mask, uint64_t value, unsigned from, const char *file, int line);
+/* Every lane of a warp shows `bytes`; all[lane] is where they lie until the next but one call. */
+void emu_gather(const void *mine, size_t bytes, const void *all[], const char *file, int line);
 unsigned emu_ballot(unsigned mask, int value, const char *file, int line);
 /* Of all threads of a cooperative launch. */
 void emu_grid_barrier(const char *file, int line);

@@ -86,7 +86,7 @@ void emu_set_order(enum emu_order order, unsigned seed);
 const char *emu_fault_text(void);
 /* Forgets the fault: a device would have to be opened again. */
 void emu_forget_fault(void);
-/* What sort of device it is, 75 at first: that decides how much shared memory a block can have. */
+/* What sort of device it is, 80 (8.0) at first: that decides how much shared memory a block can have. */
 void emu_set_capability(int capability);
 int emu_capability(void);
 extern struct emu_counters emu_counters;

@@ -54,7 +54,9 @@ struct fibre : emu_thread {
 #else
     ucontext_t context;
 #endif
-    void *shadow; /* of AddressSanitizer */
+    void *shadow;                   /* of AddressSanitizer */
+    std::vector<uint64_t> shown[2]; /* to the lanes of the warp */
+    bool last;                      /* which of them */
 };
 
 std::vector<resident> blocks;
@@ -312,6 +314,9 @@ void run_blocks(dim3 grid, size_t first, dim3 block)
         f.what = state::ready;
         f.where = {"", 0};
         f.started = false;
+        f.last = false;
+        f.copies.clear();
+        f.groups.clear();
         turn[i] = (unsigned)(order == EMU_BACKWARD ? n - 1 - i : i);
     }
     while (!emu_faulted()) {
@@ -319,8 +324,12 @@ void run_blocks(dim3 grid, size_t first, dim3 block)
         done = 0;
         for (const fibre &f : fibres)
             done += f.what == state::done;
-        if (done == n)
+        if (done == n) {
+            for (const fibre &f : fibres)
+                if (!f.copies.empty())
+                    emu_fault("thread %u ends and has not waited for its copies", f.index);
             return;
+        }
         if (!release_barriers() && !ran && !emu_faulted())
             say_deadlock();
     }
@@ -394,6 +403,20 @@ uint64_t emu_exchange(unsigned mask, uint64_t value, unsigned from, const char *
         return f->value;
     to_scheduler(f);
     return f->value;
+}
+
+/* Lanes show each other where what they brought is: it lies still until the next exchange but one,
+ * since a lane comes to that only when all have left this one. */
+void emu_gather(const void *mine, size_t bytes, const void *all[], const char *file, int line)
+{
+    fibre *f = now(), *warp = &fibres[f->warp * WARP];
+
+    f->last = !f->last;
+    f->shown[f->last].resize((bytes + 7) / 8);
+    memcpy(f->shown[f->last].data(), mine, bytes);
+    emu_exchange(~0u, 0, f->lane, file, line);
+    for (unsigned lane = 0; lane < WARP; lane++)
+        all[lane] = warp[lane].shown[f->last].data();
 }
 
 unsigned emu_ballot(unsigned mask, int value, const char *file, int line)

@@ -14,3 +14,4 @@
 #include "matmul.cu"
 #include "norm.cu"
 #include "scaler.cu"
+#include "tensor_matmul.cu"

@@ -28,10 +28,10 @@ namespace
 
 const unsigned char guard_byte = 0xc5;
 cudaError_t last_error;
+int capability = 80;                       /* 8.0 */
 std::map<unsigned char *, size_t> buffers; /* device memory in use */
 std::map<unsigned char *, size_t> pinned;  /* page-locked memory in use */
 std::map<const void *, int> shared_limits; /* of kernels that asked for more */
-int capability = 75;                       /* the least: 64 KB of shared memory */
 bool spoilt;                               /* the capture that goes on */
 
 const size_t shared_usual = 48 << 10; /* of a launch, unless the kernel asked for more */

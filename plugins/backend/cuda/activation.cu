@@ -1,17 +1,18 @@
 /* Activations, element by element. */
 #include "activation.cuh"
 
-static __global__ void activation(uint32_t kind, int64_t n, const float *x, float *y)
+static __global__ void activation(uint32_t kind, int64_t n, struct cuda_mixed x,
+                                  struct cuda_mixed y)
 {
     for (int64_t i = grid_index(); i < n; i += grid_size())
-        y[i] = activate(kind, x[i]);
+        put(y, i, activate(kind, get(x, i)));
 }
 
-static __global__ void activation_backward(uint32_t kind, int64_t n, const float *x,
-                                           const float *dy, float *dx)
+static __global__ void activation_backward(uint32_t kind, int64_t n, struct cuda_mixed x,
+                                           struct cuda_mixed dy, struct cuda_mixed dx)
 {
     for (int64_t i = grid_index(); i < n; i += grid_size())
-        dx[i] = dy[i] * activation_slope(kind, x[i]);
+        put(dx, i, get(dy, i) * activation_slope(kind, get(x, i)));
 }
 
 enum mgpt_status cuda_activation(struct mgpt_device *device, const struct mgpt_op *op,
@@ -20,7 +21,7 @@ enum mgpt_status cuda_activation(struct mgpt_device *device, const struct mgpt_o
     int64_t n = mgpt_tensor_count(&op->in[0]);
 
     CUDA_LAUNCH(activation, cuda_blocks(n, 256), 256, 0, device->stream, op->activation, n,
-                cuda_f32(&op->in[0]), cuda_f32(&op->out[0]));
+                cuda_mixed(&op->in[0]), cuda_mixed(&op->out[0]));
     return cuda_launched("activation", error);
 }
 
@@ -30,6 +31,6 @@ enum mgpt_status cuda_activation_backward(struct mgpt_device *device, const stru
     int64_t n = mgpt_tensor_count(&op->in[0]);
 
     CUDA_LAUNCH(activation_backward, cuda_blocks(n, 256), 256, 0, device->stream, op->activation, n,
-                cuda_f32(&op->in[0]), cuda_f32(&op->in[1]), cuda_f32(&op->out[0]));
+                cuda_mixed(&op->in[0]), cuda_mixed(&op->in[1]), cuda_mixed(&op->out[0]));
     return cuda_launched("activation_backward", error);
 }

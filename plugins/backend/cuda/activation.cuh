@@ -2,7 +2,7 @@
 #ifndef MGPT_CUDA_ACTIVATION_CUH
 #define MGPT_CUDA_ACTIVATION_CUH
 
-#include "kernel.cuh"
+#include "formats.cuh"
 
 #define SQRT_1_2 0.70710678118654752440f   /* 1 / sqrt 2 */
 #define SQRT_2_PI 0.79788456080286535588f  /* sqrt(2 / pi) */

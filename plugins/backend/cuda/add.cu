@@ -1,10 +1,11 @@
 /* y[n,c] = a[n,c] + b[n,c], or + b[c] */
-#include "kernel.cuh"
+#include "formats.cuh"
 
-static __global__ void add(int64_t n, int64_t period, const float *a, const float *b, float *y)
+static __global__ void add(int64_t n, int64_t period, struct cuda_mixed a, struct cuda_mixed b,
+                           struct cuda_mixed y)
 {
     for (int64_t i = grid_index(); i < n; i += grid_size())
-        y[i] = a[i] + b[period == n ? i : i % period];
+        put(y, i, get(a, i) + get(b, period == n ? i : i % period));
 }
 
 enum mgpt_status cuda_add(struct mgpt_device *device, const struct mgpt_op *op,
@@ -13,6 +14,6 @@ enum mgpt_status cuda_add(struct mgpt_device *device, const struct mgpt_op *op,
     int64_t n = mgpt_tensor_count(&op->in[0]);
 
     CUDA_LAUNCH(add, cuda_blocks(n, 256), 256, 0, device->stream, n, mgpt_tensor_count(&op->in[1]),
-                cuda_f32(&op->in[0]), cuda_f32(&op->in[1]), cuda_f32(&op->out[0]));
+                cuda_mixed(&op->in[0]), cuda_mixed(&op->in[1]), cuda_mixed(&op->out[0]));
     return cuda_launched("add", error);
 }

@@ -14,8 +14,8 @@ static __global__ void fill_cache(struct attention a)
     for (int64_t i = grid_index(); i < n; i += grid_size()) {
         int64_t c = i % wide, t = i / wide % a.T, b = i / (wide * a.T) % a.B;
         int64_t which = i / (wide * a.T * a.B);
-        a.cache[((which * a.B + b) * a.capacity + a.position + t) * wide + c] =
-            a.qkv[(b * a.T + t) * qkv_row(a) + (a.H + which * a.KV) * a.D + c];
+        put(a.cache, ((which * a.B + b) * a.capacity + a.position + t) * wide + c,
+            get(a.qkv, (b * a.T + t) * qkv_row(a) + (a.H + which * a.KV) * a.D + c));
     }
 }
 
@@ -84,11 +84,11 @@ static __global__ void __launch_bounds__(SPAN_THREADS) attention_forward(struct 
     clear<WIDE>(sum);
     for (int i = 0; i < EACH; i++)
         m[i] = -INFINITY;
-    load_rows<WIDE>(head_of_qkv(a, a.qkv, b, h), t0, a.T, a.D, a.scale, q);
+    load_rows<WIDE>(head_of_qkv(a, a.qkv, b, h), t0, a.T, a.D, a.operands, a.scale, q);
     for (int64_t s0 = 0; s0 < end; s0 += SPAN) {
-        load_rows<WIDE>(kv_rows(a, 0, b, g), s0, a.S, a.D, 1, kv);
+        load_rows<WIDE>(kv_rows(a, 0, b, g), s0, a.S, a.D, a.operands, 1, kv);
         if (a.draws.state)
-            draw_tile(a, b, h, t0, s0, keep);
+            draw_tile<SPAN, SPAN, SPAN_THREADS>(a, b, h, t0, s0, keep);
         __syncthreads();
         dot_rows<WIDE>(q, kv, score);
         soften<WIDE>(a, t0, s0, score, m, l, sum);
@@ -96,7 +96,7 @@ static __global__ void __launch_bounds__(SPAN_THREADS) attention_forward(struct 
             drop_scores(a, keep, score);
         keep_scores(score, p);
         __syncthreads();
-        load_rows<WIDE>(kv_rows(a, 1, b, g), s0, a.S, a.D, 1, kv);
+        load_rows<WIDE>(kv_rows(a, 1, b, g), s0, a.S, a.D, a.operands, 1, kv);
         __syncthreads();
         add_weighted<WIDE>(p, kv, sum);
         __syncthreads();
@@ -109,7 +109,7 @@ static __global__ void __launch_bounds__(SPAN_THREADS) attention_forward(struct 
         if (a.lse && tx == 0 && t < a.T)
             a.lse[(b * a.H + h) * a.T + t] = m[i] + logf(l[i]);
     }
-    store_rows<WIDE>(sum, factor, head_of_y(a, a.y_out, b, h), t0, a.T, a.D);
+    store_rows<WIDE>(sum, factor, head_of_y(a, a.y, b, h), t0, a.T, a.D);
 }
 
 /* --- end of idea --- */
@@ -120,19 +120,19 @@ static enum mgpt_status launch_forward(struct mgpt_device *device, const struct 
     dim3 grid((unsigned)cuda_pieces(a.T, SPAN), (unsigned)a.H, (unsigned)a.B);
     size_t bytes = (2 * tile_floats<WIDE>() + SPAN * SCORE_ROW) * sizeof(float) + SPAN * SPAN;
 
-    ATTENTION_LAUNCH(attention_forward<WIDE>, grid, bytes, device, a, error);
+    ATTENTION_LAUNCH(attention_forward<WIDE>, grid, SPAN_THREADS, bytes, device, a, error);
 }
 
 enum mgpt_status cuda_attention(struct mgpt_device *device, const struct mgpt_op *op,
                                 struct mgpt_error *error)
 {
-    struct attention a = attention_of(op);
+    struct attention a = attention_of(device, op);
 
     a.draws = draws_of(op, &op->in[1]);
-    a.y_out = cuda_f32(&op->out[0]);
+    a.y = cuda_mixed(&op->out[0]);
     a.lse = cuda_f32(&op->out[1]);
-    a.cache = cuda_f32(&op->out[2]);
-    if (a.cache) {
+    a.cache = cuda_mixed(&op->out[2]);
+    if (a.cache.at) {
         int64_t n = 2 * a.B * a.T * a.KV * a.D;
         enum mgpt_status status;
         a.capacity = op->out[2].shape[2];

@@ -14,19 +14,21 @@
 #define SPAN_THREADS (SIDE * SIDE)
 #define SCORE_ROW (SPAN + 4) /* floats; the 4 keep rows 16 bytes aligned in other banks */
 
-/* One head's rows of q, k, v, y or a gradient: row t is at data + t * stride. */
+/* One head's rows of q, k, v, y or a gradient: row t starts at element first + t * stride. */
 struct rows {
-    float *data;
-    int64_t stride;
+    struct cuda_mixed x;
+    int64_t first, stride;
 };
 
 /* The shapes of an op, and where its tensors are. */
 struct attention {
     int64_t B, T, H, KV, D, S; /* S: rows that can be seen, position + T */
     int64_t position, capacity;
-    float scale; /* 1 / sqrt(D) */
-    const float *qkv, *y, *dy, *lse_in;
-    float *cache, *y_out, *lse, *dqkv;
+    float scale;       /* 1 / sqrt(D) */
+    uint32_t operands; /* what q, k, v and dy are rounded to where they are multiplied */
+    struct cuda_mixed qkv, y, dy, cache, dqkv;
+    const float *lse_in;
+    float *lse;
     float *dyy; /* (B,H,T): dy . y */
     struct draws draws;
     uint64_t first; /* sequences before this micro-batch */
@@ -37,10 +39,10 @@ static __device__ inline int64_t qkv_row(const struct attention &a)
     return (a.H + 2 * a.KV) * a.D;
 }
 
-static __device__ inline struct rows head_of_qkv(const struct attention &a, const float *qkv,
+static __device__ inline struct rows head_of_qkv(const struct attention &a, struct cuda_mixed qkv,
                                                  int64_t b, int64_t head)
 {
-    struct rows r = {const_cast<float *>(qkv) + b * a.T * qkv_row(a) + head * a.D, qkv_row(a)};
+    struct rows r = {qkv, b * a.T * qkv_row(a) + head * a.D, qkv_row(a)};
 
     return r;
 }
@@ -49,19 +51,19 @@ static __device__ inline struct rows head_of_qkv(const struct attention &a, cons
 static __device__ inline struct rows kv_rows(const struct attention &a, int which, int64_t b,
                                              int64_t g)
 {
-    if (a.cache) {
+    if (a.cache.at) {
         int64_t wide = a.KV * a.D;
-        struct rows r = {a.cache + (which * a.B + b) * a.capacity * wide + g * a.D, wide};
+        struct rows r = {a.cache, (which * a.B + b) * a.capacity * wide + g * a.D, wide};
         return r;
     }
     return head_of_qkv(a, a.qkv, b, a.H + which * a.KV + g);
 }
 
 /* Head h of y or dy, (B,T,H D). */
-static __device__ inline struct rows head_of_y(const struct attention &a, const float *y, int64_t b,
-                                               int64_t h)
+static __device__ inline struct rows head_of_y(const struct attention &a, struct cuda_mixed y,
+                                               int64_t b, int64_t h)
 {
-    struct rows r = {const_cast<float *>(y) + b * a.T * a.H * a.D + h * a.D, a.H * a.D};
+    struct rows r = {y, b * a.T * a.H * a.D + h * a.D, a.H * a.D};
 
     return r;
 }
@@ -69,13 +71,13 @@ static __device__ inline struct rows head_of_y(const struct attention &a, const 
 /* Rows from..from + 31 into tile[32][WIDE + 4]; zeros past the rows and past the head. */
 template <int WIDE>
 static __device__ inline void load_rows(struct rows x, int64_t from, int64_t rows, int64_t D,
-                                        float scale, float *tile)
+                                        uint32_t operands, float scale, float *tile)
 {
     for (int e = (int)threadIdx.x; e < SPAN * WIDE; e += SPAN_THREADS) {
         int r = e / WIDE, d = e % WIDE;
         float value = 0;
         if (from + r < rows && d < D)
-            value = x.data[(from + r) * x.stride + d] * scale;
+            value = round_to(operands, get(x.x, x.first + (from + r) * x.stride + d)) * scale;
         tile[r * (WIDE + 4) + d] = value;
     }
 }
@@ -158,18 +160,19 @@ static __device__ inline void store_rows(const float4 sum[EACH][WIDE / SPAN],
             const float v[4] = {sum[i][c].x, sum[i][c].y, sum[i][c].z, sum[i][c].w};
             for (int k = 0; k < 4; k++)
                 if (r < rows && d + k < D)
-                    x.data[r * x.stride + d + k] = v[k] * factor[i];
+                    put(x.x, x.first + r * x.stride + d + k, v[k] * factor[i]);
         }
 }
 
-/* Which of a 32 x 32 piece (queries t0.., keys s0..) dropout keeps: keep[32][32], 1 or 0. A row's 32
- * draws lie in at most nine blocks of four, each made once. */
+/* Which of a piece of ROWS queries from t0 and KEYS keys from s0 dropout keeps: keep[ROWS][KEYS], 1
+ * or 0. A row's draws lie in at most KEYS / 4 + 1 blocks of four, each made once. */
+template <int ROWS, int KEYS, int THREADS>
 static __device__ inline void draw_tile(const struct attention &a, int64_t b, int64_t h, int64_t t0,
                                         int64_t s0, unsigned char *keep)
 {
-    const int blocks = SPAN / 4 + 1;
+    const int blocks = KEYS / 4 + 1;
 
-    for (int e = (int)threadIdx.x; e < SPAN * blocks; e += SPAN_THREADS) {
+    for (int e = (int)threadIdx.x; e < ROWS * blocks; e += THREADS) {
         int r = e / blocks;
         uint64_t row = ((a.first + (uint64_t)b) * (uint64_t)a.H + (uint64_t)h) * (uint64_t)a.T +
                        (uint64_t)(t0 + r);
@@ -179,8 +182,8 @@ static __device__ inline void draw_tile(const struct attention &a, int64_t b, in
 #pragma unroll
         for (int lane = 0; lane < 4; lane++) {
             int64_t s = (int64_t)(4 * block + (uint64_t)lane - start);
-            if (s >= 0 && s < SPAN)
-                keep[r * SPAN + s] = draw.v[lane] >= a.draws.least;
+            if (s >= 0 && s < KEYS)
+                keep[r * KEYS + s] = draw.v[lane] >= a.draws.least;
         }
     }
 }
@@ -191,7 +194,8 @@ template <int WIDE> static __host__ __device__ constexpr int tile_floats()
     return SPAN * (WIDE + 4);
 }
 
-static inline struct attention attention_of(const struct mgpt_op *op)
+static inline struct attention attention_of(const struct mgpt_device *device,
+                                            const struct mgpt_op *op)
 {
     struct attention a = {};
 
@@ -203,13 +207,14 @@ static inline struct attention attention_of(const struct mgpt_op *op)
     a.S = op->position + a.T;
     a.position = op->position;
     a.scale = (float)(1 / sqrt((double)a.D));
-    a.qkv = cuda_f32(&op->in[0]);
+    a.qkv = cuda_mixed(&op->in[0]);
+    a.operands = cuda_operands(device, op) == CUDA_TF32 ? CUDA_TF32 : (uint32_t)MGPT_F32;
     a.first = (uint64_t)op->row;
     return a;
 }
 
 /* More shared memory than 48 KB has to be asked for. */
-#define ATTENTION_LAUNCH(kernel, grid, bytes, device, a, error)                                    \
+#define ATTENTION_LAUNCH(kernel, grid, threads, bytes, device, a, error)                           \
     do {                                                                                           \
         enum mgpt_status status_ = CUDA_CHECK(                                                     \
             cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel),                           \
@@ -217,7 +222,7 @@ static inline struct attention attention_of(const struct mgpt_op *op)
             error);                                                                                \
         if (status_ != MGPT_OK)                                                                    \
             return status_;                                                                        \
-        CUDA_LAUNCH(kernel, grid, SPAN_THREADS, bytes, (device)->stream, a);                       \
+        CUDA_LAUNCH(kernel, grid, threads, bytes, (device)->stream, a);                            \
         return cuda_launched(#kernel, error);                                                      \
     } while (0)
 

@@ -16,7 +16,7 @@ static __global__ void dot_dy_y(struct attention a)
         int64_t at = ((b * a.T + t) * a.H + h) * a.D;
         float sum = 0;
         for (int64_t d = lane; d < a.D; d += CUDA_WARP)
-            sum += a.dy[at + d] * a.y[at + d];
+            sum += get(a.dy, at + d) * get(a.y, at + d);
         sum = warp_sum(sum);
         if (lane == 0)
             a.dyy[i] = sum;
@@ -65,16 +65,16 @@ static __global__ void __launch_bounds__(SPAN_THREADS, 4) attention_dq(struct at
     float4 sum[EACH][WIDE / SPAN];
 
     clear<WIDE>(sum);
-    load_rows<WIDE>(head_of_qkv(a, a.qkv, b, h), t0, a.T, a.D, a.scale, q);
-    load_rows<WIDE>(head_of_y(a, a.dy, b, h), t0, a.T, a.D, 1, dy);
+    load_rows<WIDE>(head_of_qkv(a, a.qkv, b, h), t0, a.T, a.D, a.operands, a.scale, q);
+    load_rows<WIDE>(head_of_y(a, a.dy, b, h), t0, a.T, a.D, a.operands, 1, dy);
     for (int64_t s0 = 0; s0 < end; s0 += SPAN) {
-        load_rows<WIDE>(kv_rows(a, 1, b, g), s0, a.T, a.D, 1, kv);
+        load_rows<WIDE>(kv_rows(a, 1, b, g), s0, a.T, a.D, a.operands, 1, kv);
         if (a.draws.state)
-            draw_tile(a, b, h, t0, s0, keep);
+            draw_tile<SPAN, SPAN, SPAN_THREADS>(a, b, h, t0, s0, keep);
         __syncthreads();
         dot_rows<WIDE>(dy, kv, dp);
         __syncthreads();
-        load_rows<WIDE>(kv_rows(a, 0, b, g), s0, a.T, a.D, 1, kv);
+        load_rows<WIDE>(kv_rows(a, 0, b, g), s0, a.T, a.D, a.operands, 1, kv);
         __syncthreads();
         dot_rows<WIDE>(q, kv, score);
         gradient_of_scores<0>(a, b * a.H + h, t0, s0, a.draws.state ? keep : NULL, score, dp);
@@ -101,17 +101,17 @@ static __global__ void __launch_bounds__(SPAN_THREADS, 4) attention_dkv(struct a
 
     clear<WIDE>(dk);
     clear<WIDE>(dv);
-    load_rows<WIDE>(kv_rows(a, 0, b, g), s0, a.T, a.D, 1, k);
-    load_rows<WIDE>(kv_rows(a, 1, b, g), s0, a.T, a.D, 1, v);
+    load_rows<WIDE>(kv_rows(a, 0, b, g), s0, a.T, a.D, a.operands, 1, k);
+    load_rows<WIDE>(kv_rows(a, 1, b, g), s0, a.T, a.D, a.operands, 1, v);
     for (int64_t h = g * group; h < (g + 1) * group; h++)
         for (int64_t t0 = s0; t0 < a.T; t0 += SPAN) {
-            load_rows<WIDE>(head_of_y(a, a.dy, b, h), t0, a.T, a.D, 1, x);
+            load_rows<WIDE>(head_of_y(a, a.dy, b, h), t0, a.T, a.D, a.operands, 1, x);
             if (a.draws.state)
-                draw_tile(a, b, h, t0, s0, keep);
+                draw_tile<SPAN, SPAN, SPAN_THREADS>(a, b, h, t0, s0, keep);
             __syncthreads();
             dot_rows<WIDE>(v, x, dp);
             __syncthreads();
-            load_rows<WIDE>(head_of_qkv(a, a.qkv, b, h), t0, a.T, a.D, a.scale, x);
+            load_rows<WIDE>(head_of_qkv(a, a.qkv, b, h), t0, a.T, a.D, a.operands, a.scale, x);
             __syncthreads();
             dot_rows<WIDE>(k, x, score);
             gradient_of_scores<1>(a, b * a.H + h, t0, s0, a.draws.state ? keep : NULL, score, dp);
@@ -120,7 +120,7 @@ static __global__ void __launch_bounds__(SPAN_THREADS, 4) attention_dkv(struct a
             add_weighted<WIDE>(p, x, dk); /* x is q times scale */
             __syncthreads();
             keep_scores(score, p);
-            load_rows<WIDE>(head_of_y(a, a.dy, b, h), t0, a.T, a.D, 1, x);
+            load_rows<WIDE>(head_of_y(a, a.dy, b, h), t0, a.T, a.D, a.operands, 1, x);
             __syncthreads();
             add_weighted<WIDE>(p, x, dv);
             __syncthreads();
@@ -140,7 +140,8 @@ static enum mgpt_status launch_dq(struct mgpt_device *device, const struct atten
 {
     dim3 grid((unsigned)cuda_pieces(a.T, SPAN), (unsigned)a.H, (unsigned)a.B);
 
-    ATTENTION_LAUNCH(attention_dq<WIDE>, grid, backward_bytes<WIDE>(), device, a, error);
+    ATTENTION_LAUNCH(attention_dq<WIDE>, grid, SPAN_THREADS, backward_bytes<WIDE>(), device, a,
+                     error);
 }
 
 template <int WIDE>
@@ -149,7 +150,8 @@ static enum mgpt_status launch_dkv(struct mgpt_device *device, const struct atte
 {
     dim3 grid((unsigned)cuda_pieces(a.T, SPAN), (unsigned)a.KV, (unsigned)a.B);
 
-    ATTENTION_LAUNCH(attention_dkv<WIDE>, grid, backward_bytes<WIDE>(), device, a, error);
+    ATTENTION_LAUNCH(attention_dkv<WIDE>, grid, SPAN_THREADS, backward_bytes<WIDE>(), device, a,
+                     error);
 }
 
 template <int WIDE>
@@ -164,7 +166,7 @@ static enum mgpt_status launch_backward(struct mgpt_device *device, const struct
 enum mgpt_status cuda_attention_backward(struct mgpt_device *device, const struct mgpt_op *op,
                                          struct mgpt_error *error)
 {
-    struct attention a = attention_of(op);
+    struct attention a = attention_of(device, op);
     int64_t n = a.B * a.H * a.T;
     enum mgpt_status status;
     void *scratch;
@@ -173,10 +175,10 @@ enum mgpt_status cuda_attention_backward(struct mgpt_device *device, const struc
     if (status != MGPT_OK)
         return status;
     a.draws = draws_of(op, &op->in[4]);
-    a.y = cuda_f32(&op->in[1]);
+    a.y = cuda_mixed(&op->in[1]);
     a.lse_in = cuda_f32(&op->in[2]);
-    a.dy = cuda_f32(&op->in[3]);
-    a.dqkv = cuda_f32(&op->out[0]);
+    a.dy = cuda_mixed(&op->in[3]);
+    a.dqkv = cuda_mixed(&op->out[0]);
     a.dyy = (float *)scratch;
     CUDA_LAUNCH(dot_dy_y, cuda_blocks(n, 4), 4 * CUDA_WARP, 0, device->stream, a);
     status = cuda_launched("dot_dy_y", error);

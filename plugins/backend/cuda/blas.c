@@ -182,12 +182,17 @@ static struct choice *remembered(struct cuda_blas *blas, const struct cuda_produ
     return c;
 }
 
+static int is_f32(const struct cuda_mixed *x)
+{
+    return !x->at || x->format == MGPT_F32;
+}
+
 enum mgpt_status cuda_blas_product(struct mgpt_device *device, const struct cuda_product *p,
                                    struct mgpt_error *error)
 {
     struct cuda_blas *blas = device->blas;
-    int more = p->activation || p->pre || p->slope_of; /* than a sum and a bias */
-    const float *bias = more ? NULL : p->bias;
+    int more = p->activation || p->pre.at || p->slope_of.at; /* than a sum and a bias */
+    const float *bias = more ? NULL : (const float *)p->bias.at;
     struct choice *choice = remembered(blas, p, bias != NULL);
     const float one = 1, beta = p->accumulate ? 1 : 0;
     struct job job = {NULL};
@@ -195,17 +200,20 @@ enum mgpt_status cuda_blas_product(struct mgpt_device *device, const struct cuda
 
     if (more && p->accumulate)
         return MGPT_UNSUPPORTED; /* the sum alone has no place to be */
+    if (p->operands != MGPT_F32 || !is_f32(&p->a) || !is_f32(&p->b) || !is_f32(&p->bias) ||
+        !is_f32(&p->c))
+        return MGPT_UNSUPPORTED;
     status = make_job(&blas->calls, p, bias, &job, error);
     if (status == MGPT_OK && !choice->known)
         status = choose(blas, &job, choice, error);
     if (status == MGPT_OK && choice->known < 0)
         status = MGPT_UNSUPPORTED;
     if (status == MGPT_OK)
-        status =
-            checked(blas->calls.matmul(blas->handle, job.product, &one, p->b, job.a, p->a, job.b,
-                                       &beta, p->c, job.c, p->c, job.c, &choice->algorithm,
-                                       blas->workspace, WORKSPACE, device->stream),
-                    "cublasLtMatmul", error);
+        status = checked(blas->calls.matmul(blas->handle, job.product, &one, p->b.at, job.a,
+                                            p->a.at, job.b, &beta, p->c.at, job.c, p->c.at, job.c,
+                                            &choice->algorithm, blas->workspace, WORKSPACE,
+                                            device->stream),
+                         "cublasLtMatmul", error);
     finish_job(&blas->calls, &job);
-    return status == MGPT_OK && more ? cuda_finish(device, p, error) : status;
+    return status == MGPT_OK && more ? cuda_finish(device, p, 0, NULL, error) : status;
 }

@@ -7,8 +7,8 @@
 #define COLUMNS_SHARES 64
 
 /* Grid: columns / 32, shares. parts is [2][shares][C]: sums of dy, then of dy xhat. */
-static __global__ void column_parts(int64_t N, int64_t C, int64_t share, const float *dy,
-                                    const float *s, const float *stats, float *parts)
+static __global__ void column_parts(int64_t N, int64_t C, int64_t share, struct cuda_mixed dy,
+                                    struct cuda_mixed s, const float *stats, float *parts)
 {
     CUDA_SHARED(float, shared); /* [2][COLUMNS_ROWS][COLUMNS_LANES] */
     int lane = (int)threadIdx.x % COLUMNS_LANES, row = (int)threadIdx.x / COLUMNS_LANES;
@@ -17,10 +17,10 @@ static __global__ void column_parts(int64_t N, int64_t C, int64_t share, const f
     float sum = 0, scaled = 0;
 
     for (int64_t n = from + row; c < C && n < to; n += COLUMNS_ROWS) {
-        float d = dy[n * C + c];
+        float d = get(dy, n * C + c);
         sum += d;
-        if (s)
-            scaled += d * (s[n * C + c] - stats[2 * n]) * stats[2 * n + 1];
+        if (s.at)
+            scaled += d * (get(s, n * C + c) - stats[2 * n]) * stats[2 * n + 1];
     }
     shared[threadIdx.x] = sum;
     shared[blockDim.x + threadIdx.x] = scaled;
@@ -51,14 +51,16 @@ static __global__ void column_totals(int64_t C, int64_t shares, const float *par
     }
 }
 
-enum mgpt_status cuda_column_sums(struct mgpt_device *device, int64_t N, int64_t C, const float *dy,
-                                  float *out, const float *s, const float *stats, float *gain,
-                                  struct mgpt_error *error)
+enum mgpt_status cuda_column_sums(struct mgpt_device *device, int64_t N, int64_t C,
+                                  struct cuda_mixed dy, float *out, struct cuda_mixed s,
+                                  const float *stats, float *gain, struct mgpt_error *error)
 {
     int64_t share = 4 * COLUMNS_ROWS, shares;
     enum mgpt_status status;
     void *scratch;
 
+    if (!gain)
+        s.at = NULL;
     if (cuda_pieces(N, share) > COLUMNS_SHARES)
         share = cuda_pieces(N, COLUMNS_SHARES);
     shares = cuda_pieces(N, share);
@@ -67,7 +69,7 @@ enum mgpt_status cuda_column_sums(struct mgpt_device *device, int64_t N, int64_t
         return status;
     CUDA_LAUNCH(column_parts, dim3((unsigned)cuda_pieces(C, COLUMNS_LANES), (unsigned)shares),
                 COLUMNS_LANES * COLUMNS_ROWS, 2 * COLUMNS_LANES * COLUMNS_ROWS * sizeof(float),
-                device->stream, N, C, share, dy, gain ? s : NULL, stats, (float *)scratch);
+                device->stream, N, C, share, dy, s, stats, (float *)scratch);
     status = cuda_launched("column_parts", error);
     if (status != MGPT_OK)
         return status;

@@ -1,4 +1,4 @@
-/* Backend "cuda": F32 on NVIDIA GPUs. */
+/* Backend "cuda": NVIDIA GPUs. */
 #include "ops.h"
 #include "options.h"
 
@@ -10,7 +10,7 @@ static const struct mgpt_component component = {sizeof(struct mgpt_component),
                                                 0,
                                                 MGPT_KIND_BACKEND,
                                                 "cuda",
-                                                "F32 on NVIDIA GPUs",
+                                                "NVIDIA GPUs: F32, F16, and from Ampere on BF16 and TF32",
                                                 options,
                                                 cuda_probe,
                                                 &cuda_api};

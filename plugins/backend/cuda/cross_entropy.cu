@@ -3,7 +3,7 @@
  * A block takes a row: one pass over the logits for maximum and sum at once, a second one for the
  * gradient, in place if asked. Losses of rows are added in double, in an order of their own. A target
  * outside of the vocabulary makes the loss NaN, which CLIP catches. */
-#include "kernel.cuh"
+#include "formats.cuh"
 
 /* sum of exp(z - max), on the go: a larger maximum rescales what was there. */
 struct running {
@@ -44,20 +44,19 @@ static __device__ inline struct running block_join(struct running v, struct runn
 
 /* --- idea: loss --- */
 /* logits (N,V), targets (N); losses (N): log sum exp(logits) - logits[target], 0 without target */
-static __global__ void cross_entropy(int64_t N, int64_t V, const float *logits,
+static __global__ void cross_entropy(int64_t N, int64_t V, struct cuda_mixed logits,
                                      const int32_t *targets, const struct mgpt_step_state *state,
-                                     double *losses, float *dlogits)
+                                     double *losses, struct cuda_mixed dlogits)
 {
     CUDA_SHARED(struct running, shared);
     float scale = (float)(state->inv_targets * state->loss_scale);
 
     for (int64_t n = blockIdx.x; n < N; n += gridDim.x) {
-        const float *z = logits + n * V;
         int64_t target = targets[n];
         struct running v = {-INFINITY, 0};
-        float lse, at_target = target >= 0 && target < V ? z[target] : NAN;
+        float lse, at_target = target >= 0 && target < V ? get(logits, n * V + target) : NAN;
         for (int64_t i = threadIdx.x; i < V; i += blockDim.x) {
-            struct running one = {z[i], 1};
+            struct running one = {get(logits, n * V + i), 1};
             v = join(v, one);
         }
         v = block_join(v, shared);
@@ -65,9 +64,10 @@ static __global__ void cross_entropy(int64_t N, int64_t V, const float *logits,
         if (threadIdx.x == 0)
             losses[n] = target == -1 ? 0 : (double)lse - at_target;
         __syncthreads(); /* dlogits may be logits, and every thread has read its target's */
-        for (int64_t i = threadIdx.x; dlogits && i < V; i += blockDim.x)
-            dlogits[n * V + i] =
-                target == -1 ? 0 : (expf(z[i] - lse) - (float)(i == target)) * scale;
+        for (int64_t i = threadIdx.x; dlogits.at && i < V; i += blockDim.x) {
+            float p = expf(get(logits, n * V + i) - lse);
+            put(dlogits, n * V + i, target == -1 ? 0 : (p - (float)(i == target)) * scale);
+        }
     }
 }
 
@@ -98,8 +98,8 @@ enum mgpt_status cuda_cross_entropy(struct mgpt_device *device, const struct mgp
         return status;
     CUDA_LAUNCH(cross_entropy, cuda_blocks(N, 1), threads,
                 threads / CUDA_WARP * sizeof(struct running), device->stream, N, V,
-                cuda_f32(&op->in[0]), cuda_i32(&op->in[1]), state, (double *)losses,
-                cuda_f32(&op->out[1]));
+                cuda_mixed(&op->in[0]), cuda_i32(&op->in[1]), state, (double *)losses,
+                cuda_mixed(&op->out[1]));
     status = cuda_launched("cross_entropy", error);
     if (status != MGPT_OK)
         return status;

@@ -6,7 +6,7 @@
 
 #include <microgpt/random.h>
 
-#include "kernel.cuh"
+#include "formats.cuh"
 
 /* What all draws of an op share. */
 struct draws {

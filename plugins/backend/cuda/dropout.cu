@@ -2,7 +2,8 @@
  * those of them that fall into this tensor. */
 #include "draws.cuh"
 
-static __global__ void dropout(struct draws d, uint64_t first, int64_t n, const float *x, float *y)
+static __global__ void dropout(struct draws d, uint64_t first, int64_t n, struct cuda_mixed x,
+                               struct cuda_mixed y)
 {
     uint64_t from = first / 4, to = (first + (uint64_t)n + 3) / 4;
 
@@ -13,15 +14,15 @@ static __global__ void dropout(struct draws d, uint64_t first, int64_t n, const 
         for (int lane = 0; lane < 4; lane++) {
             int64_t i = (int64_t)(4 * block + (uint64_t)lane - first);
             if (i >= 0 && i < n)
-                y[i] = draw.v[lane] >= d.least ? x[i] * d.factor : 0;
+                put(y, i, draw.v[lane] >= d.least ? get(x, i) * d.factor : 0);
         }
     }
 }
 
-static __global__ void dropout_none(int64_t n, const float *x, float *y)
+static __global__ void dropout_none(int64_t n, struct cuda_mixed x, struct cuda_mixed y)
 {
     for (int64_t i = grid_index(); i < n; i += grid_size())
-        y[i] = x[i];
+        put(y, i, get(x, i));
 }
 
 enum mgpt_status cuda_dropout(struct mgpt_device *device, const struct mgpt_op *op,
@@ -33,9 +34,9 @@ enum mgpt_status cuda_dropout(struct mgpt_device *device, const struct mgpt_op *
 
     if (d.state)
         CUDA_LAUNCH(dropout, cuda_blocks(n / 4 + 2, 256), 256, 0, device->stream, d, first, n,
-                    cuda_f32(&op->in[0]), cuda_f32(&op->out[0]));
+                    cuda_mixed(&op->in[0]), cuda_mixed(&op->out[0]));
     else
         CUDA_LAUNCH(dropout_none, cuda_blocks(n, 256), 256, 0, device->stream, n,
-                    cuda_f32(&op->in[0]), cuda_f32(&op->out[0]));
+                    cuda_mixed(&op->in[0]), cuda_mixed(&op->out[0]));
     return cuda_launched("dropout", error);
 }

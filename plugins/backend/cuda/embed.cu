@@ -4,31 +4,32 @@
  *   dwte[ids[b,t],:] += dx[b,t,:]      dwpe[position + t,:] += dx[b,t,:]
  * The device does not stop at an id that is out of range: its vector is NaN, which the loss shows
  * and CLIP catches; it gets no gradient. */
-#include "kernel.cuh"
+#include "formats.cuh"
 
 /* --- idea: embedding --- */
 /* A block takes rows of x. */
 static __global__ void embed(int64_t rows, int64_t T, int64_t C, int64_t V, const int32_t *ids,
-                             const float *wte, const float *wpe, float *x)
+                             struct cuda_mixed wte, struct cuda_mixed wpe, int64_t position,
+                             struct cuda_mixed x)
 {
     for (int64_t n = blockIdx.x; n < rows; n += gridDim.x) {
         int64_t id = ids[n];
-        const float *token = wte + id * C, *place = wpe + n % T * C;
+        int64_t place = (position + n % T) * C;
         for (int64_t c = threadIdx.x; c < C; c += blockDim.x)
-            x[n * C + c] = id >= 0 && id < V ? token[c] + place[c] : NAN;
+            put(x, n * C + c, id >= 0 && id < V ? get(wte, id * C + c) + get(wpe, place + c) : NAN);
     }
 }
 
 /* --- end of idea --- */
 /* dwpe: a block takes one position and adds up its B rows. */
-static __global__ void position_gradient(int64_t B, int64_t T, int64_t C, const float *dx,
+static __global__ void position_gradient(int64_t B, int64_t T, int64_t C, struct cuda_mixed dx,
                                          float *dwpe)
 {
     for (int64_t t = blockIdx.x; t < T; t += gridDim.x)
         for (int64_t c = threadIdx.x; c < C; c += blockDim.x) {
             float sum = 0;
             for (int64_t b = 0; b < B; b++)
-                sum += dx[(b * T + t) * C + c];
+                sum += get(dx, (b * T + t) * C + c);
             dwpe[t * C + c] += sum;
         }
 }
@@ -69,7 +70,7 @@ static __device__ inline int list_rows(const int32_t *ids, int64_t rows, int64_t
 
 /* dwte without atomics: the block of an id's first row adds up all rows of that id, in order. */
 static __global__ void token_gradient(int64_t rows, int64_t C, int64_t V, const int32_t *ids,
-                                      const float *dx, float *dwte)
+                                      struct cuda_mixed dx, float *dwte)
 {
     CUDA_SHARED(int, list); /* [blockDim.x], then a count a warp */
     int *counts = list + blockDim.x;
@@ -83,7 +84,7 @@ static __global__ void token_gradient(int64_t rows, int64_t C, int64_t V, const 
             for (int64_t c = threadIdx.x; c < C; c += blockDim.x) {
                 float sum = 0;
                 for (int k = 0; k < count; k++)
-                    sum += dx[(from + list[k]) * C + c];
+                    sum += get(dx, (from + list[k]) * C + c);
                 dwte[id * C + c] += sum;
             }
         }
@@ -97,8 +98,8 @@ enum mgpt_status cuda_embed(struct mgpt_device *device, const struct mgpt_op *op
     int64_t V = op->in[1].shape[0], C = op->in[1].shape[1];
 
     CUDA_LAUNCH(embed, cuda_blocks(rows, 1), C > 64 ? 128 : 32, 0, device->stream, rows, T, C, V,
-                cuda_i32(&op->in[0]), cuda_f32(&op->in[1]), cuda_f32(&op->in[2]) + op->position * C,
-                cuda_f32(&op->out[0]));
+                cuda_i32(&op->in[0]), cuda_mixed(&op->in[1]), cuda_mixed(&op->in[2]), op->position,
+                cuda_mixed(&op->out[0]));
     return cuda_launched("embed", error);
 }
 
@@ -108,7 +109,7 @@ enum mgpt_status cuda_embed_backward(struct mgpt_device *device, const struct mg
     int64_t B = op->in[0].shape[0], T = op->in[0].shape[1];
     int64_t V = op->out[0].shape[0], C = op->out[0].shape[1];
     unsigned threads = C > 64 ? 128 : 32;
-    const float *dx = cuda_f32(&op->in[1]);
+    struct cuda_mixed dx = cuda_mixed(&op->in[1]);
     enum mgpt_status status;
 
     CUDA_LAUNCH(position_gradient, cuda_blocks(T, 1), threads, 0, device->stream, B, T, C, dx,

@@ -1,10 +1,10 @@
 /* y = value, everywhere */
-#include "kernel.cuh"
+#include "formats.cuh"
 
-static __global__ void fill(int64_t n, float value, float *y)
+static __global__ void fill(int64_t n, float value, struct cuda_mixed y)
 {
     for (int64_t i = grid_index(); i < n; i += grid_size())
-        y[i] = value;
+        put(y, i, value);
 }
 
 enum mgpt_status cuda_fill(struct mgpt_device *device, const struct mgpt_op *op,
@@ -13,6 +13,6 @@ enum mgpt_status cuda_fill(struct mgpt_device *device, const struct mgpt_op *op,
     int64_t n = mgpt_tensor_count(&op->out[0]);
 
     CUDA_LAUNCH(fill, cuda_blocks(n, 256), 256, 0, device->stream, n, (float)op->value,
-                cuda_f32(&op->out[0]));
+                cuda_mixed(&op->out[0]));
     return cuda_launched("fill", error);
 }

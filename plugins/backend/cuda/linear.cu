@@ -27,13 +27,14 @@ enum mgpt_status cuda_linear(struct mgpt_device *device, const struct mgpt_op *o
     p.I = mgpt_tensor_rows(&op->in[0]);
     p.J = op->in[1].shape[0];
     p.L = op->in[1].shape[1];
-    p.a = cuda_f32(&op->in[0]);
-    p.b = cuda_f32(&op->in[1]);
+    p.operands = cuda_operands(device, op);
+    p.a = cuda_mixed(&op->in[0]);
+    p.b = cuda_mixed(&op->in[1]);
     p.b_layout = CUDA_COLUMNS;
-    p.bias = cuda_f32(&op->in[2]);
-    p.pre = cuda_f32(&op->out[1]);
+    p.bias = cuda_mixed(&op->in[2]);
+    p.pre = cuda_mixed(&op->out[1]);
     p.activation = op->activation;
-    p.c = cuda_f32(&op->out[0]);
+    p.c = cuda_mixed(&op->out[0]);
     return cuda_product(device, &p, error);
 }
 
@@ -46,12 +47,13 @@ static enum mgpt_status input_gradient(struct mgpt_device *device, const struct 
     p.I = mgpt_tensor_rows(&op->in[0]);
     p.J = op->in[1].shape[1];
     p.L = op->in[1].shape[0];
-    p.a = cuda_f32(&op->in[2]);
-    p.b = cuda_f32(&op->in[1]);
-    p.slope_of = cuda_f32(&op->in[3]);
-    p.activation = p.slope_of ? op->activation : (uint32_t)MGPT_ACT_NONE;
+    p.operands = cuda_operands(device, op);
+    p.a = cuda_mixed(&op->in[2]);
+    p.b = cuda_mixed(&op->in[1]);
+    p.slope_of = cuda_mixed(&op->in[3]);
+    p.activation = p.slope_of.at ? op->activation : (uint32_t)MGPT_ACT_NONE;
     p.accumulate = op->flags & MGPT_OP_ACCUMULATE;
-    p.c = cuda_f32(&op->out[0]);
+    p.c = cuda_mixed(&op->out[0]);
     return cuda_product(device, &p, error);
 }
 
@@ -64,17 +66,19 @@ static enum mgpt_status weight_gradient(struct mgpt_device *device, const struct
     p.I = op->in[1].shape[0];
     p.J = op->in[1].shape[1];
     p.L = mgpt_tensor_rows(&op->in[0]);
-    p.a = cuda_f32(&op->in[2]);
+    p.operands = cuda_operands(device, op);
+    p.a = cuda_mixed(&op->in[2]);
     p.a_layout = CUDA_COLUMNS;
-    p.b = cuda_f32(&op->in[0]);
+    p.b = cuda_mixed(&op->in[0]);
     p.accumulate = 1;
-    p.c = cuda_f32(&op->out[1]);
+    p.c = cuda_mixed(&op->out[1]);
     return cuda_product(device, &p, error);
 }
 
 enum mgpt_status cuda_linear_backward(struct mgpt_device *device, const struct mgpt_op *op,
                                       struct mgpt_error *error)
 {
+    const struct cuda_mixed none = {};
     enum mgpt_status status = MGPT_OK;
 
     if (op->out[0].rank)
@@ -82,8 +86,8 @@ enum mgpt_status cuda_linear_backward(struct mgpt_device *device, const struct m
     if (op->out[1].rank && status == MGPT_OK)
         status = weight_gradient(device, op, error);
     if (op->out[2].rank && status == MGPT_OK)
-        status =
-            cuda_column_sums(device, mgpt_tensor_rows(&op->in[2]), mgpt_tensor_columns(&op->in[2]),
-                             cuda_f32(&op->in[2]), cuda_f32(&op->out[2]), NULL, NULL, NULL, error);
+        status = cuda_column_sums(device, mgpt_tensor_rows(&op->in[2]),
+                                  mgpt_tensor_columns(&op->in[2]), cuda_mixed(&op->in[2]),
+                                  cuda_f32(&op->out[2]), none, NULL, NULL, error);
     return status;
 }

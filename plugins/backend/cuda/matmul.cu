@@ -1,29 +1,15 @@
-/* Our own product of matrices: tiles in shared memory, 8 x 8 sums a thread in registers.
+/* Our own product of matrices in F32: tiles in shared memory, 8 x 8 sums a thread in registers.
  *
  * A block makes a TILE x TILE piece of c and takes DEPTH terms of the sum at a time. Few pieces with
  * long sums would leave most of the device idle: then the sums are cut into shares as well, which a
  * second kernel adds in order. That one also does what is more than a bias: in here, unrolled 64
  * times, it would take the registers of the sums. */
-#include "activation.cuh"
-#include "matmul.h"
+#include "finish.cuh"
 
 #define DEPTH 16
 #define REG 8 /* rows and columns of a thread: two groups of four, TILE / 2 apart */
 #define MAX_SHARES 32
-
-static __device__ inline void finish_one(const struct cuda_product &p, int64_t i, int64_t j,
-                                         float sum)
-{
-    int64_t at = i * p.J + j;
-
-    if (p.bias)
-        sum += p.bias[j];
-    if (p.pre)
-        p.pre[at] = sum;
-    sum = p.slope_of ? sum * activation_slope(p.activation, p.slope_of[at])
-                     : activate(p.activation, sum);
-    p.c[at] = p.accumulate ? p.c[at] + sum : sum;
-}
+#define LEAST_SHARE 128 /* terms of the sum */
 
 /* rows from..from + TILE - 1 and terms l.. of x (rows x terms) into tile[DEPTH][TILE + 4]; what is
  * past the ends is 0. By neighbouring threads along the dimension that is contiguous. */
@@ -76,11 +62,14 @@ static __device__ inline void multiply_tiles(const float *a, const float *b, int
 }
 
 /* --- idea: mlp --- */
-/* Grid: pieces along J, pieces along I, shares of L. parts (shares,I,J), or NULL for one share. */
+/* Grid: pieces along J, pieces along I, shares of L. a, b and, when there are no parts, bias and c
+ * are F32. parts (shares,I,J), or NULL for one share. */
 template <int TILE, int A_COLUMNS, int B_COLUMNS>
 static __global__ void __launch_bounds__((TILE / REG) * (TILE / REG), TILE == 128 ? 2 : 4)
     matmul(struct cuda_product p, int64_t share, float *parts)
 {
+    const float *bias = static_cast<const float *>(parts ? NULL : p.bias.at);
+    float *out = static_cast<float *>(p.c.at);
     CUDA_SHARED(float, shared);
     float *a = shared, *b = shared + DEPTH * (TILE + 4), sum[REG][REG] = {};
     int tx = (int)threadIdx.x % (TILE / REG), ty = (int)threadIdx.x / (TILE / REG);
@@ -88,8 +77,10 @@ static __global__ void __launch_bounds__((TILE / REG) * (TILE / REG), TILE == 12
     int64_t from = blockIdx.z * share, to = from + share < p.L ? from + share : p.L;
 
     for (int64_t l = from; l < to; l += DEPTH) {
-        load_tile<TILE, !A_COLUMNS>(p.a, A_COLUMNS ? p.I : p.L, p.I, i0, to, l, a);
-        load_tile<TILE, B_COLUMNS>(p.b, B_COLUMNS ? p.L : p.J, p.J, j0, to, l, b);
+        load_tile<TILE, !A_COLUMNS>(static_cast<const float *>(p.a.at), A_COLUMNS ? p.I : p.L, p.I,
+                                    i0, to, l, a);
+        load_tile<TILE, B_COLUMNS>(static_cast<const float *>(p.b.at), B_COLUMNS ? p.L : p.J, p.J,
+                                   j0, to, l, b);
         __syncthreads();
         multiply_tiles<TILE>(a, b, ty, tx, sum);
         __syncthreads();
@@ -102,11 +93,11 @@ static __global__ void __launch_bounds__((TILE / REG) * (TILE / REG), TILE == 12
             int64_t j = j0 + (c / 4) * (TILE / 2) + 4 * tx + c % 4;
             if (i < p.I && j < p.J) {
                 int64_t at = i * p.J + j;
-                float value = sum[r][c] + (p.bias && !parts ? p.bias[j] : 0);
+                float value = sum[r][c] + (bias ? bias[j] : 0);
                 if (parts)
                     parts[blockIdx.z * p.I * p.J + at] = value;
                 else
-                    p.c[at] = p.accumulate ? p.c[at] + value : value;
+                    out[at] = p.accumulate ? out[at] + value : value;
             }
         }
 }
@@ -118,18 +109,41 @@ static __global__ void finish(struct cuda_product p, int64_t shares, const float
     int64_t n = p.I * p.J;
 
     for (int64_t at = grid_index(); at < n; at += grid_size()) {
-        float sum = shares ? 0 : p.c[at];
+        float sum = shares ? 0 : get(p.c, at);
         for (int64_t k = 0; k < shares; k++)
             sum += parts[k * n + at];
         finish_one(p, at / p.J, at % p.J, sum);
     }
 }
 
-enum mgpt_status cuda_finish(struct mgpt_device *device, const struct cuda_product *p,
-                             struct mgpt_error *error)
+static __global__ void cast(int64_t n, struct cuda_mixed from, struct cuda_mixed to)
 {
-    CUDA_LAUNCH(finish, cuda_blocks(p->I * p->J, 256), 256, 0, device->stream, *p, (int64_t)0,
-                (const float *)NULL);
+    for (int64_t i = grid_index(); i < n; i += grid_size())
+        put(to, i, get(from, i));
+}
+
+void cuda_cast(struct mgpt_device *device, int64_t n, struct cuda_mixed from, struct cuda_mixed to)
+{
+    CUDA_LAUNCH(cast, cuda_blocks(n, 256), 256, 0, device->stream, n, from, to);
+}
+
+/* An operand in F32: as it is, or copied to *next. */
+static struct cuda_mixed operand(struct mgpt_device *device, struct cuda_mixed x, int64_t n,
+                                 float **next)
+{
+    struct cuda_mixed copy = {*next, MGPT_F32};
+
+    if (x.format == MGPT_F32)
+        return x;
+    *next += n;
+    cuda_cast(device, n, x, copy);
+    return copy;
+}
+
+enum mgpt_status cuda_finish(struct mgpt_device *device, const struct cuda_product *p,
+                             int64_t shares, const float *parts, struct mgpt_error *error)
+{
+    CUDA_LAUNCH(finish, cuda_blocks(p->I * p->J, 256), 256, 0, device->stream, *p, shares, parts);
     return cuda_launched("finish", error);
 }
 
@@ -150,47 +164,63 @@ static void launch(struct mgpt_device *device, const struct cuda_product *p, int
         CUDA_LAUNCH((matmul<TILE, 1, 0>), grid, threads, shared, device->stream, *p, share, parts);
 }
 
-/* Shares that keep every multiprocessor busy, but at least 8 tiles deep. */
-static int64_t count_shares(const struct mgpt_device *device, const struct cuda_product *p,
-                            int64_t pieces)
+int64_t cuda_shares(const struct mgpt_device *device, const struct cuda_product *p, int64_t pieces,
+                    int64_t *share)
 {
     int64_t shares = cuda_pieces(2 * device->multiprocessors, pieces);
-    int64_t most = p->L / (8 * DEPTH);
+    int64_t most = p->L / LEAST_SHARE;
 
-    shares = shares < most ? shares : most;
+    shares = pieces >= device->multiprocessors ? 1 : shares < most ? shares : most;
     shares = shares < MAX_SHARES ? shares : MAX_SHARES;
-    return shares > 1 ? shares : 1;
+    shares = shares > 1 ? shares : 1;
+    *share = cuda_pieces(cuda_pieces(p->L, shares), CUDA_SHARE_OF) * CUDA_SHARE_OF;
+    return cuda_pieces(p->L, *share);
+}
+
+/* Can the kernel write c, or is there more to do than it can? */
+static int ends_in_place(const struct cuda_product *p)
+{
+    return p->c.format == MGPT_F32 && (!p->bias.at || p->bias.format == MGPT_F32) &&
+           !p->activation && !p->pre.at && !p->slope_of.at;
+}
+
+/* In F32, or operands that were rounded to it. */
+static enum mgpt_status simple_matmul(struct mgpt_device *device, const struct cuda_product *p,
+                                      struct mgpt_error *error)
+{
+    int64_t large = cuda_pieces(p->I, 128) * cuda_pieces(p->J, 128), share;
+    int64_t shares = cuda_shares(device, p, cuda_pieces(p->I, 64) * cuda_pieces(p->J, 64), &share);
+    int64_t floats = p->I * p->L + p->L * p->J; /* at most, of operands */
+    struct cuda_product plain = *p;
+    float *parts = NULL, *next;
+    enum mgpt_status status;
+    void *scratch;
+
+    if (p->a.format == MGPT_F32 && p->b.format == MGPT_F32)
+        floats = 0;
+    if (shares > 1 || !ends_in_place(p))
+        floats += shares * p->I * p->J;
+    status = cuda_scratch(device, (size_t)floats * sizeof(float), &scratch, error);
+    if (status != MGPT_OK)
+        return status;
+    next = (float *)scratch;
+    plain.a = operand(device, p->a, p->I * p->L, &next);
+    plain.b = operand(device, p->b, p->L * p->J, &next);
+    if (shares > 1 || !ends_in_place(p))
+        parts = next;
+    if (large >= device->multiprocessors)
+        launch<128>(device, &plain, shares, share, parts);
+    else
+        launch<64>(device, &plain, shares, share, parts);
+    status = cuda_launched("matmul", error);
+    return status == MGPT_OK && parts ? cuda_finish(device, p, shares, parts, error) : status;
 }
 
 enum mgpt_status cuda_matmul(struct mgpt_device *device, const struct cuda_product *p,
                              struct mgpt_error *error)
 {
-    int64_t large = cuda_pieces(p->I, 128) * cuda_pieces(p->J, 128), small, shares, share;
-    enum mgpt_status status = MGPT_OK;
-    int more = p->activation || p->pre || p->slope_of;
-    void *parts = NULL;
-
     if (p->a_layout == CUDA_COLUMNS && p->b_layout == CUDA_COLUMNS)
         return mgpt_fail(error, MGPT_INTERNAL, "matmul: both matrices are transposed");
-    small = cuda_pieces(p->I, 64) * cuda_pieces(p->J, 64);
-    shares = large >= device->multiprocessors ? 1 : count_shares(device, p, small);
-    share = cuda_pieces(cuda_pieces(p->L, shares), DEPTH) * DEPTH;
-    shares = cuda_pieces(p->L, share);
-    if (shares > 1 || (more && p->accumulate))
-        status =
-            cuda_scratch(device, (size_t)(shares * p->I * p->J) * sizeof(float), &parts, error);
-    else if (more)
-        parts = p->c; /* in place */
-    if (status != MGPT_OK)
-        return status;
-    if (large >= device->multiprocessors)
-        launch<128>(device, p, shares, share, (float *)parts);
-    else
-        launch<64>(device, p, shares, share, (float *)parts);
-    status = cuda_launched("matmul", error);
-    if (status != MGPT_OK || !parts)
-        return status;
-    CUDA_LAUNCH(finish, cuda_blocks(p->I * p->J, 256), 256, 0, device->stream, *p, shares,
-                (const float *)parts);
-    return cuda_launched("finish", error);
+    return p->operands == MGPT_F32 ? simple_matmul(device, p, error)
+                                   : cuda_tensor_matmul(device, p, error);
 }

@@ -16,28 +16,39 @@ enum cuda_layout {
 
 /* c[i,j] = epilogue(sum over l < L of a[i,l] b[l,j]),  i < I, j < J;  c is row-major.
  *
- * In this order: bias[j] is added; pre[i,j] is kept; the activation is applied; or, when `slope_of`
+ * a and b are rounded to `operands` before they are multiplied; sums are F32. Then,
+ * in this order: bias[j] is added; pre[i,j] is kept; the activation is applied; or, when `slope_of`
  * is there, the sum is multiplied with activation'(slope_of[i,j]). Then it is stored or added. */
 struct cuda_product {
     int64_t I, J, L;
-    const float *a, *b;
+    struct cuda_mixed a, b;
     enum cuda_layout a_layout, b_layout;
-    const float *bias, *slope_of; /* NULL: none */
-    float *pre;
+    uint32_t operands;                     /* enum mgpt_dtype or CUDA_TF32 */
+    struct cuda_mixed bias, slope_of, pre; /* `at` NULL: none */
     uint32_t activation;
     int accumulate;
-    float *c;
+    struct cuda_mixed c;
 };
 
 /* Our own kernel, or cuBLASLt for large products where it is there. (linear.cu) */
 enum mgpt_status cuda_product(struct mgpt_device *device, const struct cuda_product *p,
                               struct mgpt_error *error);
-/* Our own kernel. (matmul.cu) */
+/* Our own kernels: F32 in matmul.cu, all else on tensor cores in tensor_matmul.cu. */
 enum mgpt_status cuda_matmul(struct mgpt_device *device, const struct cuda_product *p,
                              struct mgpt_error *error);
-/* What follows the sum, alone, in place of c: for products whose sum is in c already. (matmul.cu) */
+enum mgpt_status cuda_tensor_matmul(struct mgpt_device *device, const struct cuda_product *p,
+                                    struct mgpt_error *error);
+
+/* How many shares the L terms are cut into when c has so many pieces: as many as keep every
+ * multiprocessor busy. *share: terms of each but the last, a multiple of CUDA_SHARE_OF. */
+#define CUDA_SHARE_OF 32
+int64_t cuda_shares(const struct mgpt_device *device, const struct cuda_product *p, int64_t pieces,
+                    int64_t *share);
+/* What follows the sum, and the sum of parts (shares,I,J) in order. (matmul.cu) */
 enum mgpt_status cuda_finish(struct mgpt_device *device, const struct cuda_product *p,
-                             struct mgpt_error *error);
+                             int64_t shares, const float *parts, struct mgpt_error *error);
+/* to[i] = from[i] in the format of `to`; cuda_launched follows. (matmul.cu) */
+void cuda_cast(struct mgpt_device *device, int64_t n, struct cuda_mixed from, struct cuda_mixed to);
 
 #ifdef __cplusplus
 }

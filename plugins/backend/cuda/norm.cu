@@ -8,37 +8,42 @@ struct norm_args {
     int64_t N, C;
     int layer;
     float eps;
-    const float *x, *residual, *gain, *bias;
-    float *y, *stats, *s; /* s may be x or residual */
+    struct cuda_mixed x, residual, gain, bias, y, s; /* s may be x or residual */
+    float *stats;
 };
 
 /* --- idea: norm --- */
+/* x [+ residual] */
+static __device__ inline float summed(const struct norm_args &a, int64_t i)
+{
+    return get(a.x, i) + (a.residual.at ? get(a.residual, i) : 0);
+}
+
 static __global__ void norm(struct norm_args a)
 {
     int lane = (int)threadIdx.x % CUDA_WARP;
     int64_t C = a.C;
 
     for (int64_t n = grid_index() / CUDA_WARP; n < a.N; n += grid_size() / CUDA_WARP) {
-        const float *in = a.s ? a.s + n * C : a.x + n * C; /* each lane reads what it wrote */
-        const float *rest = !a.s && a.residual ? a.residual + n * C : NULL;
         float mean = 0, var = 0, rstd;
-        if (a.s)
-            for (int64_t c = lane; c < C; c += CUDA_WARP)
-                a.s[n * C + c] = a.x[n * C + c] + (a.residual ? a.residual[n * C + c] : 0);
         if (a.layer) {
             for (int64_t c = lane; c < C; c += CUDA_WARP)
-                mean += in[c] + (rest ? rest[c] : 0);
+                mean += summed(a, n * C + c);
             mean = warp_sum(mean) / (float)C;
         }
         for (int64_t c = lane; c < C; c += CUDA_WARP) {
-            float d = in[c] + (rest ? rest[c] : 0) - mean;
+            float d = summed(a, n * C + c) - mean;
             var += d * d;
         }
         rstd = 1 / sqrtf(warp_sum(var) / (float)C + a.eps);
-        for (int64_t c = lane; c < C; c += CUDA_WARP)
-            a.y[n * C + c] =
-                (in[c] + (rest ? rest[c] : 0) - mean) * rstd * (a.gain ? a.gain[c] : 1) +
-                (a.bias ? a.bias[c] : 0);
+        for (int64_t c = lane; c < C; c += CUDA_WARP) {
+            float s = summed(a, n * C + c);
+            if (a.s.at)
+                put(a.s, n * C + c, s);
+            put(a.y, n * C + c,
+                (s - mean) * rstd * (a.gain.at ? get(a.gain, c) : 1) +
+                    (a.bias.at ? get(a.bias, c) : 0));
+        }
         if (a.stats && lane == 0) {
             a.stats[2 * n] = mean;
             a.stats[2 * n + 1] = rstd;
@@ -50,8 +55,8 @@ static __global__ void norm(struct norm_args a)
 struct norm_backward_args {
     int64_t N, C;
     int layer, accumulate;
-    const float *s, *stats, *dy, *gain;
-    float *ds;
+    struct cuda_mixed s, dy, gain, ds;
+    const float *stats;
 };
 
 /* With h = dy [* gain]:  ds = (h [- mean(h)] - xhat mean(h xhat)) / std */
@@ -61,19 +66,18 @@ static __global__ void norm_backward(struct norm_backward_args a)
     int64_t C = a.C;
 
     for (int64_t n = grid_index() / CUDA_WARP; n < a.N; n += grid_size() / CUDA_WARP) {
-        const float *s = a.s + n * C, *dy = a.dy + n * C;
         float mean = a.stats[2 * n], rstd = a.stats[2 * n + 1], mean_h = 0, mean_hx = 0;
         for (int64_t c = lane; c < C; c += CUDA_WARP) {
-            float h = dy[c] * (a.gain ? a.gain[c] : 1);
+            float h = get(a.dy, n * C + c) * (a.gain.at ? get(a.gain, c) : 1);
             mean_h += h;
-            mean_hx += h * (s[c] - mean) * rstd;
+            mean_hx += h * (get(a.s, n * C + c) - mean) * rstd;
         }
         mean_h = a.layer ? warp_sum(mean_h) / (float)C : 0;
         mean_hx = warp_sum(mean_hx) / (float)C;
         for (int64_t c = lane; c < C; c += CUDA_WARP) {
-            float h = dy[c] * (a.gain ? a.gain[c] : 1);
-            float d = (h - mean_h - (s[c] - mean) * rstd * mean_hx) * rstd;
-            a.ds[n * C + c] = a.accumulate ? a.ds[n * C + c] + d : d;
+            float h = get(a.dy, n * C + c) * (a.gain.at ? get(a.gain, c) : 1);
+            float d = (h - mean_h - (get(a.s, n * C + c) - mean) * rstd * mean_hx) * rstd;
+            put(a.ds, n * C + c, a.accumulate ? get(a.ds, n * C + c) + d : d);
         }
     }
 }
@@ -87,13 +91,13 @@ enum mgpt_status cuda_norm(struct mgpt_device *device, const struct mgpt_op *op,
     a.C = mgpt_tensor_columns(&op->in[0]);
     a.layer = op->norm == MGPT_NORM_LAYER;
     a.eps = (float)op->eps;
-    a.x = cuda_f32(&op->in[0]);
-    a.residual = cuda_f32(&op->in[1]);
-    a.gain = cuda_f32(&op->in[2]);
-    a.bias = cuda_f32(&op->in[3]);
-    a.y = cuda_f32(&op->out[0]);
+    a.x = cuda_mixed(&op->in[0]);
+    a.residual = cuda_mixed(&op->in[1]);
+    a.gain = cuda_mixed(&op->in[2]);
+    a.bias = cuda_mixed(&op->in[3]);
+    a.y = cuda_mixed(&op->out[0]);
     a.stats = cuda_f32(&op->out[1]);
-    a.s = cuda_f32(&op->out[2]);
+    a.s = cuda_mixed(&op->out[2]);
     CUDA_LAUNCH(norm, cuda_blocks(a.N, NORM_WARPS), NORM_WARPS * CUDA_WARP, 0, device->stream, a);
     return cuda_launched("norm", error);
 }
@@ -109,11 +113,11 @@ enum mgpt_status cuda_norm_backward(struct mgpt_device *device, const struct mgp
     a.C = mgpt_tensor_columns(&op->in[0]);
     a.layer = op->norm == MGPT_NORM_LAYER;
     a.accumulate = op->flags & MGPT_OP_ACCUMULATE;
-    a.s = cuda_f32(&op->in[0]);
+    a.s = cuda_mixed(&op->in[0]);
     a.stats = cuda_f32(&op->in[1]);
-    a.dy = cuda_f32(&op->in[2]);
-    a.gain = cuda_f32(&op->in[3]);
-    a.ds = cuda_f32(&op->out[0]);
+    a.dy = cuda_mixed(&op->in[2]);
+    a.gain = cuda_mixed(&op->in[3]);
+    a.ds = cuda_mixed(&op->out[0]);
     CUDA_LAUNCH(norm_backward, cuda_blocks(a.N, NORM_WARPS), NORM_WARPS * CUDA_WARP, 0,
                 device->stream, a);
     status = cuda_launched("norm_backward", error);

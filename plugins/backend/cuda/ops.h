@@ -1,4 +1,4 @@
-/* Inside the cuda backend: the device and the ops. F32 only.
+/* Inside the cuda backend: the device and the ops.
  *
  * Host logic is in .c, kernels and their launches in .cu. All work goes to one stream, in the order
  * of the calls; nothing in a step waits for it. Results are the same every time: no atomics, sums in
@@ -45,6 +45,8 @@ struct mgpt_device {
 
 /* Turing, the oldest that CUDA 13 compiles for. */
 #define CUDA_LEAST_CAPABILITY 75
+/* The first with tensor cores for BF16 and TF32. */
+#define CUDA_AMPERE 80
 
 /* ---- memory and errors (memory.c) ---- */
 
@@ -110,7 +112,34 @@ CUDA_OP(cuda_scaler);
 #define CUDA_MAX_HEAD 128
 #define CUDA_MAX_SIDE 65535
 
-/* The data of a slot, NULL when it is empty. */
+/* Float data in its own format, F32, BF16 or F16; `at` is NULL when there is none. Kernels read and
+ * write it by get and put. (formats.cuh) */
+struct cuda_mixed {
+    void *at;
+    uint32_t format; /* enum mgpt_dtype */
+};
+
+/* As operands of products F32 may be rounded to 10 bits of mantissa: beside enum mgpt_dtype. */
+#define CUDA_TF32 100u
+
+/* How an op multiplies: in the format of x or qkv, its first input. */
+static inline uint32_t cuda_operands(const struct mgpt_device *device, const struct mgpt_op *op)
+{
+    uint32_t format = op->in[0].dtype;
+
+    return format == MGPT_F32 && op->flags & MGPT_OP_TF32 && device->capability >= CUDA_AMPERE
+               ? CUDA_TF32
+               : format;
+}
+
+static inline struct cuda_mixed cuda_mixed(const struct mgpt_tensor *t)
+{
+    struct cuda_mixed m = {t->rank ? t->buffer->data + t->offset : NULL, t->dtype};
+
+    return m;
+}
+
+/* The data of a slot that is F32, NULL when it is empty. */
 static inline float *cuda_f32(const struct mgpt_tensor *t)
 {
     return t->rank ? (float *)(void *)(t->buffer->data + t->offset) : NULL;

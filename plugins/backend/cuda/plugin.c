@@ -93,10 +93,21 @@ static enum mgpt_status open_device(const struct mgpt_host *host, const struct m
     return status;
 }
 
+/* Set of 1u << enum mgpt_dtype. Tensor cores have multiplied BF16 from compute capability 8.0 on, F16
+ * long before. */
+static uint32_t cuda_formats(const struct mgpt_device *device)
+{
+    uint32_t formats = 1u << MGPT_F32 | 1u << MGPT_F16;
+
+    return device->capability >= CUDA_AMPERE ? formats | 1u << MGPT_BF16 : formats;
+}
+
 static enum mgpt_status caps_of(struct mgpt_device *device, struct mgpt_caps *caps,
                                 struct mgpt_error *error)
 {
-    struct mgpt_caps ours = {.size = caps->size, .formats = 1u << MGPT_F32};
+    struct mgpt_caps ours = {.size = caps->size,
+                             .flags = device->capability >= CUDA_AMPERE ? MGPT_CAPS_TF32 : 0,
+                             .formats = cuda_formats(device)};
     size_t unused = 0, total = 0;
     enum mgpt_status status = CUDA_CHECK(cudaMemGetInfo(&unused, &total), error);
 
@@ -134,26 +145,53 @@ static enum mgpt_status caps_of(struct mgpt_device *device, struct mgpt_caps *ca
 static const mgpt_op_fn kernels[MGPT_OP_COUNT] = {OPS(KERNEL)};
 #undef KERNEL
 
-static int is_f32(const struct mgpt_tensor *t)
+/* What may be in which slot, a letter each: a any of the device's formats; f F32; - no float. Sums
+ * over rows for gradients of parameters, and statistics, are F32. */
+static const struct {
+    char in[MGPT_OP_MAX_IN + 1], out[MGPT_OP_MAX_OUT + 1];
+} slots[MGPT_OP_COUNT] = {
+    [MGPT_OP_EMBED] = {"-aa---", "a---"},
+    [MGPT_OP_EMBED_BACKWARD] = {"-a----", "ff--"},
+    [MGPT_OP_NORM] = {"aaaa--", "afa-"},
+    [MGPT_OP_NORM_BACKWARD] = {"afaa--", "aff-"},
+    [MGPT_OP_LINEAR] = {"aaa---", "aa--"},
+    [MGPT_OP_LINEAR_BACKWARD] = {"aaaa--", "aff-"},
+    [MGPT_OP_ACTIVATION] = {"a-----", "a---"},
+    [MGPT_OP_ACTIVATION_BACKWARD] = {"aa----", "a---"},
+    [MGPT_OP_ATTENTION] = {"a-----", "afa-"},
+    [MGPT_OP_ATTENTION_BACKWARD] = {"aafa--", "a---"},
+    [MGPT_OP_ADD] = {"aa----", "a---"},
+    [MGPT_OP_DROPOUT] = {"a-----", "a---"},
+    [MGPT_OP_CROSS_ENTROPY] = {"a-----", "-a--"},
+    [MGPT_OP_FILL] = {"------", "a---"},
+    [MGPT_OP_CLIP] = {"f-----", "----"},
+    [MGPT_OP_SCALER] = {"------", "----"},
+    [MGPT_OP_AXPBY] = {"aa----", "a---"},
+};
+
+static int fits(const struct mgpt_device *device, const char *letters,
+                const struct mgpt_tensor *tensors, int n)
 {
-    return t->dtype != MGPT_F64 && t->dtype != MGPT_F16 && t->dtype != MGPT_BF16;
+    for (int i = 0; i < n; i++) {
+        uint32_t dtype = tensors[i].dtype;
+        uint32_t allowed = letters[i] == 'a' ? cuda_formats(device) : 1u << MGPT_F32;
+        if (tensors[i].rank && letters[i] != '-' && !(allowed >> dtype & 1))
+            return 0;
+    }
+    return 1;
 }
 
-/* F32, and heads whose tiles fit in shared memory. A launch has at most 65535 blocks along its
+/* Formats, and heads whose tiles fit in shared memory. A launch has at most 65535 blocks along its
  * second and third side, which are heads and sequences in attention. */
 static int supports(struct mgpt_device *device, const struct mgpt_op *op)
 {
     const struct mgpt_tensor *x = &op->in[0];
 
-    (void)device;
     if (op->code < 1 || op->code >= MGPT_OP_COUNT || !kernels[op->code])
         return 0;
-    for (int i = 0; i < MGPT_OP_MAX_IN; i++)
-        if (!is_f32(&op->in[i]))
-            return 0;
-    for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
-        if (!is_f32(&op->out[i]))
-            return 0;
+    if (!fits(device, slots[op->code].in, op->in, MGPT_OP_MAX_IN) ||
+        !fits(device, slots[op->code].out, op->out, MGPT_OP_MAX_OUT))
+        return 0;
     if (op->code == MGPT_OP_ATTENTION || op->code == MGPT_OP_ATTENTION_BACKWARD)
         return x->shape[2] / (int64_t)(op->heads + 2 * op->kv_heads) <= CUDA_MAX_HEAD &&
                op->heads <= CUDA_MAX_SIDE && x->shape[0] <= CUDA_MAX_SIDE;
