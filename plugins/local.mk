@@ -129,6 +129,7 @@ CUDA_INTERNAL = \
     %D%/backend/cuda/program.h \
     %D%/backend/cuda/ptx.cuh \
     %D%/backend/cuda/tensor.cuh \
+    %D%/backend/cuda/tensor_attention.cuh \
     %D%/backend/cuda/update.h
 CUDA_KERNELS = \
     %D%/backend/cuda/activation.cu \
@@ -146,6 +147,8 @@ CUDA_KERNELS = \
     %D%/backend/cuda/matmul.cu \
     %D%/backend/cuda/norm.cu \
     %D%/backend/cuda/scaler.cu \
+    %D%/backend/cuda/tensor_attention.cu \
+    %D%/backend/cuda/tensor_attention_backward.cu \
     %D%/backend/cuda/tensor_matmul.cu
 
 EXTRA_LTLIBRARIES += %D%/backend_cuda.la

@@ -14,4 +14,6 @@
 #include "matmul.cu"
 #include "norm.cu"
 #include "scaler.cu"
+#include "tensor_attention.cu"
+#include "tensor_attention_backward.cu"
 #include "tensor_matmul.cu"

@@ -4,7 +4,7 @@
  * A block takes 32 queries of one head and goes over the keys that they see, 32 at a time, with the
  * running maximum m, the running sum l and the weighted values so far, which shrink by
  * exp(m - new m) when the maximum grows. */
-#include "attention.cuh"
+#include "tensor_attention.cuh"
 
 /* New keys and values go into rows position.. of the cache (2,B,capacity,KV D). */
 static __global__ void fill_cache(struct attention a)
@@ -141,6 +141,8 @@ enum mgpt_status cuda_attention(struct mgpt_device *device, const struct mgpt_op
         if (status != MGPT_OK)
             return status;
     }
+    if (on_tensor_cores(&a))
+        return cuda_tensor_attention(device, &a, error);
     if (a.D <= 32)
         return launch_forward<32>(device, a, error);
     if (a.D <= 64)

@@ -3,7 +3,7 @@
  * dq, one over keys for dk and dv.
  *
  *   p = exp(q.k - lse)    ds = p (drop dy.v - dy.y)    dq = ds k    dk = ds^T q    dv = (drop p)^T dy */
-#include "attention.cuh"
+#include "tensor_attention.cuh"
 
 /* dyy (B,H,T) = dy . y: a warp takes a row. */
 static __global__ void dot_dy_y(struct attention a)
@@ -184,6 +184,8 @@ enum mgpt_status cuda_attention_backward(struct mgpt_device *device, const struc
     status = cuda_launched("dot_dy_y", error);
     if (status != MGPT_OK)
         return status;
+    if (on_tensor_cores(&a))
+        return cuda_tensor_attention_backward(device, &a, error);
     if (a.D <= 32)
         return launch_backward<32>(device, a, error);
     if (a.D <= 64)

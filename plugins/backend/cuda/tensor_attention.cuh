@@ -1,0 +1,146 @@
+/* What attention's kernels on tensor cores share: two products of 16 rows that a warp has with a
+ * tile of rows that all have.
+ *
+ * A block has 64 rows (queries, or keys), a warp 16 of them; on the other side are SPAN rows at a
+ * time. Heads are padded with zeros to WIDE columns. Sums of a warp lie as mma.sync leaves them: of
+ * sum[n][e] a lane has row lane / 4 + e / 2 * 8, column 8 n + lane % 4 * 2 + e % 2. So two of these
+ * 16 x 8 pieces side by side, rounded to 16 bits, are just the fragment that the next product wants
+ * as its left side (Dao 2023, section 3.2). */
+#ifndef MGPT_CUDA_TENSOR_ATTENTION_CUH
+#define MGPT_CUDA_TENSOR_ATTENTION_CUH
+
+#include "attention.cuh"
+#include "tensor.cuh"
+
+#define BLOCK_ROWS 64
+#define WARP_ROWS 16
+
+#define LOG2_E 1.44269504088896340736f
+#define LN_2 0.69314718055994530942f
+
+template <int WIDE> static __host__ __device__ constexpr int tile_row()
+{
+    return WIDE + 8;
+}
+
+/* Rows of the other side that backward takes at a time: as many as there are registers for. */
+template <int WIDE> static __host__ __device__ constexpr int backward_span()
+{
+    return WIDE == 128 ? 32 : 64;
+}
+
+/* Blocks that a multiprocessor should have room for: said, so that the compiler does not spill for
+ * one more. */
+template <int WIDE> static __host__ __device__ constexpr int blocks_wanted()
+{
+    return WIDE == 16 ? 4 : WIDE == 64 ? 3 : 2;
+}
+
+/* ROWS rows of one head from row `from` on. */
+template <int ROWS, int WIDE>
+static __device__ inline void load_head(const struct attention &a, struct rows x, int64_t from,
+                                        uint16_t *tile)
+{
+    struct matrix m = {x.x, x.first, x.stride, a.T, a.D};
+
+    load_chunks<16, ROWS, WIDE, tile_row<WIDE>()>(m, way_to_load<16>(m, a.qkv.format), a.qkv.format,
+                                                  from, 0, tile);
+}
+
+/* Row of the block (0..63) and column (of SPAN) that element e of piece n of this lane is. */
+static __device__ inline int row_of(int e)
+{
+    return (int)threadIdx.x / CUDA_WARP * WARP_ROWS + lane_of() / 4 + e / 2 * 8;
+}
+
+static __device__ inline int column_of(int n, int e)
+{
+    return 8 * n + lane_of() % 4 * 2 + e % 2;
+}
+
+/* score = mine tile^T: rows of this warp with all SPAN rows of the tile */
+template <int SPAN_ROWS, int WIDE>
+static __device__ inline void dot_tile(uint32_t format, const uint16_t *mine, const uint16_t *tile,
+                                       float score[1][SPAN_ROWS / 8][4])
+{
+    constexpr int ROW = tile_row<WIDE>();
+
+    mine += (int)threadIdx.x / CUDA_WARP * WARP_ROWS * ROW;
+#pragma unroll
+    for (int n = 0; n < SPAN_ROWS / 8; n++)
+#pragma unroll
+        for (int e = 0; e < 4; e++)
+            score[0][n][e] = 0;
+#pragma unroll
+    for (int d = 0; d < WIDE; d += 16) {
+        uint32_t a[1][4], b[SPAN_ROWS / 8][2];
+        rows_of_a<ROW>(mine + d, a[0]);
+#pragma unroll
+        for (int n = 0; n < SPAN_ROWS / 8; n += 2)
+            columns_of_b<ROW>(tile + 8 * n * ROW + d, b + n);
+        multiply<1, SPAN_ROWS / 8>(format, score, a, b);
+    }
+}
+
+/* sum += weight tile, with the weights of this warp's rows rounded to the format */
+template <int SPAN_ROWS, int WIDE>
+static __device__ inline void add_tile(uint32_t format, const float weight[1][SPAN_ROWS / 8][4],
+                                       const uint16_t *tile, float sum[1][WIDE / 8][4])
+{
+    constexpr int ROW = tile_row<WIDE>();
+
+#pragma unroll
+    for (int k = 0; k < SPAN_ROWS; k += 16) {
+        const float(*w)[4] = weight[0] + k / 8;
+        uint32_t a[1][4], b[WIDE / 8][2];
+        a[0][0] = short_pair(format, w[0][0], w[0][1]);
+        a[0][1] = short_pair(format, w[0][2], w[0][3]);
+        a[0][2] = short_pair(format, w[1][0], w[1][1]);
+        a[0][3] = short_pair(format, w[1][2], w[1][3]);
+#pragma unroll
+        for (int n = 0; n < WIDE / 8; n += 2)
+            rows_of_b<ROW>(tile + k * ROW + 8 * n, b + n);
+        multiply<1, WIDE / 8>(format, sum, a, b);
+    }
+}
+
+/* sum times a factor of each of the two rows into rows from.. of x. */
+template <int WIDE>
+static __device__ inline void store_tile(const struct attention &a, const float sum[1][WIDE / 8][4],
+                                         const float factor[2], struct rows x, int64_t from)
+{
+#pragma unroll
+    for (int n = 0; n < WIDE / 8; n++)
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            int64_t r = from + row_of(2 * half), d = column_of(n, 0);
+            int64_t at = x.first + r * x.stride + d;
+            float low = sum[0][n][2 * half] * factor[half];
+            float high = sum[0][n][2 * half + 1] * factor[half];
+            if (r >= a.T || d >= a.D)
+                continue;
+            if (a.D % 2 == 0) { /* then pairs are aligned */
+                reinterpret_cast<uint32_t *>(x.x.at)[at / 2] = short_pair(x.x.format, low, high);
+                continue;
+            }
+            put(x.x, at, low);
+            if (d + 1 < a.D)
+                put(x.x, at + 1, high);
+        }
+}
+
+/* Is the op one for tensor cores: 16 bits of one format, and no cache, which few rows read? */
+static inline int on_tensor_cores(const struct attention *a)
+{
+    return a->qkv.format != MGPT_F32 && a->y.format == a->qkv.format && !a->cache.at &&
+           (!a->dy.at || (a->dy.format == a->qkv.format && a->dqkv.format == a->qkv.format));
+}
+
+/* In tensor_attention.cu and tensor_attention_backward.cu. */
+enum mgpt_status cuda_tensor_attention(struct mgpt_device *device, const struct attention *a,
+                                       struct mgpt_error *error);
+enum mgpt_status cuda_tensor_attention_backward(struct mgpt_device *device,
+                                                const struct attention *a,
+                                                struct mgpt_error *error);
+
+#endif
