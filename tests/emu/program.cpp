@@ -159,6 +159,7 @@ struct kernel {
 
 struct mgpt_cuda_program {
     void *library;
+    int file; /* the library's; open as long as it: dlopen knows libraries by its number */
     std::vector<kernel> kernels;
 };
 
@@ -214,41 +215,55 @@ template <class F> static bool find(void *library, const std::string &name, F *t
     return symbol != nullptr;
 }
 
-enum mgpt_status cuda_program_load(const char *image, size_t size, const char *const *kernels,
-                                   struct mgpt_cuda_program **program, struct mgpt_error *error)
+static enum mgpt_status load(struct mgpt_cuda_program *program, const char *const *kernels,
+                             struct mgpt_error *error)
 {
     char path[64];
-    int file = memfd_create("rule.so", MFD_CLOEXEC);
-    void *library = nullptr;
     void (*start)(const struct host *);
-    std::vector<kernel> found;
 
-    if (file >= 0 && write(file, image, size) == (ssize_t)size) {
-        snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-        library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    }
-    if (file >= 0)
-        close(file);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", program->file);
+    program->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     for (; *kernels; kernels++) {
         kernel k = {*kernels, nullptr, nullptr};
         const size_t *(*sizes)();
-        if (!find(library, std::string("emu_call_") + *kernels, &k.call) ||
-            !find(library, std::string("emu_sizes_") + *kernels, &sizes))
+        if (!find(program->library, std::string("emu_call_") + *kernels, &k.call) ||
+            !find(program->library, std::string("emu_sizes_") + *kernels, &sizes))
             return mgpt_fail(error, MGPT_DEVICE, "a program does not load: %s", dlerror());
         k.sizes = sizes();
-        found.push_back(k);
+        program->kernels.push_back(k);
     }
-    if (!find(library, "emu_start_", &start))
+    if (!find(program->library, "emu_start_", &start))
         return mgpt_fail(error, MGPT_DEVICE, "a program does not load: %s", dlerror());
     start(&host);
-    *program = new mgpt_cuda_program{library, std::move(found)};
     return MGPT_OK;
+}
+
+enum mgpt_status cuda_program_load(const char *image, size_t size, const char *const *kernels,
+                                   struct mgpt_cuda_program **out, struct mgpt_error *error)
+{
+    struct mgpt_cuda_program *program =
+        new mgpt_cuda_program{nullptr, memfd_create("rule.so", MFD_CLOEXEC), {}};
+    enum mgpt_status status;
+
+    if (program->file < 0 || write(program->file, image, size) != (ssize_t)size)
+        status = mgpt_fail(error, MGPT_IO, "no place for a program of %zu bytes", size);
+    else
+        status = load(program, kernels, error);
+    if (status == MGPT_OK)
+        *out = program;
+    else
+        cuda_program_unload(program);
+    return status;
 }
 
 void cuda_program_unload(struct mgpt_cuda_program *program)
 {
-    if (program)
+    if (!program)
+        return;
+    if (program->library)
         dlclose(program->library);
+    if (program->file >= 0)
+        close(program->file);
     delete program;
 }
 
