@@ -342,3 +342,36 @@ EXTRA_LTLIBRARIES += %D%/step/fused_cpu/libavx512_8.la
 %C%_step_fused_cpu_libavx512_8_la_CPPFLAGS = $(AM_CPPFLAGS) -DFUSED_LANES=8 \
     -DFUSED_KERNELS=fused_micro_avx512_8
 %C%_step_fused_cpu_libavx512_8_la_CFLAGS = $(KERNEL_CFLAGS) $(FUSED_AVX512)
+
+# A step module whose program is compiled when a run starts: its text is a table of lines.
+MICRO_PROGRAM = \
+    %D%/step/micro_cuda/device.cu \
+    %D%/step/micro_cuda/memory.cu \
+    %D%/step/micro_cuda/warp.cu \
+    %D%/step/micro_cuda/dropout.cu \
+    %D%/step/micro_cuda/activation.cu \
+    %D%/step/micro_cuda/norm.cu \
+    %D%/step/micro_cuda/attention.cu \
+    %D%/step/micro_cuda/forward.cu \
+    %D%/step/micro_cuda/backward.cu \
+    %D%/step/micro_cuda/gradients.cu \
+    %D%/step/micro_cuda/update.cu \
+    %D%/step/micro_cuda/one.cu \
+    %D%/step/micro_cuda/many.cu
+EXTRA_DIST += $(MICRO_PROGRAM) %D%/step/micro_cuda/embed.awk
+
+EXTRA_LTLIBRARIES += %D%/step_micro_cuda.la
+%C%_step_micro_cuda_la_SOURCES = \
+    %D%/step/micro_cuda/bid.c \
+    %D%/step/micro_cuda/micro.h \
+    %D%/step/micro_cuda/open.c \
+    %D%/step/micro_cuda/plan.c \
+    %D%/step/micro_cuda/plugin.c \
+    %D%/step/micro_cuda/text.c
+nodist_%C%_step_micro_cuda_la_SOURCES = %D%/step/micro_cuda/kernel_text.c
+%C%_step_micro_cuda_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+%D%/step/micro_cuda/kernel_text.c: $(MICRO_PROGRAM) %D%/step/micro_cuda/embed.awk
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
+	(cd $(srcdir) && $(AWK) -f %D%/step/micro_cuda/embed.awk $(MICRO_PROGRAM)) >$@.part && mv $@.part $@
+CLEANFILES += %D%/step/micro_cuda/kernel_text.c

@@ -120,8 +120,8 @@ static void close_to(const double *a, const double *b, size_t n, double toleranc
  * in a model, odd batches, and rows whose ends have no target. */
 static size_t fill_long_cases(struct subject *out)
 {
-    const struct rig_setup one = {"adamw", 1, 1, 0.5}, three = {"adamw", 3, 2, 0.5};
-    const struct rig_setup nine = {"sgd", 9, 1, 0};
+    const struct rig_setup one = {"adamw", 1, 1, 0.5, NULL}, three = {"adamw", 3, 2, 0.5, NULL};
+    const struct rig_setup nine = {"sgd", 9, 1, 0, NULL};
     struct mgpt_model toy = test_model_toygpt(), m;
     size_t n = 0;
 
@@ -144,8 +144,8 @@ static size_t fill_long_cases(struct subject *out)
 /* The recipes at odd sizes, and small models of usual sizes, which fused programs are made for. */
 static size_t fill_cases(struct subject *out)
 {
-    const struct rig_setup usual = {"adamw", 3, 2, 0.5}, alone = {"adamw", 1, 1, 0.5};
-    const struct rig_setup sgd = {"sgd", 3, 1, 0};
+    const struct rig_setup usual = {"adamw", 3, 2, 0.5, NULL}, alone = {"adamw", 1, 1, 0.5, NULL};
+    const struct rig_setup sgd = {"sgd", 3, 1, 0, NULL};
     struct mgpt_model toy = test_model_toygpt(), names = test_model_names(), m = names;
     size_t n = 0;
 
@@ -208,7 +208,7 @@ static void check_settings(const struct mgpt_component *component, const char *i
 {
     struct subject cases[16];
     size_t n = fill_cases(cases);
-    struct mgpt_config *config = settings(component, "isa", isa, NULL);
+    struct mgpt_config *config = settings(component, "isa", isa, "threads", "64", NULL);
 
     for (int b = 0; backends[b]; b++)
         for (size_t i = 0; i < n && test_has_backend(backends[b]); i++) {
@@ -366,7 +366,7 @@ END_TEST
 START_TEST(slow_gives_the_bits_of_ref)
 {
     struct mgpt_step_result a[RIG_STEPS + 1], b[RIG_STEPS + 1];
-    struct subject toy = {.model = test_model_toygpt(), .setup = {"adamw", 3, 2, 0.5}};
+    struct subject toy = {.model = test_model_toygpt(), .setup = {"adamw", 3, 2, 0.5, NULL}};
     struct subject on_ref = composed(&toy, "ref"), on_slow = composed(&toy, "slow");
     size_t n;
     double *ref = train(&on_ref, RIG_STEPS, 1, a, &n);

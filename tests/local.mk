@@ -11,6 +11,7 @@ CHECK_TESTS = \
     %D%/check_generate \
     %D%/check_ini \
     %D%/check_loader \
+    %D%/check_micro \
     %D%/check_model \
     %D%/check_muon \
     %D%/check_native \
@@ -106,6 +107,8 @@ LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 
 %C%_check_native_SOURCES = %D%/check_native.c %D%/native_text.h
 %C%_check_native_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
+
+%C%_check_micro_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
 
 # What of the cuda backend needs no CUDA; and what needs only its compiler.
 %C%_check_cuda_SOURCES = %D%/check_cuda.c \

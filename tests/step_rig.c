@@ -102,7 +102,8 @@ static uint64_t cut_rows(struct mgpt_batch *batch)
 void step_rig_open(struct step_rig *rig, const char *backend, const struct mgpt_model *model,
                    uint32_t dtype)
 {
-    step_rig_open_as(rig, backend, model, dtype, &(struct rig_setup){"adamw", 3, RIG_MICRO, 0.5});
+    step_rig_open_as(rig, backend, model, dtype,
+                     &(struct rig_setup){"adamw", 3, RIG_MICRO, 0.5, NULL});
 }
 
 void step_rig_open_as(struct step_rig *rig, const char *backend, const struct mgpt_model *model,
@@ -114,8 +115,9 @@ void step_rig_open_as(struct step_rig *rig, const char *backend, const struct mg
     memset(rig, 0, sizeof *rig);
     rig->registry = test_registry();
     ck_ok(mgpt_registry_use(rig->registry, MGPT_KIND_OPTIMIZER, setup->optimizer, &module, error));
-    const struct mgpt_optimizer_api *optimizer = module.component->api;
-    rig->optimizer = instance_of(module.component);
+    const struct mgpt_optimizer_api *optimizer =
+        setup->stranger ? setup->stranger : module.component->api;
+    rig->optimizer = setup->stranger ? NULL : instance_of(module.component);
     test_net_open_for(&rig->net, backend, model, dtype, optimizer, rig->optimizer);
     fill_spec(rig, setup);
     rig->spec.optimizer = optimizer;

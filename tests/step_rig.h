@@ -15,6 +15,8 @@ struct rig_setup {
     const char *optimizer;
     uint32_t rows, micro;
     double clip;
+    const struct mgpt_optimizer_api
+        *stranger; /* a rule of the test's own, in place of it; or NULL */
 };
 
 struct step_rig {

@@ -1,0 +1,109 @@
+/* Backward: core/model/backward.c for one position, by one warp. dx[t] is the gradient of the
+ * residual stream. What gradients of parameters need of it stays where it is: gradients.cu. */
+DEVICE void head_row_backward(memory *m, const float *p, int t)
+{
+    if constexpr (FINAL_NORM) {
+        float *dy = dnormed(m, &m->normf, t);
+        times_transposed<V, C>(p + HEAD, m->logits[t], [&](int c, float sum) { dy[c] = sum; });
+        __syncwarp();
+        norm_row_backward<false>(&m->normf, t, dy, m->dx[t], p, LN_F_GAIN);
+    } else {
+        times_transposed<V, C>(p + HEAD, m->logits[t],
+                               [&](int c, float sum) { m->dx[t][c] = sum; });
+    }
+    __syncwarp();
+}
+
+/* From the layer's output down to what other positions need to know of its attention. */
+DEVICE void layer_row_down(memory *m, const settings *now, const document *d, const float *p, int l,
+                           int t)
+{
+    layer_rows *r = &m->layer[l];
+    float *dy = dnormed(m, &r->norm2, t);
+
+    p += l * LAYER;
+    EACH_LANE (c, C)
+        r->dout[t][c] = m->dx[t][c] * kept_at(now, d, DRAW_MLP, l, t, c);
+    __syncwarp();
+    times_transposed<C, F>(p + OUT, r->dout[t],
+                           [&](int f, float sum) { r->pre[t][f] = sum * slope(r->pre[t][f]); });
+    __syncwarp();
+    times_transposed<F, C>(p + FC, r->pre[t], [&](int c, float sum) { dy[c] = sum; });
+    __syncwarp();
+    norm_row_backward<true>(&r->norm2, t, dy, m->dx[t], p, LN_2_GAIN);
+    EACH_LANE (c, C)
+        r->dproj[t][c] = m->dx[t][c] * kept_at(now, d, DRAW_PROJECTION, l, t, c);
+    __syncwarp();
+    times_transposed<C, C>(p + PROJ, r->dproj[t],
+                           [&](int c, float sum) { m->datt[l % 2][t][c] = sum; });
+    __syncwarp();
+    attention_row_queries(m, now, d, l, t);
+}
+
+/* The rest of the layer, after a barrier: dx[t] leaves as the gradient of its input. */
+DEVICE void layer_row_rest(memory *m, const settings *now, const document *d, const float *p, int l,
+                           int t)
+{
+    layer_rows *r = &m->layer[l];
+    float *dy = dnormed(m, &r->norm1, t);
+
+    p += l * LAYER;
+    attention_row_keys(m, now, d, l, t);
+    times_transposed<W, C>(p + QKV, r->dqkv[t], [&](int c, float sum) { dy[c] = sum; });
+    __syncwarp();
+    norm_row_backward<true>(&r->norm1, t, dy, m->dx[t], p, LN_1_GAIN);
+    __syncwarp();
+}
+
+DEVICE void embed_row_backward(memory *m, const settings *now, const document *d, const float *p,
+                               int t)
+{
+    if constexpr (EMBED_NORM) {
+        float *dy = dnormed(m, &m->norme, t);
+        EACH_LANE (c, C)
+            dy[c] = m->dx[t][c];
+        norm_row_backward<false>(&m->norme, t, dy, m->dx[t], p, LN_E_GAIN);
+    }
+    EACH_LANE (c, C)
+        m->dx[t][c] *= kept_at(now, d, DRAW_EMBEDDING, 0, t, c);
+}
+
+/* Forward and backward of a document. There are 2 L + 1 barriers of the block in it: only in
+ * attention do positions meet. meanwhile(): after the first of them, for whoever has no row. */
+#define EACH_ROW(t, d) for (int t = warp(); t < (d)->length; t += WARPS)
+
+template <class WORK>
+DEVICE void document_pass(memory *m, const settings *now, const document *d, const float *p,
+                          WORK meanwhile)
+{
+#pragma unroll 1
+    for (int l = 0; l <= L; l++) {
+        EACH_ROW (t, d) {
+            if (l == 0)
+                embed_row(m, now, d, p, t);
+            else
+                layer_row(m, now, d, p, l - 1, t);
+            if (l < L)
+                qkv_row(m, p, l, t);
+            else
+                head_row(m, now, d, p, t);
+        }
+        if (l < L)
+            __syncthreads();
+        if (l == 0)
+            meanwhile();
+    }
+    EACH_ROW (t, d)
+        head_row_backward(m, p, t);
+#pragma unroll 1
+    for (int l = L - 1; l >= 0; l--) {
+        EACH_ROW (t, d)
+            layer_row_down(m, now, d, p, l, t);
+        __syncthreads();
+        EACH_ROW (t, d)
+            layer_row_rest(m, now, d, p, l, t);
+    }
+    EACH_ROW (t, d)
+        embed_row_backward(m, now, d, p, t);
+    __syncthreads();
+}

@@ -1,0 +1,107 @@
+/* What step micro_cuda covers: it bids on just that, and says what is missing otherwise. */
+#include <stdio.h>
+
+#include "micro.h"
+
+#define SCORE 100
+/* Of models so large that a step op by op keeps more of the device busy. Composed bids the same and
+ * comes first by name. */
+#define LARGE_SCORE 1
+#define LARGE ((uint64_t)4 << 20) /* parameters times positions that one block goes through */
+
+/* Is what lies behind the part that we know all zeros? */
+static bool known(const void *data, size_t size, size_t ours)
+{
+    const unsigned char *bytes = data;
+
+    for (size_t i = ours; i < size; i++)
+        if (bytes[i])
+            return false;
+    return true;
+}
+
+/* Nothing of the plan but its size and what it says of speed may be new to us. */
+static bool plain_f32(const struct mgpt_precision_plan *plan)
+{
+    return plan->master == MGPT_F32 && plan->activation == MGPT_F32 && plan->product == MGPT_F32 &&
+           plan->scale_interval == 0;
+}
+
+const char *micro_needs(const struct mgpt_step_spec *spec)
+{
+    const struct mgpt_model *m = spec->model;
+    const struct mgpt_optimizer_api *o = spec->optimizer;
+    const struct {
+        bool holds;
+        const char *needs;
+    } conditions[] = {
+        {known(spec, spec->size, sizeof *spec) && known(m, m->size, sizeof *m) &&
+             known(o, o->size, sizeof *o),
+         "a model, a step and an optimizer without settings that are newer than it"},
+        {micro_native(spec), "a CUDA device (backend cuda)"},
+        {plain_f32(spec->precision), "everything in F32, without loss scaling"},
+        {spec->ranks <= 1, "one rank"},
+        {spec->places || (o->rule && spec->n_state <= MGPT_MAX_STATE), "an optimizer with a rule"},
+        {spec->columns <= m->context, "no more columns than [model] context"},
+        {m->activation >= MGPT_ACT_RELU && m->activation <= MGPT_ACT_GELU_TANH,
+         "activation relu, relu2, gelu or gelu_tanh"},
+        {m->norm == MGPT_NORM_RMS || m->norm == MGPT_NORM_LAYER, "norm rms or layer"},
+    };
+
+    for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++)
+        if (!conditions[i].holds)
+            return conditions[i].needs;
+    if (spec->params[spec->n_params - 1].p.offset > (uint64_t)1 << 32)
+        return "at most 4 GB of parameters";
+    return NULL;
+}
+
+static void decline(struct mgpt_bid *out)
+{
+    out->score = 0;
+    out->covers = MGPT_COVERS_FB;
+}
+
+/* "parameters, gradients", and what is not there. */
+static const char *what_is_here(const struct micro_plan *plan, uint32_t n_state)
+{
+    if (!plan->p_here)
+        return "activations in it, all else in global memory";
+    if (plan->documents > 1)
+        return "activations and parameters in it, a block a document";
+    if (!plan->g_here)
+        return "activations and parameters in it, gradients and state in global memory";
+    if (plan->updates && plan->s_here < n_state)
+        return "all in it but state of the optimizer";
+    return "all of the model in it";
+}
+
+void micro_bid(const struct mgpt_step_spec *spec, struct mgpt_bid *out)
+{
+    const char *needs = micro_needs(spec);
+    struct micro_plan plan;
+
+    if (needs) {
+        decline(out);
+        snprintf(out->reason, sizeof out->reason, "needs %s", needs);
+        return;
+    }
+    const struct mgpt_cuda_native *cuda = micro_native(spec);
+    micro_plan_make(spec, MICRO_THREADS, cuda->shared_most, &plan);
+    if (!plan.shared) {
+        decline(out);
+        snprintf(out->reason, sizeof out->reason,
+                 "one document takes %llu bytes of shared memory, and a block has %u here",
+                 (unsigned long long)plan.activations, cuda->shared_most);
+        return;
+    }
+    out->score =
+        (uint64_t)plan.elements * spec->columns * plan.per_share <= LARGE ? SCORE : LARGE_SCORE;
+    out->covers = plan.updates ? MGPT_COVERS_FBCUS : MGPT_COVERS_FBC;
+    if (MGPT_HAS(out, bytes))
+        out->bytes = plan.global;
+    snprintf(
+        out->reason, sizeof out->reason, "%s in one launch, %llu of %u bytes of shared memory: %s",
+        plan.updates ? "the whole step" : "all but the update, of whole tensors,",
+        (unsigned long long)plan.shared, cuda->shared_most, what_is_here(&plan, spec->n_state));
+}

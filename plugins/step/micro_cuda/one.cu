@@ -1,0 +1,100 @@
+/* A document a step: one block runs all steps of a launch, and parameters, gradients and state stay
+ * in its shared memory meanwhile, as far as there is room.
+ *
+ * Barriers a step: 2 L + 1 in document_pass, 1 for the norm, 1 after the update. The last warp is
+ * the clerk: while the others are on their rows it reports the step before and fetches the input of
+ * the next one, so that nobody waits for global memory. */
+DEVICE void fetch_settings(const step_input *from, settings *to, double loss_scale)
+{
+    if (lane() == 0) {
+        to->step = from->step;
+        to->inv_targets = from->inv_targets;
+        to->scale = (float)(from->inv_targets * loss_scale);
+    }
+    EACH_LANE (k, 2 * 16)
+        to->scalars[k / 16][k % 16] = (real)from->scalars[k / 16][k % 16];
+}
+
+DEVICE void fetch_document(const document *from, document *to)
+{
+    const int *source = reinterpret_cast<const int *>(from);
+    int *copy = reinterpret_cast<int *>(to);
+
+    EACH_LANE (k, (int)(sizeof *to / sizeof *copy))
+        copy[k] = source[k];
+}
+
+DEVICE void copy(float *to, const float *from)
+{
+    for (int i = (int)threadIdx.x; i < N; i += THREADS)
+        to[i] = from[i];
+}
+
+/* sum over t of loss[t], in one thread, in order */
+DEVICE double sum_of_losses(memory *m, const settings *now, const document *d)
+{
+    double sum = 0;
+
+    for (int t = 0; t < d->length; t++)
+        sum += losses(m, now)[t];
+    return sum;
+}
+
+DEVICE void clerk(memory *m, const args *a, int i, double total, double loss_scale)
+{
+    if (i > 0 && lane() == 0) {
+        const settings *before = &m->now[(i - 1) % 2];
+        const double loss = sum_of_losses(m, before, &m->doc[(i - 1) % 2]);
+        report(a, i - 1, before->inv_targets, loss, total);
+    }
+    __syncwarp();
+    if (i + 1 < (int)a->n) {
+        fetch_settings(&a->steps[i + 1].input, &m->now[(i + 1) % 2], loss_scale);
+        fetch_document(&a->steps[i + 1].documents[0], &m->doc[(i + 1) % 2]);
+    }
+}
+
+DEVICE void run_one(memory *m, const args *a)
+{
+    float *p = P_HERE ? m->p : a->p, *g = G_HERE ? m->g : a->g, *s[4];
+    const double loss_scale = a->state->loss_scale;
+    double total = 0;
+
+    for (int k = 0; k < RULE_STATE; k++) {
+        s[k] = k < S_HERE ? m->s[k] : a->s[k];
+        if (k < S_HERE)
+            copy(s[k], a->s[k]);
+    }
+    if (P_HERE)
+        copy(p, a->p);
+    if (G_HERE) /* what lies between two parameters stays 0 */
+        for (int i = (int)threadIdx.x; i < N; i += THREADS)
+            g[i] = 0;
+    if (warp() == 0) {
+        fetch_settings(&a->steps[0].input, &m->now[0], loss_scale);
+        fetch_document(&a->steps[0].documents[0], &m->doc[0]);
+    }
+    __syncthreads();
+    for (int i = 0; i < (int)a->n; i++) {
+        const settings *now = &m->now[i % 2];
+        const document *d = &m->doc[i % 2];
+        document_pass(m, now, d, p, [&] {
+            if (warp() == WARPS - 1)
+                clerk(m, a, i, total, loss_scale);
+        });
+        total = quick_sum(m, document_gradients(m, now, d, g, true, true));
+        if (!ordinary(total) && total == total)
+            total = careful_total(m, g);
+        if (UPDATES && isfinite(total))
+            update(p, g, s, now, quick_scale(total, loss_scale), (int)threadIdx.x, THREADS);
+        __syncthreads();
+    }
+    if (warp() == WARPS - 1)
+        clerk(m, a, (int)a->n, total, loss_scale);
+    for (int k = 0; k < S_HERE; k++)
+        copy(a->s[k], s[k]);
+    if (P_HERE && UPDATES)
+        copy(a->p, p);
+    if (G_HERE && !UPDATES)
+        copy(a->g, g);
+}
