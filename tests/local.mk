@@ -125,6 +125,17 @@ TESTS += %D%/check_nvrtc
     plugins/backend/cuda/rule_text.c
 %C%_check_nvrtc_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/plugins/backend/cuda \
     $(CUDA_CPPFLAGS) -DCUDA_LIBDIR='"$(CUDA_LIBDIR)"'
+
+check_PROGRAMS += %D%/check_micro_nvrtc
+TESTS += %D%/check_micro_nvrtc
+%C%_check_micro_nvrtc_SOURCES = %D%/check_micro_nvrtc.c \
+    plugins/backend/cuda/driver.c \
+    plugins/backend/cuda/nvrtc.c \
+    plugins/step/micro_cuda/plan.c \
+    plugins/step/micro_cuda/text.c
+nodist_%C%_check_micro_nvrtc_SOURCES = plugins/step/micro_cuda/kernel_text.c
+%C%_check_micro_nvrtc_CPPFLAGS = $(%C%_check_nvrtc_CPPFLAGS) \
+    -I$(top_srcdir)/plugins/step/micro_cuda
 endif
 else
 check_DATA = Check-is-missing

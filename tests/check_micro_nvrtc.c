@@ -1,0 +1,152 @@
+/* The program of step micro_cuda compiles for every architecture by NVRTC, which needs no GPU; and
+ * at the default recipe no register is spilled. */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <nvrtc.h>
+
+#include "driver.h"
+#include "micro.h"
+#include "program.h"
+#include "testing.h"
+
+/* Architectures, and the shared memory that a block can have there. */
+static const struct {
+    int architecture;
+    uint64_t shared;
+} devices[] = {{75, 65536}, {80, 166912}, {90, 232448}, {100, 232448}};
+
+struct compiler {
+    nvrtcResult (*create)(nvrtcProgram *program, const char *text, const char *name, int n,
+                          const char *const *headers, const char *const *names);
+    nvrtcResult (*compile)(nvrtcProgram program, int n, const char *const *options);
+    nvrtcResult (*said_size)(nvrtcProgram program, size_t *size);
+    nvrtcResult (*said)(nvrtcProgram program, char *text);
+    nvrtcResult (*destroy)(nvrtcProgram *program);
+};
+
+static const struct cuda_symbol symbols[] = {
+    {"nvrtcCreateProgram", offsetof(struct compiler, create)},
+    {"nvrtcCompileProgram", offsetof(struct compiler, compile)},
+    {"nvrtcGetProgramLogSize", offsetof(struct compiler, said_size)},
+    {"nvrtcGetProgramLog", offsetof(struct compiler, said)},
+    {"nvrtcDestroyProgram", offsetof(struct compiler, destroy)}};
+
+/* False: NVRTC is not installed. */
+static bool find_compiler(struct compiler *c)
+{
+    char soname[64];
+
+    (void)snprintf(soname, sizeof soname, "libnvrtc.so.%d", CUDART_VERSION / 1000);
+    return !cuda_symbols(cuda_library(soname), symbols, sizeof symbols / sizeof *symbols, c);
+}
+
+/* What the compiler says of the program's use of registers; malloc'd. */
+static char *compiled(const char *text, int architecture)
+{
+    struct compiler c;
+    nvrtcProgram program;
+    char arch[40], *whole = malloc(strlen(cuda_prelude) + strlen(text) + 1);
+    const char *options[] = {arch, "--std=c++17", "--fmad=false", "--ptxas-options=-v"};
+    size_t size;
+
+    ck_assert(find_compiler(&c));
+    (void)sprintf(whole, "%s%s", cuda_prelude, text);
+    (void)snprintf(arch, sizeof arch, "--gpu-architecture=sm_%d", architecture);
+    ck_assert_int_eq(c.create(&program, whole, "micro_cuda", 0, NULL, NULL), NVRTC_SUCCESS);
+    nvrtcResult code = c.compile(program, 4, options);
+    ck_assert_int_eq(c.said_size(program, &size), NVRTC_SUCCESS);
+    char *log = calloc(1, size + 1);
+    ck_assert_int_eq(c.said(program, log), NVRTC_SUCCESS);
+    ck_assert_msg(code == NVRTC_SUCCESS, "sm_%d: %s", architecture, log);
+    (void)c.destroy(&program);
+    free(whole);
+    return log;
+}
+
+/* conf/microgpt.ini on given names */
+static struct mgpt_model recipe(void)
+{
+    struct mgpt_model m = test_model_names();
+
+    m.heads = m.kv_heads = 4;
+    m.embd = 16, m.mlp = 64, m.context = 8, m.vocab = 27;
+    return m;
+}
+
+static char *compile(const struct mgpt_model *m, uint32_t rows, int architecture, uint64_t shared)
+{
+    const struct mgpt_optimizer_api *adamw =
+        test_module(MGPT_KIND_OPTIMIZER, "adamw").component->api;
+    struct mgpt_params params = {0};
+    struct micro_plan plan;
+    char *text = NULL, *log;
+
+    ck_ok(mgpt_params_init(&params, m, MGPT_F32, true, error));
+    struct mgpt_step_spec spec = {.size = sizeof spec,
+                                  .rows = rows,
+                                  .columns = m->context,
+                                  .micro_batches = 1,
+                                  .ranks = 1,
+                                  .n_params = params.n,
+                                  .n_state = adamw->rule->n_state,
+                                  .clip = 1,
+                                  .seed = UINT64_MAX,
+                                  .model = m,
+                                  .optimizer = adamw,
+                                  .params = params.items};
+    micro_plan_make(&spec, MICRO_THREADS, shared, &plan);
+    ck_assert_uint_gt(plan.shared, 0);
+    ck_assert_uint_le(plan.shared, shared);
+    ck_ok(micro_text(&spec, &plan, &text, error));
+    log = compiled(text, architecture);
+    free(text);
+    mgpt_params_finish(&params);
+    return log;
+}
+
+START_TEST(the_default_recipe_spills_nothing)
+{
+    struct mgpt_model m = recipe();
+    char *log = compile(&m, 1, devices[_i].architecture, devices[_i].shared);
+
+    ck_assert_msg(strstr(log, " 0 bytes spill stores, 0 bytes spill loads"), "sm_%d: %s",
+                  devices[_i].architecture, log);
+    const char *used = strstr(log, "Used ");
+    ck_assert_ptr_nonnull(used);
+    printf("sm_%d: %.19s\n", devices[_i].architecture, used);
+    free(log);
+}
+END_TEST
+
+/* Batches, and everything that a model can have. */
+START_TEST(other_models_compile)
+{
+    struct mgpt_model batch = recipe(), all = test_model_toygpt();
+
+    all.dropout = 0.1, all.embed_norm = 1, all.kv_heads = 1, all.bias |= MGPT_BIAS_QKV;
+    batch.layers = 3;
+    free(compile(&batch, 20, 80, 166912));
+    free(compile(&all, 1, 75, 65536));
+}
+END_TEST
+
+static void add_tests(TCase *tests)
+{
+    tcase_add_loop_test(tests, the_default_recipe_spills_nothing, 0,
+                        (int)(sizeof devices / sizeof *devices));
+    tcase_add_test(tests, other_models_compile);
+}
+
+int main(void)
+{
+    struct compiler c;
+
+    if (!find_compiler(&c)) {
+        printf("SKIP: nvcc is here, but NVRTC is not installed\n");
+        return 77;
+    }
+    return test_main("check_micro_nvrtc", add_tests);
+}
