@@ -8,12 +8,13 @@
 
 /* Sums across the lanes of vectors `bit` apart. Lane i: lane i of the first for a clear bit `bit` of
  * i, else of the second, plus the lane across that bit. */
+#define CPU_SAME(i, bit) ((i) & (bit) ? (i) + CPU_LANES : (i))
+#define CPU_ACROSS(i, bit) (CPU_SAME(i, bit) ^ (bit))
 #define CPU_FOLD(bit)                                                                              \
     _Pragma("GCC unroll 16") for (int r = 0; r < CPU_LANES; r += 2 * bit)                          \
     {                                                                                              \
-        const cpu_places same = CPU_BY_BIT(bit, CPU_PLACES, CPU_PLACES + CPU_LANES);               \
-        sum[r] = __builtin_shuffle(sum[r], sum[r + bit], same) +                                   \
-                 __builtin_shuffle(sum[r], sum[r + bit], same ^ bit);                              \
+        sum[r] = CPU_SHUFFLE(sum[r], sum[r + bit], CPU_SAME, bit) +                                \
+                 CPU_SHUFFLE(sum[r], sum[r + bit], CPU_ACROSS, bit);                               \
     }
 
 /* Lane r: the sum over the lanes of sum[r]. */
@@ -30,6 +31,8 @@ CPU_INLINE cpu_vec cpu_fold(cpu_vec sum[CPU_LANES])
     return sum[0];
 }
 #undef CPU_FOLD
+#undef CPU_ACROSS
+#undef CPU_SAME
 
 /* The first n < CPU_LANES elements, and zeros. */
 CPU_INLINE cpu_vec cpu_load_part(const float *x, int64_t n)

@@ -6,13 +6,14 @@
 
 /* In squares of 2 bit x 2 bit elements the upper right quarter and the lower left one change
  * places. */
+#define CPU_LEFT(i, bit) ((i) & (bit) ? ((i) ^ (bit)) + CPU_LANES : (i))
+#define CPU_RIGHT(i, bit) (CPU_LEFT(i, bit) ^ (bit))
 #define CPU_EXCHANGE(bit)                                                                          \
     _Pragma("GCC unroll 16") for (int r = 0; r < CPU_LANES; r++) if (!(r & bit))                   \
     {                                                                                              \
         const cpu_vec upper = row[r], lower = row[r + bit];                                        \
-        const cpu_places left = CPU_BY_BIT(bit, CPU_PLACES, (CPU_PLACES ^ bit) + CPU_LANES);       \
-        row[r] = __builtin_shuffle(upper, lower, left);                                            \
-        row[r + bit] = __builtin_shuffle(upper, lower, left ^ bit);                                \
+        row[r] = CPU_SHUFFLE(upper, lower, CPU_LEFT, bit);                                         \
+        row[r + bit] = CPU_SHUFFLE(upper, lower, CPU_RIGHT, bit);                                  \
     }
 
 /* to[l ld_to + c] = from[c ld + l] for c, l < CPU_LANES */
@@ -39,6 +40,8 @@ CPU_INLINE void cpu_transpose_square(const float *from, int64_t ld, float *to, i
 }
 
 #undef CPU_EXCHANGE
+#undef CPU_RIGHT
+#undef CPU_LEFT
 
 /* to[l ld_to + c] = from[c ld + l] for c < rows, l < cols */
 CPU_INLINE void cpu_transpose(const float *from, int64_t ld, int64_t rows, int64_t cols, float *to,

@@ -19,18 +19,27 @@
 typedef float cpu_vec __attribute__((vector_size(4 * CPU_LANES)));
 typedef float cpu_vec_memory __attribute__((vector_size(4 * CPU_LANES), aligned(4), may_alias));
 
-/* Numbers of lanes, for __builtin_shuffle: those of a second vector are CPU_LANES more. */
-typedef int32_t cpu_places __attribute__((vector_size(4 * CPU_LANES)));
+/* AT(i, bit) of each lane i, which are constants. */
 #if CPU_LANES == 16
-#define CPU_PLACES ((cpu_places){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
+#define CPU_EACH(AT, bit)                                                                          \
+    AT(0, bit), AT(1, bit), AT(2, bit), AT(3, bit), AT(4, bit), AT(5, bit), AT(6, bit),            \
+        AT(7, bit), AT(8, bit), AT(9, bit), AT(10, bit), AT(11, bit), AT(12, bit), AT(13, bit),    \
+        AT(14, bit), AT(15, bit)
 #elif CPU_LANES == 8
-#define CPU_PLACES ((cpu_places){0, 1, 2, 3, 4, 5, 6, 7})
+#define CPU_EACH(AT, bit)                                                                          \
+    AT(0, bit), AT(1, bit), AT(2, bit), AT(3, bit), AT(4, bit), AT(5, bit), AT(6, bit), AT(7, bit)
 #else
-#define CPU_PLACES ((cpu_places){0, 1, 2, 3})
+#define CPU_EACH(AT, bit) AT(0, bit), AT(1, bit), AT(2, bit), AT(3, bit)
 #endif
-/* Lane i: a for a clear bit `bit` of i, else b. With a literal, all of it is one at compile time. */
-#define CPU_BY_BIT(bit, a, b)                                                                      \
-    (((a) & ((CPU_PLACES & (bit)) == 0)) | ((b) & ((CPU_PLACES & (bit)) != 0)))
+
+/* Lane i: lane AT(i, bit) of a and b, those of b being CPU_LANES more. gcc has the first from 12 on,
+ * clang never the second. */
+#if defined __clang__ || __GNUC__ >= 12
+#define CPU_SHUFFLE(a, b, AT, bit) __builtin_shufflevector(a, b, CPU_EACH(AT, bit))
+#else
+typedef int32_t cpu_places __attribute__((vector_size(4 * CPU_LANES)));
+#define CPU_SHUFFLE(a, b, AT, bit) __builtin_shuffle(a, b, (cpu_places){CPU_EACH(AT, bit)})
+#endif
 
 CPU_INLINE cpu_vec cpu_load(const float *x)
 {
