@@ -3,7 +3,8 @@ dist_doc_DATA = \
     README.md \
     %D%/HACKING.md \
     %D%/kinds.md \
-    %D%/performance.md
+    %D%/performance.md \
+    %D%/shakespeare.txt
 
 # The whole algorithm in one Python file, which the tests run beside the program.
 referencedir = $(docdir)/reference
