@@ -142,4 +142,6 @@ microgpt_SOURCES = \
     %D%/cli/configure.c \
     %D%/cli/explain.c \
     %D%/cli/main.c \
+    %D%/cli/plugins.h \
+    %D%/cli/plugins_new.c \
     %D%/cli/usage.c

@@ -375,3 +375,40 @@ nodist_%C%_step_micro_cuda_la_SOURCES = %D%/step/micro_cuda/kernel_text.c
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
 	(cd $(srcdir) && $(AWK) -f %D%/step/micro_cuda/embed.awk $(MICRO_PROGRAM)) >$@.part && mv $@.part $@
 CLEANFILES += %D%/step/micro_cuda/kernel_text.c
+
+# Templates of modules, which `microgpt plugins new` fills in: installed with their path here.
+templatedir = $(pkgdatadir)
+nobase_dist_template_DATA = \
+    %D%/template/backend/check.c \
+    %D%/template/backend/module.c \
+    %D%/template/dataset/check.c \
+    %D%/template/dataset/module.c \
+    %D%/template/logger/check.c \
+    %D%/template/logger/module.c \
+    %D%/template/optimizer/check.c \
+    %D%/template/optimizer/module.c \
+    %D%/template/precision/check.c \
+    %D%/template/precision/module.c \
+    %D%/template/sampler/check.c \
+    %D%/template/sampler/module.c \
+    %D%/template/scheduler/check.c \
+    %D%/template/scheduler/module.c \
+    %D%/template/step/check.c \
+    %D%/template/step/module.c \
+    %D%/template/tokenizer/check.c \
+    %D%/template/tokenizer/module.c \
+    %D%/template/project/LICENSE \
+    %D%/template/project/README.md \
+    %D%/template/project/c++/Makefile \
+    %D%/template/project/c++/Makefile.am \
+    %D%/template/project/c++/configure.ac \
+    %D%/template/project/c/Makefile \
+    %D%/template/project/c/Makefile.am \
+    %D%/template/project/c/configure.ac \
+    %D%/template/project/gitignore \
+    %D%/template/project/host.h \
+    %D%/template/project/run.sh
+
+# The link to them that configure makes in a build folder.
+distclean-local:
+	test ! -h %D%/template || rm -f %D%/template

@@ -47,6 +47,7 @@ SCRIPT_TESTS = \
     %D%/emu_races.sh \
     %D%/spills.sh \
     %D%/run_amp.sh \
+    %D%/templates.sh \
     %D%/run_bench.sh \
     %D%/run_bf16.sh \
     %D%/run_judge.sh \
@@ -248,6 +249,14 @@ check_PROGRAMS += $(EMU_TESTS)
 TESTS += $(EMU_TESTS)
 endif
 endif
+
+# What is installed, as its user finds it: every template, built by make and by Autotools, passes its
+# tests and trains. Two minutes of one core, more or less.
+installcheck-local:
+	MGPT_INSTALLED='$(DESTDIR)$(prefix)' MGPT_PREFIX='$(prefix)' \
+	    MGPT_PKGCONFIGDIR='$(DESTDIR)$(pkgconfigdir)' \
+	    abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)' \
+	    $(SHELL) -c 'bash $(srcdir)/%D%/templates.sh'
 
 # Where tests keep compiled programs.
 clean-local:

@@ -2,12 +2,10 @@
  * device. */
 #include <config.h>
 
-#include "cli/cli.h"
+#include "cli/plugins.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#include <jansson.h>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -119,10 +117,11 @@ static json_t *json_of_attempts(const struct mgpt_registry *registry, const char
     return list;
 }
 
-static enum mgpt_status print_json(FILE *out, json_t *value, struct mgpt_error *error)
+enum mgpt_status mgpt_plugins_print(json_t *value, struct mgpt_error *error)
 {
-    int failed = !value || json_dumpf(value, out, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0 ||
-                 fputc('\n', out) == EOF;
+    int failed = !value ||
+                 json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0 ||
+                 fputc('\n', stdout) == EOF;
     json_decref(value);
     return failed ? mgpt_fail(error, MGPT_IO, "cannot write the modules as JSON") : MGPT_OK;
 }
@@ -194,7 +193,7 @@ static enum mgpt_status list(struct mgpt_registry *registry, bool why, bool json
         json_object_set_new(all, "modules", modules);
         if (why)
             json_object_set_new(all, "attempts", json_of_attempts(registry, NULL));
-        return print_json(out, all, error);
+        return mgpt_plugins_print(all, error);
     }
     struct facts *facts = calloc(n + 1, sizeof *facts);
     if (!facts)
@@ -318,7 +317,7 @@ static enum mgpt_status inspect(struct mgpt_registry *registry, const char *what
         json_object_set_new(all, "modules", array);
         if (what[0] == '/')
             json_object_set_new(all, "attempts", json_of_attempts(registry, file));
-        status = print_json(out, all, error);
+        status = mgpt_plugins_print(all, error);
         goto out;
     }
     for (size_t i = 0; i < n; i++) {
@@ -357,10 +356,12 @@ enum mgpt_status mgpt_cmd_plugins(struct mgpt_cli *cli, struct mgpt_error *error
 {
     const char *word = cli->n_operands ? cli->operands[0] : "";
     bool listing = cli->n_operands == 1 && !strcmp(word, "list");
+    if (!strcmp(word, "new"))
+        return mgpt_plugins_new(cli, error);
     if (!listing && (cli->n_operands != 2 || strcmp(word, "inspect")))
         return mgpt_fail(error, MGPT_USAGE,
-                         "plugins: expected list, or inspect and one of NAME, KIND/NAME, "
-                         "/ABSOLUTE/FILE.so");
+                         "plugins: expected list; inspect and one of NAME, KIND/NAME, "
+                         "/ABSOLUTE/FILE.so; or new, a kind and a name");
     struct mgpt_registry *registry;
     /* A file is looked at alone: another of its name may be in use. */
     bool file = !listing && cli->operands[1][0] == '/';

@@ -62,7 +62,8 @@ static const struct mgpt_cli_option bench_options[] = {
 };
 
 static const struct mgpt_cli_option plugins_options[] = {
-    {"why", NULL, NULL, "also every path tried, and what came of it", 0},
+    {"why", NULL, NULL, "list: also every path tried, and what came of it", 0},
+    {"lang", "LANG", NULL, "new: the language of the module, c or c++; else c", 0},
     {NULL, NULL, NULL, NULL, 0},
 };
 
@@ -91,8 +92,8 @@ const struct mgpt_command mgpt_commands[] = {
      eval_spares},
     {"bench", NULL, "time this model with every backend, step and precision, and compare them",
      bench_options, mgpt_cmd_bench, NULL},
-    {"plugins", "list|inspect NAME", "show the modules that can be used", plugins_options,
-     mgpt_cmd_plugins, NULL},
+    {"plugins", "list|inspect NAME|new KIND NAME", "show the modules there are, or begin one",
+     plugins_options, mgpt_cmd_plugins, NULL},
     {"config", "show|check", "show the settings in effect, or check them", NULL, mgpt_cmd_config,
      NULL},
     {"explain", NULL, "open the page that shows the algorithm in Python, C and CUDA",

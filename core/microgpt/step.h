@@ -112,9 +112,10 @@ struct mgpt_step_api {
                              const struct mgpt_step_spec *spec, struct mgpt_step **step,
                              struct mgpt_error *error); /* [main] */
     void (*close)(struct mgpt_step *step);              /* [main] */
-    /* Enqueues n steps in order, n <= MGPT_STEP_RING; a module that covers less than FBCUS gets n =
-     * 1 and the core fences, or, where all is on one device in order, goes on with its own ops.
-     * [step] */
+    /* Enqueues n steps in order, n <= MGPT_STEP_RING. Each begins as those of the core do: step,
+     * inv_targets (1 / targets) and loss (0) are written into the step state. A module that covers
+     * less than FBCUS gets n = 1 and the core fences, or, where all is on one device in order, goes
+     * on with its own ops. [step] */
     enum mgpt_status (*run)(struct mgpt_step *step, const struct mgpt_step_input *inputs,
                             uint32_t n, struct mgpt_error *error);
     /* Blocks; idempotent; returns asynchronous errors. After it parameters, state and step state

@@ -1,0 +1,15 @@
+/* The words of microgpt plugins, one a file. */
+#ifndef MGPT_CLI_PLUGINS_H
+#define MGPT_CLI_PLUGINS_H
+
+#include <jansson.h>
+
+#include "cli/cli.h"
+
+/* new KIND NAME */
+enum mgpt_status mgpt_plugins_new(struct mgpt_cli *cli, struct mgpt_error *error);
+
+/* Prints `value`, which it takes, on stdout; NULL fails. */
+enum mgpt_status mgpt_plugins_print(json_t *value, struct mgpt_error *error);
+
+#endif
