@@ -30,6 +30,7 @@ noinst_LTLIBRARIES += libmicrogpt.la
 libmicrogpt_la_CPPFLAGS = $(CORE_CPPFLAGS) $(INIH_CFLAGS) $(JANSSON_CFLAGS) $(NETTLE_CFLAGS)
 libmicrogpt_la_LIBADD = $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS)
 libmicrogpt_la_SOURCES = \
+    %D%/base/apart.c %D%/base/apart.h \
     %D%/base/dir.c \
     %D%/base/draws.c %D%/base/draws.h \
     %D%/base/file.c %D%/base/file.h \
@@ -46,12 +47,14 @@ libmicrogpt_la_SOURCES = \
     %D%/conf/print.c \
     %D%/conf/schema.c %D%/conf/schema.h \
     %D%/conf/state.h \
+    %D%/plugin/cure.c %D%/plugin/cure.h \
     %D%/plugin/diary.c %D%/plugin/diary.h \
     %D%/plugin/elf.c %D%/plugin/elf.h \
     %D%/plugin/host.c \
     %D%/plugin/kinds.c %D%/plugin/kinds.h \
     %D%/plugin/loader.c %D%/plugin/loader.h \
     %D%/plugin/options.c %D%/plugin/options.h \
+    %D%/plugin/probe.c \
     %D%/plugin/registry.c %D%/plugin/registry.h \
     %D%/plugin/search.c %D%/plugin/search.h \
     %D%/plugin/value.c %D%/plugin/value.h \

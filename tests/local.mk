@@ -54,6 +54,7 @@ SCRIPT_TESTS = \
     %D%/run_muon.sh \
     %D%/run_names.sh \
     %D%/run_pages.sh \
+    %D%/run_plugins.sh \
     %D%/run_cuda.sh \
     %D%/run_emu.sh \
     %D%/run_explain.sh \

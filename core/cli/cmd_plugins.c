@@ -8,10 +8,19 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/sha256.h"
 #include "base/text.h"
+#include "plugin/cure.h"
 #include "plugin/kinds.h"
 #include "plugin/options.h"
 #include "plugin/registry.h"
+#include "ref/ref.h"
+
+#include <microgpt/backend.h>
+#include <microgpt/optimizer.h>
+
+/* Seconds for a constructor or a probe, in a process of its own: they are to return at once. */
+#define PATIENCE 5
 
 /* What a person wants to know of a module, wherever it comes from. */
 struct facts {
@@ -19,6 +28,7 @@ struct facts {
     char kind[32]; /* "optimizer" */
     const char *name, *summary;
     const char *version, *license;
+    char abi[24], sha256[MGPT_SHA256_HEX]; /* of the file; "" for what is in the core */
     bool runs;
     char why_not[512]; /* when it does not run here */
 };
@@ -33,9 +43,37 @@ static struct facts facts_of(const struct mgpt_module *m)
                       .license = m->plugin ? m->plugin->license : "MIT"};
     struct mgpt_error error = {0, ""};
     (void)snprintf(f.kind, sizeof f.kind, "%.*s", (int)strcspn(c->kind, "/"), c->kind);
-    f.runs = mgpt_module_probe(m, &error) == MGPT_OK;
+    (void)snprintf(f.abi, sizeof f.abi, "%u.%u",
+                   m->plugin ? (unsigned)m->plugin->abi_major : MGPT_ABI_MAJOR,
+                   m->plugin ? (unsigned)m->plugin->abi_minor : MGPT_ABI_MINOR);
+    if (!m->plugin || mgpt_sha256_file(m->path, f.sha256, NULL) != MGPT_OK)
+        f.sha256[0] = '\0';
+    f.runs = mgpt_module_probe_apart(m, PATIENCE, &error) == MGPT_OK;
     (void)snprintf(f.why_not, sizeof f.why_not, "%.*s", (int)sizeof f.why_not - 1, error.text);
     return f;
+}
+
+/* What it covers of what its kind may: the ops of a backend, the rule of an optimizer. Adds nothing
+ * for kinds that have no choice. */
+static void add_covers(const struct mgpt_component *c, struct mgpt_string *out)
+{
+    if (strcmp(c->kind, MGPT_KIND_BACKEND) == 0) {
+        const struct mgpt_backend_api *api = c->api;
+        bool table = MGPT_HAS(api, ops) && api->ops;
+        for (uint32_t code = 1; table && code < api->n_ops && code < MGPT_OP_COUNT; code++)
+            if (api->ops[code])
+                mgpt_string_format(out, "%s%s", out->size ? " " : "ops: ", mgpt_op_name(code));
+        if (!out->size)
+            mgpt_string_format(out, "no ops: the core has them all");
+        if (MGPT_HAS(api, update) && api->update)
+            mgpt_string_format(out, "; the update");
+    } else if (strcmp(c->kind, MGPT_KIND_OPTIMIZER) == 0) {
+        const struct mgpt_optimizer_api *api = c->api;
+        mgpt_string_format(out, "every element by rule %s, state %s, scalars %s", api->rule->name,
+                           api->rule->state, api->rule->scalars);
+        if (MGPT_HAS(api, record) && api->takes && api->record)
+            mgpt_string_format(out, "; some parameters as whole tensors");
+    }
 }
 
 /* ---- JSON ---- */
@@ -73,7 +111,7 @@ static json_t *json_of_option(const struct mgpt_option *option)
     return o;
 }
 
-static json_t *json_of_module(const struct mgpt_module *module, bool options)
+static json_t *json_of_module(const struct mgpt_module *module)
 {
     const struct facts f = facts_of(module);
     const struct mgpt_plugin *p = module->plugin;
@@ -83,13 +121,17 @@ static json_t *json_of_module(const struct mgpt_module *module, bool options)
     json_object_set_new(o, "name", text_or_null(f.name));
     json_object_set_new(o, "version", text_or_null(f.version));
     json_object_set_new(o, "license", text_or_null(f.license));
+    json_object_set_new(o, "abi", text_or_null(f.abi));
     json_object_set_new(o, "file", p ? text_or_null(module->path) : json_null());
+    json_object_set_new(o, "sha256", f.sha256[0] ? text_or_null(f.sha256) : json_null());
     json_object_set_new(o, "summary", text_or_null(f.summary));
     json_object_set_new(o, "runs", json_boolean(f.runs));
     if (!f.runs)
         json_object_set_new(o, "why_not", text_or_null(f.why_not));
-    if (!options)
-        return o;
+    struct mgpt_string covers = {0};
+    add_covers(module->component, &covers);
+    json_object_set_new(o, "covers", text_or_null(covers.data));
+    mgpt_string_finish(&covers);
     if (p)
         json_object_set_new(o, "plugin",
                             json_pack("{s:o, s:o, s:o, s:[i,i]}", "id", text_or_null(p->id),
@@ -110,9 +152,11 @@ static json_t *json_of_attempts(const struct mgpt_registry *registry, const char
     for (size_t i = 0; i < mgpt_registry_attempts(registry); i++) {
         struct mgpt_attempt a = mgpt_registry_attempt(registry, i);
         if (!path || strcmp(a.path, path) == 0)
-            json_array_append_new(list, json_pack("{s:o, s:o, s:b}", "path", text_or_null(a.path),
-                                                  "outcome", text_or_null(a.outcome), "loaded",
-                                                  a.loaded));
+            json_array_append_new(
+                list, json_pack("{s:o, s:o, s:o, s:b}", "path", text_or_null(a.path), "outcome",
+                                text_or_null(a.outcome), "cure",
+                                text_or_null(a.loaded ? NULL : mgpt_plugin_cure(a.outcome)),
+                                "loaded", a.loaded));
     }
     return list;
 }
@@ -134,7 +178,8 @@ static void print_why(FILE *out, const struct mgpt_registry *registry, const str
     fputs("\nPaths tried, in order:\n", out);
     for (size_t i = 0; i < mgpt_registry_attempts(registry); i++) {
         struct mgpt_attempt a = mgpt_registry_attempt(registry, i);
-        fprintf(out, "  %s: %s\n", a.path, a.outcome);
+        const char *cure = a.loaded ? NULL : mgpt_plugin_cure(a.outcome);
+        fprintf(out, "  %s: %s%s%s\n", a.path, a.outcome, cure ? "; " : "", cure ? cure : "");
     }
     fputs("\nModules that cannot run on this machine:\n", out);
     size_t lame = 0;
@@ -156,23 +201,24 @@ static void widen(int *width, const char *text)
 
 static void print_table(FILE *out, const struct facts *facts, size_t n)
 {
-    static const char *const titles[] = {"KIND", "NAME", "VERSION", "LICENSE", "FILE"};
-    int width[5] = {0, 0, 0, 0, 0};
-    for (size_t c = 0; c < 5; c++)
+    static const char *const titles[] = {"KIND", "NAME", "VERSION", "LICENSE", "ABI", "FILE"};
+    enum { N = sizeof titles / sizeof titles[0] };
+    int width[N] = {0};
+    for (size_t c = 0; c < N; c++)
         widen(&width[c], titles[c]);
     for (size_t i = 0; i < n; i++) {
-        const char *const cells[] = {facts[i].kind, facts[i].name, facts[i].version,
-                                     facts[i].license, facts[i].module.path};
-        for (size_t c = 0; c < 5; c++)
+        const char *const cells[] = {facts[i].kind,    facts[i].name, facts[i].version,
+                                     facts[i].license, facts[i].abi,  facts[i].module.path};
+        for (size_t c = 0; c < N; c++)
             widen(&width[c], cells[c]);
     }
-    for (size_t c = 0; c < 5; c++)
+    for (size_t c = 0; c < N; c++)
         fprintf(out, "%-*s  ", width[c], titles[c]);
     fputs("SUMMARY\n", out);
     for (size_t i = 0; i < n; i++) {
-        const char *const cells[] = {facts[i].kind, facts[i].name, facts[i].version,
-                                     facts[i].license, facts[i].module.path};
-        for (size_t c = 0; c < 5; c++)
+        const char *const cells[] = {facts[i].kind,    facts[i].name, facts[i].version,
+                                     facts[i].license, facts[i].abi,  facts[i].module.path};
+        for (size_t c = 0; c < N; c++)
             fprintf(out, "%-*s  ", width[c], cells[c]);
         fprintf(out, "%s%s\n", facts[i].summary,
                 facts[i].runs ? "" : " (cannot run here: see --why)");
@@ -188,7 +234,7 @@ static enum mgpt_status list(struct mgpt_registry *registry, bool why, bool json
         json_t *modules = json_array(), *all = json_object();
         for (size_t i = 0; i < n; i++) {
             struct mgpt_module module = mgpt_registry_at(registry, NULL, i);
-            json_array_append_new(modules, json_of_module(&module, false));
+            json_array_append_new(modules, json_of_module(&module));
         }
         json_object_set_new(all, "modules", modules);
         if (why)
@@ -226,6 +272,13 @@ static void print_module(FILE *out, const struct mgpt_module *module)
     fprintf(out, ";   speaks   %s", c->kind);
     if (p)
         fprintf(out, ", built for ABI %u.%u", (unsigned)p->abi_major, (unsigned)p->abi_minor);
+    if (f.sha256[0])
+        fprintf(out, "\n;   sha256   %s", f.sha256);
+    struct mgpt_string covers = {0};
+    add_covers(c, &covers);
+    if (covers.size)
+        fprintf(out, "\n;   covers   %s", covers.data);
+    mgpt_string_finish(&covers);
     fprintf(out, "\n;   runs     %s\n", f.runs ? "on this machine" : f.why_not);
     fprintf(out, "[%s.%s]\n", f.kind, f.name);
     for (uint32_t i = 0; i < c->n_options; i++) {
@@ -313,7 +366,7 @@ static enum mgpt_status inspect(struct mgpt_registry *registry, const char *what
     if (json) {
         json_t *all = json_object(), *array = json_array();
         for (size_t i = 0; i < n; i++)
-            json_array_append_new(array, json_of_module(&modules[i], true));
+            json_array_append_new(array, json_of_module(&modules[i]));
         json_object_set_new(all, "modules", array);
         if (what[0] == '/')
             json_object_set_new(all, "attempts", json_of_attempts(registry, file));
@@ -365,10 +418,12 @@ enum mgpt_status mgpt_cmd_plugins(struct mgpt_cli *cli, struct mgpt_error *error
     struct mgpt_registry *registry;
     /* A file is looked at alone: another of its name may be in use. */
     bool file = !listing && cli->operands[1][0] == '/';
+    cli->patience = PATIENCE;
     enum mgpt_status status =
         file ? mgpt_registry_create(&registry, error) : open_registry(cli, &registry, error);
     if (status != MGPT_OK)
         return status;
+    mgpt_registry_doubt(registry, PATIENCE);
     status = listing ? list(registry, mgpt_cli_flag(cli, "why"), cli->json, stdout, error)
                      : inspect(registry, cli->operands[1], cli->json, stdout, error);
     mgpt_registry_destroy(registry);

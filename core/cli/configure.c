@@ -61,6 +61,8 @@ enum mgpt_status mgpt_cli_registry(const struct mgpt_cli *cli, struct mgpt_regis
 {
     *registry = NULL;
     enum mgpt_status status = mgpt_registry_create(registry, error);
+    if (status == MGPT_OK && cli->patience > 0)
+        mgpt_registry_doubt(*registry, cli->patience);
     if (status == MGPT_OK)
         status = mgpt_builtin_register(*registry, error);
     for (size_t i = 0; i < cli->n_given && status == MGPT_OK; i++)

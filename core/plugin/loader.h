@@ -10,6 +10,9 @@
 enum mgpt_status mgpt_plugin_load(const char *path, const struct mgpt_plugin **plugin,
                                   struct mgpt_error *error);
 
+/* Would it load? Tried in another process: MGPT_PLUGIN also when that crashes, or takes longer. */
+enum mgpt_status mgpt_plugin_try(const char *path, double seconds, struct mgpt_error *error);
+
 /* The parts of it, for descriptors that come from elsewhere. `path` is for the message. */
 enum mgpt_status mgpt_plugin_check(const struct mgpt_plugin *plugin, const char *path,
                                    struct mgpt_error *error);

@@ -30,6 +30,7 @@ struct mgpt_registry {
     struct entry *entries;      /* in order of kind and name */
     size_t n_entries;
     struct mgpt_diary diary;
+    double patience; /* seconds for a trial in another process; 0: no trial */
 };
 
 /* ---- the search path ---- */
@@ -248,6 +249,11 @@ static const char *reason_in(const char *text, const char *path)
     return strncmp(text, path, n) == 0 && strncmp(text + n, ": ", 2) == 0 ? text + n + 2 : text;
 }
 
+void mgpt_registry_doubt(struct mgpt_registry *r, double seconds)
+{
+    r->patience = seconds;
+}
+
 /* One file, and its line in the diary. */
 static enum mgpt_status load(struct mgpt_registry *r, const char *path,
                              const struct mgpt_kind *kind, const char *name,
@@ -255,7 +261,11 @@ static enum mgpt_status load(struct mgpt_registry *r, const char *path,
 {
     struct mgpt_error cause;
     const struct mgpt_plugin *plugin;
-    enum mgpt_status status = mgpt_plugin_load(path, &plugin, &cause);
+    enum mgpt_status status = MGPT_OK;
+    if (r->patience > 0)
+        status = mgpt_plugin_try(path, r->patience, &cause);
+    if (status == MGPT_OK)
+        status = mgpt_plugin_load(path, &plugin, &cause);
     if (status == MGPT_OK)
         status = take(r, plugin, path, kind, name, &cause);
     if (status == MGPT_OK) {
@@ -373,18 +383,6 @@ enum mgpt_status mgpt_registry_find(struct mgpt_registry *r, const char *kind, c
         status = fail_missing(r, kind, name, &tried, refused, error);
     mgpt_string_finish(&tried);
     return status;
-}
-
-enum mgpt_status mgpt_module_probe(const struct mgpt_module *module, struct mgpt_error *error)
-{
-    const struct mgpt_component *c = module->component;
-    struct mgpt_error reason = {0, ""};
-    if (!c->probe || c->probe(mgpt_host(), &reason) == MGPT_OK)
-        return MGPT_OK;
-    reason.text[sizeof reason.text - 1] = '\0';
-    return mgpt_fail(error, MGPT_UNSUPPORTED, "%.*s %s cannot run here: %.900s",
-                     (int)strcspn(c->kind, "/"), c->kind, c->name,
-                     reason.text[0] ? reason.text : "it does not say why");
 }
 
 enum mgpt_status mgpt_registry_use(struct mgpt_registry *r, const char *want, const char *name,

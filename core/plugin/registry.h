@@ -16,6 +16,10 @@ struct mgpt_module {
 enum mgpt_status mgpt_registry_create(struct mgpt_registry **registry, struct mgpt_error *error);
 void mgpt_registry_destroy(struct mgpt_registry *registry);
 
+/* From now on every file is first loaded in another process, and refused when that crashes or takes
+ * longer than `seconds`: for those who look at modules and use none. */
+void mgpt_registry_doubt(struct mgpt_registry *registry, double seconds);
+
 /* Search order: folders added here, in order (-P DIR, then [plugins] path), then
  * MICROGPT_PLUGIN_PATH, then the installed folder. `directory` must be absolute: MGPT_PLUGIN. */
 enum mgpt_status mgpt_registry_add_path(struct mgpt_registry *registry, const char *directory,
@@ -42,6 +46,9 @@ enum mgpt_status mgpt_registry_use(struct mgpt_registry *registry, const char *w
                                    struct mgpt_error *error);
 /* Can it run on this machine? MGPT_OK, or MGPT_UNSUPPORTED with the module's reason. */
 enum mgpt_status mgpt_module_probe(const struct mgpt_module *module, struct mgpt_error *error);
+/* The same, asked in another process: a probe that crashes or hangs cannot run here. */
+enum mgpt_status mgpt_module_probe_apart(const struct mgpt_module *module, double seconds,
+                                         struct mgpt_error *error);
 
 /* Loads the modules of one kind (NULL: all) that the search path holds, so that they can be listed.
  * Refusals are kept, not returned. */
