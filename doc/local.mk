@@ -2,6 +2,7 @@
 dist_doc_DATA = \
     README.md \
     %D%/HACKING.md \
+    %D%/add-a-plugin.md \
     %D%/kinds.md \
     %D%/performance.md \
     %D%/shakespeare.txt
@@ -33,3 +34,35 @@ EXPLAINED = \
 %D%/microgpt.html: $(EXPLAIN_PARTS) $(EXPLAINED)
 	$(AM_V_GEN)$(MKDIR_P) %D% && \
 	LC_ALL=C awk -f $(srcdir)/%D%/explain/build.awk -v top=$(srcdir) >$@.new && mv $@.new $@
+
+# Manual pages. What they say of commands, options and keys is made of what the program and its INI
+# say, so it cannot drift.
+man_MANS = %D%/man/microgpt.1 %D%/man/microgpt.ini.5 %D%/man/microgpt-plugins.7
+EXTRA_DIST += %D%/man/commands.sh %D%/man/keys.awk \
+    %D%/man/microgpt.1.in %D%/man/microgpt.ini.5.in %D%/man/microgpt-plugins.7.in
+CLEANFILES += $(man_MANS)
+MAN_SED = $(SED) -e 's|@VERSION[@]|$(VERSION)|' -e 's|@ABI[@]|$(MGPT_ABI)|' \
+    -e 's|@SYSCONFDIR[@]|$(sysconfdir)|' -e 's|@PLUGINDIR[@]|$(plugindir)|' \
+    -e 's|@DATADIR[@]|$(pkgdatadir)|' -e 's|@DOCDIR[@]|$(docdir)|'
+
+%D%/man/microgpt.1: $(srcdir)/%D%/man/microgpt.1.in $(srcdir)/%D%/man/commands.sh microgpt$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) %D%/man
+	$(AM_V_at)sh $(srcdir)/%D%/man/commands.sh ./microgpt$(EXEEXT) commands $@.help >$@.commands
+	$(AM_V_at)sh $(srcdir)/%D%/man/commands.sh ./microgpt$(EXEEXT) options >$@.options
+	$(AM_V_at)$(MAN_SED) -e '/^@COMMANDS[@]$$/{r $@.commands' -e 'd}' \
+	    -e '/^@OPTIONS[@]$$/{r $@.options' -e 'd}' $(srcdir)/%D%/man/microgpt.1.in >$@.new
+	$(AM_V_at)rm $@.commands $@.options && mv $@.new $@
+
+%D%/man/microgpt.ini.5: $(srcdir)/%D%/man/microgpt.ini.5.in $(srcdir)/%D%/man/keys.awk $(srcdir)/conf/microgpt.ini
+	$(AM_V_GEN)$(MKDIR_P) %D%/man
+	$(AM_V_at)$(AWK) -f $(srcdir)/%D%/man/keys.awk $(srcdir)/conf/microgpt.ini >$@.sections
+	$(AM_V_at)$(MAN_SED) -e '/^@SECTIONS[@]$$/{r $@.sections' -e 'd}' $(srcdir)/%D%/man/microgpt.ini.5.in >$@.new
+	$(AM_V_at)rm $@.sections && mv $@.new $@
+
+%D%/man/microgpt-plugins.7: $(srcdir)/%D%/man/microgpt-plugins.7.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) %D%/man
+	$(AM_V_at)$(MAN_SED) $(srcdir)/%D%/man/microgpt-plugins.7.in >$@.new && mv $@.new $@
+
+# Where bash looks for completions.
+completiondir = $(datadir)/bash-completion/completions
+dist_completion_DATA = %D%/completion/microgpt

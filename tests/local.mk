@@ -39,6 +39,7 @@ CHECK_TESTS = \
 
 SCRIPT_TESTS = \
     %D%/layering.sh \
+    %D%/manual.sh \
     %D%/format.sh \
     %D%/exports.sh \
     %D%/docs.sh \
@@ -48,6 +49,7 @@ SCRIPT_TESTS = \
     %D%/spills.sh \
     %D%/run_amp.sh \
     %D%/templates.sh \
+    %D%/tutorial.sh \
     %D%/run_bench.sh \
     %D%/run_bf16.sh \
     %D%/run_judge.sh \
