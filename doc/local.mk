@@ -66,3 +66,26 @@ MAN_SED = $(SED) -e 's|@VERSION[@]|$(VERSION)|' -e 's|@ABI[@]|$(MGPT_ABI)|' \
 # Where bash looks for completions.
 completiondir = $(datadir)/bash-completion/completions
 dist_completion_DATA = %D%/completion/microgpt
+
+# Three whole projects of modules, as strangers write them. `make installcheck` builds them.
+ademamixdir = $(docdir)/examples/ademamix
+ademamix_testsdir = $(ademamixdir)/tests
+dist_ademamix_DATA = \
+    %D%/examples/ademamix/LICENSE %D%/examples/ademamix/Makefile %D%/examples/ademamix/Makefile.am \
+    %D%/examples/ademamix/README.md %D%/examples/ademamix/configure.ac %D%/examples/ademamix/optimizer_ademamix.c
+dist_ademamix_tests_DATA = \
+    %D%/examples/ademamix/tests/check.c %D%/examples/ademamix/tests/host.h %D%/examples/ademamix/tests/run.sh
+blockeddir = $(docdir)/examples/blocked
+blocked_testsdir = $(blockeddir)/tests
+dist_blocked_DATA = \
+    %D%/examples/blocked/LICENSE %D%/examples/blocked/Makefile %D%/examples/blocked/Makefile.am \
+    %D%/examples/blocked/README.md %D%/examples/blocked/configure.ac %D%/examples/blocked/backend_blocked.c
+dist_blocked_tests_DATA = \
+    %D%/examples/blocked/tests/check.c %D%/examples/blocked/tests/host.h %D%/examples/blocked/tests/run.sh
+pairsdir = $(docdir)/examples/pairs
+pairs_testsdir = $(pairsdir)/tests
+dist_pairs_DATA = \
+    %D%/examples/pairs/LICENSE %D%/examples/pairs/Makefile %D%/examples/pairs/Makefile.am \
+    %D%/examples/pairs/README.md %D%/examples/pairs/configure.ac %D%/examples/pairs/tokenizer_pairs.cpp
+dist_pairs_tests_DATA = \
+    %D%/examples/pairs/tests/check.cpp %D%/examples/pairs/tests/host.h %D%/examples/pairs/tests/run.sh

@@ -257,7 +257,7 @@ endif
 # tests and trains. Two minutes of one core, more or less.
 installcheck-local:
 	MGPT_INSTALLED='$(DESTDIR)$(prefix)' MGPT_PREFIX='$(prefix)' \
-	    MGPT_PKGCONFIGDIR='$(DESTDIR)$(pkgconfigdir)' \
+	    MGPT_PKGCONFIGDIR='$(DESTDIR)$(pkgconfigdir)' MGPT_EXAMPLES='$(DESTDIR)$(docdir)/examples' \
 	    abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)' \
 	    $(SHELL) -c 'bash $(srcdir)/%D%/templates.sh'
 

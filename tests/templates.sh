@@ -83,6 +83,38 @@ if [ "$(id -u)" != 0 ]; then
 fi
 cd .. || exit 99
 
+# The examples; and the optimizer's rule gives the same losses where it is compiled for a device: the
+# emulation of one, which only the build folder has.
+emulation=$abs_top_builddir/tests/plugins/.libs
+losses() { # BACKEND: of 5 steps
+    "$microgpt" train -c microgpt.ini --steps 5 --samples 0 --dir "$1" --set backend.use="$1" \
+        --set optimizer.use=ademamix --set step.use=composed -P "$emulation" -P "$PWD" 2>log |
+        sed -n 's/^step .*loss \([0-9.]*\) .*/\1/p' >"$1.losses"
+    [ "$(wc -l <"$1.losses")" = 5 ] || { echo "FAIL: ademamix on $1:"; tail -n 5 log; return 1; }
+}
+for example in "${MGPT_EXAMPLES:-$abs_top_srcdir/doc/examples}"/*/; do
+    name=$(basename "$example")
+    cp -R "$example" "example-$name" && chmod -R u+w "example-$name"
+    (
+        cd "example-$name" || exit 1
+        says make CPPFLAGS='-Werror -pedantic' check || exit 1
+        grep -q "^run.sh: trained with [a-z]* $name\$" log || { echo "FAIL: $name: no training"; exit 1; }
+        if [ "$name" = ademamix ] && [ -e "$emulation/backend_cuda_emu.so" ]; then
+            seq -f 'name%gx' 40 | tr 0-9 a-j >names.txt
+            printf '[dataset]\npath = names.txt\n[train]\nval_every = 0\n' >microgpt.ini
+            export MICROGPT_PLUGIN_PATH
+            MICROGPT_PLUGIN_PATH=$($PKG_CONFIG --variable=plugindir microgpt)
+            losses cpu && losses cuda_emu || exit 1
+            paste cpu.losses cuda_emu.losses | awk '{ d = $1 - $2; if (d * d > 1e-6) bad = 1 } END { exit bad }' ||
+                { echo "FAIL: ademamix on cuda_emu: $(paste cpu.losses cuda_emu.losses)"; exit 1; }
+            echo 'templates: ademamix has the same losses on cpu and cuda_emu'
+        fi
+    ) || failed=1
+    examples=$((${examples:-0} + 1))
+done
+[ "${examples:-0}" -ge 3 ] || { echo "FAIL: found ${examples:-0} examples"; failed=1; }
+echo "templates: ${examples:-0} examples"
+
 if [ -n "${MGPT_INSTALLED:-}" ]; then
     if command -v autoreconf >/dev/null && command -v libtoolize >/dev/null; then
         by_autotools optimizer c
