@@ -89,3 +89,16 @@ dist_pairs_DATA = \
     %D%/examples/pairs/README.md %D%/examples/pairs/configure.ac %D%/examples/pairs/tokenizer_pairs.cpp
 dist_pairs_tests_DATA = \
     %D%/examples/pairs/tests/check.cpp %D%/examples/pairs/tests/host.h %D%/examples/pairs/tests/run.sh
+
+# The reference of the public headers, in doc/api/html. It fails when a symbol has no comment.
+EXTRA_DIST += %D%/api/Doxyfile.in %D%/api/filter.awk
+DOXYGEN = doxygen
+.PHONY: api
+api:
+	$(MKDIR_P) %D%/api
+	$(SED) -e 's|@VERSION[@]|$(VERSION)|' -e 's|@ABI[@]|$(MGPT_ABI)|' -e 's|@AWK[@]|$(AWK)|' \
+	    -e 's|@OUTPUT[@]|$(abs_builddir)/%D%/api|' -e 's|@CORE[@]|$(abs_top_srcdir)/core|' \
+	    -e 's|@FILTER[@]|$(abs_srcdir)/%D%/api/filter.awk|' \
+	    $(srcdir)/%D%/api/Doxyfile.in >%D%/api/Doxyfile
+	$(DOXYGEN) %D%/api/Doxyfile
+CLEANFILES += %D%/api/Doxyfile

@@ -38,6 +38,7 @@ CHECK_TESTS = \
     %D%/conform_tokenizer
 
 SCRIPT_TESTS = \
+    %D%/api.sh \
     %D%/layering.sh \
     %D%/manual.sh \
     %D%/format.sh \
@@ -263,7 +264,7 @@ installcheck-local:
 
 # Where tests keep compiled programs.
 clean-local:
-	-rm -rf %D%/cache
+	-rm -rf %D%/cache doc/api/html
 
 # What run_crash.sh kills.
 check_PROGRAMS += %D%/save_once

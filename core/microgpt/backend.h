@@ -13,6 +13,7 @@
 extern "C" {
 #endif
 
+/* What a component of this kind states. */
 #define MGPT_KIND_BACKEND "backend/1"
 
 struct mgpt_device; /* an open device; the backend's own */
@@ -113,8 +114,9 @@ enum mgpt_op_code {
     MGPT_OP_COUNT = 18
 };
 
+/* A set. */
 enum mgpt_op_flags {
-    MGPT_OP_ACCUMULATE = 1,
+    MGPT_OP_ACCUMULATE = 1, /* dx is added to */
     /* LINEAR, ATTENTION and their backward: where x or qkv is F32, the operands of products (x, w,
      * dy; q, k, v, dy) are rounded to 10 bits of mantissa before they are multiplied, to nearest, ties
      * away from zero, as PTX's cvt.rna.tf32.f32; sums stay in F32 at least. On tensors of other
@@ -123,27 +125,29 @@ enum mgpt_op_flags {
     MGPT_OP_TF32 = 2
 };
 
-#define MGPT_OP_MAX_IN 6
-#define MGPT_OP_MAX_OUT 4
+#define MGPT_OP_MAX_IN 6  /* inputs an op may have */
+#define MGPT_OP_MAX_OUT 4 /* and outputs */
 
 /* Grows at the tail; an attribute that an op does not name is 0. Offsets of tensors are multiples
  * of 64 bytes unless the tensor is part of another. Dimensions are 1 or more. */
 struct mgpt_op {
     uint32_t size;
-    uint32_t code;  /* enum mgpt_op_code */
-    uint32_t flags; /* enum mgpt_op_flags */
-    uint32_t norm, activation;
-    uint32_t heads, kv_heads;
-    uint32_t purpose, layer; /* of the draws: enum mgpt_purpose, microgpt/random.h */
-    uint32_t interval;
-    int64_t position; /* EMBED, ATTENTION: index of the first row of each sequence */
-    uint64_t seed;    /* of the draws */
+    uint32_t code;             /* enum mgpt_op_code */
+    uint32_t flags;            /* enum mgpt_op_flags */
+    uint32_t norm, activation; /* enum mgpt_norm, enum mgpt_activation */
+    uint32_t heads, kv_heads;  /* of ATTENTION: H, KV */
+    uint32_t purpose, layer;   /* of the draws: enum mgpt_purpose, microgpt/random.h */
+    uint32_t interval;         /* of SCALER: good steps between growths */
+    int64_t position;          /* EMBED, ATTENTION: index of the first row of each sequence */
+    uint64_t seed;             /* of the draws */
     int64_t
         row; /* of the draws: DROPOUT rows, ATTENTION sequences before this micro-batch's first */
-    double eps, rate, scale, value, growth, backoff;
-    struct mgpt_tensor in[MGPT_OP_MAX_IN], out[MGPT_OP_MAX_OUT];
+    double eps, rate, scale, value, growth, backoff; /* as the op's comment names them */
+    struct mgpt_tensor in[MGPT_OP_MAX_IN];           /* in the order of the op's comment */
+    struct mgpt_tensor out[MGPT_OP_MAX_OUT];         /* likewise */
 };
 
+/* One op on tensors of one device. Shapes and formats were checked. [step] */
 typedef enum mgpt_status (*mgpt_op_fn)(struct mgpt_device *device, const struct mgpt_op *op,
                                        struct mgpt_error *error);
 
@@ -152,15 +156,19 @@ typedef enum mgpt_status (*mgpt_op_fn)(struct mgpt_device *device, const struct 
 /* Grows at the tail. p, g and state are rank 1, of one length and format; `scalars` is host memory.
  */
 struct mgpt_update {
-    uint32_t size, n_state, n_scalars, reserved;
-    const struct mgpt_rule *rule;
-    const double *scalars;
-    struct mgpt_tensor p, g, state[4];
-    struct mgpt_tensor step_state;
+    uint32_t size;
+    uint32_t n_state, n_scalars; /* those of the rule */
+    uint32_t reserved;
+    const struct mgpt_rule *rule;  /* what to do to each element */
+    const double *scalars;         /* in the order of the rule */
+    struct mgpt_tensor p, g;       /* the parameters, and their gradients before scaling */
+    struct mgpt_tensor state[4];   /* in the order of the rule */
+    struct mgpt_tensor step_state; /* struct mgpt_step_state, U8 */
 };
 
 /* ---- the device ---- */
 
+/* A set. */
 enum mgpt_caps_flags {
     MGPT_CAPS_HOST = 1, /* a host device: `precision = auto` is fp32 there */
     MGPT_CAPS_TF32 = 2  /* it heeds MGPT_OP_TF32 (ABI 1.1) */
@@ -173,7 +181,7 @@ struct mgpt_caps {
     uint32_t formats;                   /* set of 1u << enum mgpt_dtype that float ops take */
     uint32_t threads;                   /* host threads it uses; 0: not a host device */
     uint64_t memory_total, memory_free; /* bytes; 0: not known */
-    char name[64];
+    char name[64];                      /* for people: "NVIDIA H100" */
 };
 
 /* Grows at the tail. */
@@ -194,12 +202,14 @@ struct mgpt_backend_api {
     enum mgpt_status (*upload)(struct mgpt_device *device, struct mgpt_buffer *buffer,
                                uint64_t offset, const void *data, uint64_t bytes,
                                struct mgpt_error *error);
+    /* The inverse of upload. [step] */
     enum mgpt_status (*download)(struct mgpt_device *device, struct mgpt_buffer *buffer,
                                  uint64_t offset, void *data, uint64_t bytes,
                                  struct mgpt_error *error);
     enum mgpt_status (*sync)(struct mgpt_device *device,
                              struct mgpt_error *error); /* also asynchronous errors [step] */
     /* --- optional --- */
+    /* What it is; NULL: F32 alone. [main] */
     enum mgpt_status (*caps)(struct mgpt_device *device, struct mgpt_caps *caps,
                              struct mgpt_error *error);
     void *(*map)(struct mgpt_device *device,
@@ -207,8 +217,8 @@ struct mgpt_backend_api {
     /* Asked once, at planning, with final shapes and formats; buffers may not exist yet. NULL:
      * every op of the table in F32. [any] */
     int (*supports)(struct mgpt_device *device, const struct mgpt_op *op);
-    const mgpt_op_fn
-        *ops; /* indexed by op code, NULL where there is none; shapes are already checked. [step] */
+    /* Indexed by op code, NULL where there is none; shapes are already checked. [step] */
+    const mgpt_op_fn *ops;
     /* p, state = rule(p, g * grad_scale, state); nothing when nonfinite. MGPT_UNSUPPORTED: the core
      * does it. [step] */
     enum mgpt_status (*update)(struct mgpt_device *device, const struct mgpt_update *update,

@@ -9,6 +9,7 @@
 extern "C" {
 #endif
 
+/* What a component of this kind states. */
 #define MGPT_KIND_DATASET "dataset/1"
 
 struct mgpt_dataset; /* the module's own */
@@ -22,9 +23,9 @@ enum mgpt_part {
 /* B rows of T columns, row-major, padded with id 0 and target -1. The caller owns the arrays, which
  * hold the `rows x columns` of struct mgpt_dataset_env. Frozen. */
 struct mgpt_batch {
-    uint32_t rows, columns;
-    int32_t *ids;
-    int32_t *targets; /* -1: no target here */
+    uint32_t rows, columns; /* B, T: what is filled */
+    int32_t *ids;           /* what the model reads */
+    int32_t *targets;       /* -1: no target here */
 };
 
 /* Grows at the tail. Lives as long as the dataset. */
@@ -35,15 +36,17 @@ struct mgpt_dataset_env {
     uint32_t accumulate; /* micro-batches a step */
     const char *path;    /* [dataset] path, made absolute */
     double split;        /* share of the data that trains, 0 < split <= 1 */
-    uint64_t seed;
+    uint64_t seed;       /* [train] seed: of every draw that is a function of the step */
     const struct mgpt_stream *stream; /* for `open` alone */
 };
 
 /* Grows at the tail. */
 struct mgpt_dataset_info {
     uint32_t size, reserved;
-    uint64_t documents, train_documents,
-        valid_documents;                 /* 1, 1, 1 (or 0) for one stream of text */
+    /* 1, 1, 1 (or 0) for one stream of text. */
+    uint64_t documents;                  /* of both parts */
+    uint64_t train_documents;            /* that train */
+    uint64_t valid_documents;            /* that validate */
     uint64_t train_tokens, valid_tokens; /* targets there are */
     uint64_t cut_documents;              /* longer than the context: only their start is used */
     uint64_t valid_batches; /* different batches of MGPT_PART_VALID; 0: as many as wanted, drawn at

@@ -8,6 +8,7 @@
 extern "C" {
 #endif
 
+/* What a component of this kind states. */
 #define MGPT_KIND_LOGGER "logger/1"
 
 struct mgpt_logger; /* the module's own */
@@ -23,14 +24,14 @@ enum mgpt_event_type {
 /* Grows at the tail. Numbers that the type does not name are 0 or NAN. */
 struct mgpt_event {
     uint32_t size;
-    uint32_t type; /* enum mgpt_event_type */
-    uint64_t step; /* counted from 1; of a validation, steps completed */
-    uint64_t index;
-    double loss, grad_norm, lr, tokens_per_s;
-    double val_loss, best_loss;
-    double seconds;   /* since the run, or its resumption, started */
-    const char *text; /* UTF-8, terminated, or NULL */
-    uint32_t skipped; /* 1: the step met NaN or Inf and changed nothing */
+    uint32_t type;                            /* enum mgpt_event_type */
+    uint64_t step;                            /* counted from 1; of a validation, steps completed */
+    uint64_t index;                           /* of a sample, from 1 */
+    double loss, grad_norm, lr, tokens_per_s; /* of a step */
+    double val_loss, best_loss;               /* of a validation; the lowest so far, with it */
+    double seconds;                           /* since the run, or its resumption, started */
+    const char *text;                         /* UTF-8, terminated, or NULL */
+    uint32_t skipped;                         /* 1: the step met NaN or Inf and changed nothing */
     uint32_t reserved;
     double train_loss;  /* of the training data, looked at as val_loss is; NAN: was not asked for */
     uint64_t text_size; /* bytes of text, 0 bytes among them; 0: up to the first one (ABI 1.1) */
@@ -41,13 +42,14 @@ struct mgpt_event {
 /* Grows at the tail. Lives as long as the logger. */
 struct mgpt_run_info {
     uint32_t size;
-    uint32_t vocab;
+    uint32_t vocab;      /* number of ids */
     const char *dir;     /* the run's folder, or NULL: nothing is kept */
     uint64_t first_step; /* steps completed before: 0, or those of the checkpoint that is resumed */
-    uint64_t total_steps;
-    uint64_t documents, train_documents, valid_documents, cut_documents;
-    uint64_t parameters;
-    const char *summary; /* "backend cpu, precision fp32, ..." */
+    uint64_t total_steps;                    /* [train] steps */
+    uint64_t documents, train_documents;     /* these four as in struct mgpt_dataset_info */
+    uint64_t valid_documents, cut_documents; /* likewise */
+    uint64_t parameters;                     /* numbers that are trained */
+    const char *summary;                     /* "backend cpu, precision fp32, ..." */
 };
 
 /* Grows at the tail. */

@@ -13,11 +13,13 @@
 extern "C" {
 #endif
 
+/* How activations are normalised. */
 enum mgpt_norm {
     MGPT_NORM_RMS = 1,  /* y = x / sqrt(mean(x^2) + eps)             Zhang & Sennrich 2019 */
     MGPT_NORM_LAYER = 2 /* y = (x - mean) / sqrt(var + eps), biased  Ba et al. 2016 */
 };
 
+/* What stands between the two mlp matrices. */
 enum mgpt_activation {
     MGPT_ACT_NONE = 0,
     MGPT_ACT_RELU = 1,  /* max(0, x) */
@@ -27,13 +29,15 @@ enum mgpt_activation {
         4 /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), the same, section 2 */
 };
 
-enum mgpt_bias { /* which linear layers have a bias; a set */
-                 MGPT_BIAS_QKV = 1,
-                 MGPT_BIAS_PROJ = 2, /* attention output */
-                 MGPT_BIAS_MLP = 4,  /* both mlp matrices */
-                 MGPT_BIAS_HEAD = 8
+/* Which linear layers have a bias; a set. */
+enum mgpt_bias {
+    MGPT_BIAS_QKV = 1,
+    MGPT_BIAS_PROJ = 2, /* attention output */
+    MGPT_BIAS_MLP = 4,  /* both mlp matrices */
+    MGPT_BIAS_HEAD = 8
 };
 
+/* First values of the parameters. */
 enum mgpt_init {
     MGPT_INIT_NORMAL =
         1, /* N(0, init_std); the two projections into the residual stream, times init_residual */
@@ -56,9 +60,9 @@ struct mgpt_model {
     uint32_t tied;                    /* 0 or 1: the head is wte */
     uint32_t init;                    /* enum mgpt_init */
     uint32_t reserved;                /* 0 */
-    double norm_eps;
+    double norm_eps;                  /* added under the root */
     double dropout; /* after the embedding, in attention, after both projections; 0 <= p < 1 */
-    double init_std, init_residual;
+    double init_std, init_residual; /* of MGPT_INIT_NORMAL */
 };
 
 #ifdef __cplusplus

@@ -31,6 +31,7 @@ extern "C" {
 #define MGPT_RESTRICT_ restrict
 #endif
 
+/* What a component of this kind states. */
 #define MGPT_KIND_OPTIMIZER "optimizer/1"
 
 #define MGPT_MAX_STATE 4    /* arrays of state a rule may have */
@@ -40,18 +41,21 @@ extern "C" {
  * Arrays do not overlap. [any] */
 typedef void (*mgpt_rule_f32)(size_t n, float *p, const float *g, float *const *s, const double *h,
                               double gscale);
+/* The same in double. [any] */
 typedef void (*mgpt_rule_f64)(size_t n, double *p, const double *g, double *const *s,
                               const double *h, double gscale);
 
 /* Written by MGPT_RULE. Grows at the tail. Static. */
 struct mgpt_rule {
-    uint32_t size, n_state, n_scalars, reserved;
-    const char *name;
+    uint32_t size;
+    uint32_t n_state, n_scalars; /* lengths of the two lists */
+    uint32_t reserved;
+    const char *name;    /* "lion" */
     const char *state;   /* "(m, v)" */
     const char *scalars; /* "(lr, b1, ...)" */
     const char *body;    /* the statements, as text */
-    mgpt_rule_f32 f32;
-    mgpt_rule_f64 f64;
+    mgpt_rule_f32 f32;   /* the same as a function */
+    mgpt_rule_f64 f64;   /* and in double */
 };
 
 struct mgpt_optimizer; /* the module's own */
@@ -59,9 +63,9 @@ struct mgpt_optimizer; /* the module's own */
 /* What the scalars of one step depend on. weight_decay is 0 for a parameter group that does not
  * decay. Frozen. */
 struct mgpt_tick {
-    uint64_t step;  /* steps attempted before this one; bias corrections use step + 1 */
-    uint64_t total; /* of the run */
-    double lr, weight_decay;
+    uint64_t step;           /* steps attempted before this one; bias corrections use step + 1 */
+    uint64_t total;          /* of the run */
+    double lr, weight_decay; /* of this step and this group */
 };
 
 /* ---- parameters that are updated as whole tensors (ABI 1.1) ---- */
@@ -79,7 +83,7 @@ enum mgpt_role {
     MGPT_ROLE_HIDDEN = 4     /* a matrix from hidden activations to hidden activations */
 };
 
-#define MGPT_MAX_PARTS 4
+#define MGPT_MAX_PARTS 4 /* tensors that may lie in one parameter */
 
 /* Where a parameter stands in the model. Frozen. */
 struct mgpt_place {
@@ -101,12 +105,12 @@ struct mgpt_needs {
  * at the tail. */
 struct mgpt_whole {
     uint32_t size, reserved;
-    const struct mgpt_param *param;
-    const struct mgpt_place *place;
+    const struct mgpt_param *param; /* the parameter */
+    const struct mgpt_place *place; /* what it is to the model */
     const double *scalars; /* of its group: what `scalars` gave, put here before each step */
-    struct mgpt_tensor step_state;
-    struct mgpt_tensor scratch; /* U8, at least what was asked for; contents undefined */
-    struct mgpt_recorder *recorder;
+    struct mgpt_tensor step_state;  /* struct mgpt_step_state, U8 */
+    struct mgpt_tensor scratch;     /* U8, at least what was asked for; contents undefined */
+    struct mgpt_recorder *recorder; /* for the two functions below */
     /* Each appends to what a step does, in order, and copies what it is given. Ops are those of
      * microgpt/backend.h, on any device; they run in skipped steps too and know nothing of
      * grad_scale: let them write to scratch alone, and never read g. Rules are MGPT_RULEs over
@@ -114,6 +118,7 @@ struct mgpt_whole {
      * in a skipped step. `p` of a rule is what it writes: the parameter, or scratch. */
     enum mgpt_status (*op)(struct mgpt_recorder *recorder, const struct mgpt_op *op,
                            struct mgpt_error *error);
+    /* Appends a rule: see above. */
     enum mgpt_status (*rule)(struct mgpt_recorder *recorder, const struct mgpt_update *update,
                              struct mgpt_error *error);
 };
@@ -121,7 +126,7 @@ struct mgpt_whole {
 /* Grows at the tail. */
 struct mgpt_optimizer_api {
     uint32_t size, reserved;
-    const struct mgpt_rule *rule;
+    const struct mgpt_rule *rule; /* of every parameter that `takes` does not take */
     enum mgpt_status (*create)(const struct mgpt_host *host, const struct mgpt_config *config,
                                struct mgpt_optimizer **optimizer,
                                struct mgpt_error *error); /* [main] */

@@ -30,6 +30,7 @@ extern "C" {
 #define MGPT_ABI_MAJOR 1           /* something was reordered, removed or retyped */
 #define MGPT_ABI_MINOR 1           /* a field, an op, a kind was added at a tail */
 
+/* What the one exported function is marked with. */
 #if defined __GNUC__
 #define MGPT_EXPORT __attribute__((visibility("default")))
 #else
@@ -42,6 +43,7 @@ extern "C" {
 
 /* ---- options: data that the core parses, checks, completes and documents ---- */
 
+/* Append only. */
 enum mgpt_option_type {
     MGPT_OPTION_BOOL = 1,  /* true false yes no on off 1 0 */
     MGPT_OPTION_INT = 2,   /* 64 bits, signed */
@@ -74,12 +76,13 @@ struct mgpt_config; /* the checked values of one module's section; owned by the 
 /* The run's one stream of random draws for what happens once (MT19937, as CPython's random).
  * Frozen. [main] */
 struct mgpt_stream {
-    void *context;
+    void *context;                                /* the first argument of all */
     double (*uniform)(void *context);             /* [0, 1), 53 bits: random.random() */
     uint64_t (*below)(void *context, uint64_t n); /* [0, n): random.randrange(n); n >= 1 */
     double (*gauss)(void *context, double mu, double sigma); /* random.gauss */
 };
 
+/* How loud a line is. */
 enum mgpt_log_level {
     MGPT_LOG_ERROR = 1,
     MGPT_LOG_WARN = 2,
@@ -98,9 +101,9 @@ struct mgpt_host {
     void (*log)(enum mgpt_log_level level, const char *line);
     /* A value of the module's own section, already checked; the key must be in its options. [any]
      */
-    int64_t (*get_int)(const struct mgpt_config *config, const char *key); /* INT and BOOL */
-    double (*get_float)(const struct mgpt_config *config, const char *key);
-    uint64_t (*get_seed)(const struct mgpt_config *config, const char *key);
+    int64_t (*get_int)(const struct mgpt_config *config, const char *key);   /* INT and BOOL */
+    double (*get_float)(const struct mgpt_config *config, const char *key);  /* FLOAT */
+    uint64_t (*get_seed)(const struct mgpt_config *config, const char *key); /* SEED */
     const char *(*get_text)(const struct mgpt_config *config,
                             const char *key); /* TEXT ENUM PATH LIST; lives with config */
     /* Has the user asked to stop? Poll it in anything that lasts more than a second. [any] */
@@ -119,13 +122,13 @@ struct mgpt_host {
 /* Grows at the tail. Static. */
 struct mgpt_component {
     uint32_t size;
-    uint32_t n_options;
+    uint32_t n_options;   /* entries of `options` */
     uint32_t option_size; /* sizeof(struct mgpt_option) as the plugin was built */
     uint32_t flags;       /* 0 */
     const char *kind;     /* "optimizer/1": the kind and the major version of its table */
     const char *name;     /* [a-z0-9_-]+ */
     const char *summary;  /* one line */
-    const struct mgpt_option *options;
+    const struct mgpt_option *options; /* NULL: none */
     /* Can it run on this machine? MGPT_OK, or why not ("libcuda.so.1 not found"). Opens no device.
      * NULL: always. [main] */
     enum mgpt_status (*probe)(const struct mgpt_host *host, struct mgpt_error *error);
@@ -134,22 +137,26 @@ struct mgpt_component {
 
 /* The first four fields are frozen for ever: they are checked before anything else is read. */
 struct mgpt_plugin {
-    uint32_t magic, abi_major, abi_minor, size;
-    const char *id;      /* "org.example.lion" */
-    const char *version; /* of the plugin */
-    const char *license; /* SPDX */
-    const char *vendor;
-    const char *url;                                /* or NULL */
+    uint32_t magic, abi_major, abi_minor; /* MGPT_ABI_*, of the headers it was built with */
+    uint32_t size;                        /* of this struct */
+    const char *id;                       /* "org.example.lion" */
+    const char *version;                  /* of the plugin */
+    const char *license;                  /* SPDX */
+    const char *vendor;                   /* who made it */
+    const char *url;                      /* or NULL */
     const struct mgpt_component *const *components; /* NULL-terminated */
 };
 
 /* The one exported symbol. */
 typedef const struct mgpt_plugin *(*mgpt_plugin_entry)(void);
+/* Its name, for dlsym. */
 #define MGPT_PLUGIN_SYMBOL "microgpt_plugin_v1"
+/* What MGPT_PLUGIN_DEFINE writes: the plugin's descriptor, static. */
 MGPT_EXPORT const struct mgpt_plugin *microgpt_plugin_v1(void);
 
 /* The `n_options, option_size` pair of a component, and the same for none. */
 #define MGPT_OPTIONS(table) (uint32_t)(sizeof(table) / sizeof(table)[0]), (uint32_t)sizeof(table)[0]
+/* For a component without options. */
 #define MGPT_NO_OPTIONS 0u, (uint32_t)sizeof(struct mgpt_option)
 
 /* MGPT_PLUGIN_DEFINE("org.example.lion", "1.0", "MIT", "A. Author", "https://...", &lion): writes

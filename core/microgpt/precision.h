@@ -8,6 +8,7 @@
 extern "C" {
 #endif
 
+/* What a component of this kind states. */
 #define MGPT_KIND_PRECISION "precision/1"
 
 /* Grows at the tail. Formats are enum mgpt_dtype. Softmax, norm statistics, the residual stream,
@@ -20,7 +21,10 @@ struct mgpt_precision_plan {
     uint32_t product;    /* inputs of matrix products; accumulation is in master */
     uint32_t tf32;       /* 1: ops get MGPT_OP_TF32; the device has MGPT_CAPS_TF32 */
     uint32_t scale_interval; /* good steps before the loss scale grows; 0: no loss scaling */
-    double scale_initial, scale_growth, scale_backoff;
+    /* First scale; factors after `scale_interval` good steps, and after one that is not finite. */
+    double scale_initial; /* a power of two */
+    double scale_growth;  /* above 1 */
+    double scale_backoff; /* below 1 */
     /* Another module of this kind whose plan is to be taken: instead of this one or, where `plan`
      * refuses, if the user left the choice of the device open. Empty: none (ABI 1.1). */
     char use[32];

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+/* Functions here run on a GPU, too. */
 #if defined __CUDACC__
 #define MGPT_INLINE static __host__ __device__ inline
 #else
@@ -23,8 +24,9 @@ enum mgpt_purpose {
     MGPT_DRAW_SAMPLE = 7      /* of a sample that does not share the run's stream */
 };
 
+/* A block of four draws. */
 struct mgpt_philox {
-    uint32_t v[4];
+    uint32_t v[4]; /* its lanes */
 };
 
 /* Ten rounds on a counter of four words with a key of two. */

@@ -8,6 +8,7 @@
 extern "C" {
 #endif
 
+/* What a component of this kind states. */
 #define MGPT_KIND_SAMPLER "sampler/1"
 
 struct mgpt_sampler; /* the module's own */

@@ -9,6 +9,7 @@
 extern "C" {
 #endif
 
+/* What a component of this kind states. */
 #define MGPT_KIND_SCHEDULER "scheduler/1"
 
 struct mgpt_scheduler; /* the module's own */

@@ -33,10 +33,11 @@ enum mgpt_status {
 
 /* Frozen. `text` is one line of UTF-8 without a final newline, always terminated. */
 struct mgpt_error {
-    int32_t status; /* enum mgpt_status */
-    char text[1020];
+    int32_t status;  /* enum mgpt_status */
+    char text[1020]; /* what was found, and what was expected */
 };
 
+/* The compiler checks a format and its arguments. */
 #if defined __GNUC__
 #define MGPT_PRINTF(string, first) __attribute__((__format__(__printf__, string, first)))
 #else

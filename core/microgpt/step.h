@@ -18,8 +18,10 @@
 extern "C" {
 #endif
 
+/* What a component of this kind states. */
 #define MGPT_KIND_STEP "step/1"
 
+/* The stages that a module does, from the first on. */
 enum mgpt_covers {
     MGPT_COVERS_FB = 1,   /* FORWARD, BACKWARD: zeroes the gradients first */
     MGPT_COVERS_FBC = 2,  /* and CLIP */
@@ -36,10 +38,11 @@ struct mgpt_step; /* an open step program; the module's own */
 /* One parameter tensor. An array of state that it does not keep has rank 0 (see optimizer_instance
  * below). Frozen. */
 struct mgpt_param {
-    const char *name; /* "h.0.attn.qkv.weight" */
-    struct mgpt_tensor p, g, state[MGPT_MAX_STATE];
-    uint32_t decays; /* its group: 1 when weight decay applies */
-    uint32_t n_state;
+    const char *name;                         /* "h.0.attn.qkv.weight" */
+    struct mgpt_tensor p, g;                  /* itself, its gradient */
+    struct mgpt_tensor state[MGPT_MAX_STATE]; /* the optimizer's */
+    uint32_t decays;                          /* its group: 1 when weight decay applies */
+    uint32_t n_state;                         /* arrays of the rule */
 };
 
 /* What a step is to compute and on what; everything lives as long as the step. Grows at the tail.
@@ -47,22 +50,22 @@ struct mgpt_param {
  * starts at a multiple of 64 bytes and the gaps stay zero. */
 struct mgpt_step_spec {
     uint32_t size;
-    uint32_t rows, columns; /* of a micro-batch, at most */
-    uint32_t micro_batches; /* a step */
-    uint32_t ranks, rank;   /* 1, 0 */
-    uint32_t n_params, n_state;
-    uint32_t fallback; /* enum mgpt_fallback */
+    uint32_t rows, columns;     /* of a micro-batch, at most */
+    uint32_t micro_batches;     /* a step */
+    uint32_t ranks, rank;       /* 1, 0 */
+    uint32_t n_params, n_state; /* entries of params; arrays of state */
+    uint32_t fallback;          /* enum mgpt_fallback */
     uint32_t reserved;
-    uint64_t seed; /* of the draws inside steps */
-    double clip;   /* largest gradient norm; 0: none */
-    const struct mgpt_host *host;
-    const struct mgpt_backend_api *backend;
-    struct mgpt_device *device;
-    const struct mgpt_caps *caps;
-    const struct mgpt_model *model;
-    const struct mgpt_precision_plan *precision;
-    const struct mgpt_optimizer_api *optimizer;
-    const struct mgpt_param *params;
+    uint64_t seed;                                  /* of the draws inside steps */
+    double clip;                                    /* largest gradient norm; 0: none */
+    const struct mgpt_host *host;                   /* services */
+    const struct mgpt_backend_api *backend;         /* of the device */
+    struct mgpt_device *device;                     /* open */
+    const struct mgpt_caps *caps;                   /* what it can */
+    const struct mgpt_model *model;                 /* the shape of the model */
+    const struct mgpt_precision_plan *precision;    /* the formats */
+    const struct mgpt_optimizer_api *optimizer;     /* the rule */
+    const struct mgpt_param *params;                /* n_params of them */
     struct mgpt_tensor p, g, state[MGPT_MAX_STATE]; /* the whole buffers, rank 1 */
     struct mgpt_tensor step_state;                  /* struct mgpt_step_state, U8 */
     /* With an optimizer that takes parameters as whole tensors, else NULL (ABI 1.1). state[k] then
@@ -95,10 +98,10 @@ struct mgpt_step_input {
 
 /* What a step did. Frozen. */
 struct mgpt_step_result {
-    uint64_t step;
-    double loss, grad_norm;
-    double loss_scale; /* after SCALER: of the next step */
-    uint32_t skipped;  /* 1: nonfinite, nothing was updated */
+    uint64_t step;          /* as in its input */
+    double loss, grad_norm; /* of struct mgpt_step_state, after it */
+    double loss_scale;      /* after SCALER: of the next step */
+    uint32_t skipped;       /* 1: nonfinite, nothing was updated */
     uint32_t reserved;
 };
 
@@ -129,7 +132,7 @@ struct mgpt_step_api {
     enum mgpt_status (*adopt)(struct mgpt_step *step, struct mgpt_error *error);
 };
 
-#define MGPT_STEP_RING 64
+#define MGPT_STEP_RING 64 /* steps between two fences, at most */
 
 #ifdef __cplusplus
 }

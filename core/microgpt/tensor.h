@@ -21,18 +21,18 @@ enum mgpt_dtype {
     MGPT_I64 = 8
 };
 
-#define MGPT_MAX_RANK 4
+#define MGPT_MAX_RANK 4 /* dimensions a tensor may have */
 
 struct mgpt_buffer; /* memory of a device; owned by the backend that made it, opaque to all others
                      */
 
 /* Frozen. Rank 0 with a NULL buffer means "no tensor" in an optional slot of an op. */
 struct mgpt_tensor {
-    struct mgpt_buffer *buffer;
-    uint64_t offset; /* bytes from the start of the buffer */
-    uint32_t dtype;  /* enum mgpt_dtype */
-    uint32_t rank;   /* 1..MGPT_MAX_RANK */
-    int64_t shape[MGPT_MAX_RANK];
+    struct mgpt_buffer *buffer;   /* what it is a view of */
+    uint64_t offset;              /* bytes from the start of the buffer */
+    uint32_t dtype;               /* enum mgpt_dtype */
+    uint32_t rank;                /* 1..MGPT_MAX_RANK */
+    int64_t shape[MGPT_MAX_RANK]; /* outermost first */
 };
 
 /* Bytes of one element; 0 for an unknown format. [any] */
@@ -66,6 +66,7 @@ static inline int64_t mgpt_tensor_columns(const struct mgpt_tensor *t)
     return t->rank ? t->shape[t->rank - 1] : 0;
 }
 
+/* Likewise: the product of all dimensions but the last. [any] */
 static inline int64_t mgpt_tensor_rows(const struct mgpt_tensor *t)
 {
     int64_t columns = mgpt_tensor_columns(t);

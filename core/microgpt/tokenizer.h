@@ -8,14 +8,15 @@
 extern "C" {
 #endif
 
+/* What a component of this kind states. */
 #define MGPT_KIND_TOKENIZER "tokenizer/1"
 
 struct mgpt_tokenizer; /* the module's own */
 
 /* Bytes of a document; UTF-8, checked by the dataset. Not terminated. Frozen. */
 struct mgpt_text {
-    const char *data;
-    uint64_t size;
+    const char *data; /* not terminated */
+    uint64_t size;    /* bytes */
 };
 
 /* Grows at the tail. A tokenizer is created, then either trained or loaded, then only read. */
@@ -29,8 +30,8 @@ struct mgpt_tokenizer_api {
     enum mgpt_status (*train)(struct mgpt_tokenizer *tokenizer, const struct mgpt_text *documents,
                               uint64_t n, struct mgpt_error *error);
     int32_t (*vocab)(const struct mgpt_tokenizer *tokenizer); /* number of ids, 1 or more [any] */
-    int32_t (*bos)(const struct mgpt_tokenizer
-                       *tokenizer); /* the id that separates documents; -1: none [any] */
+    /* The id that separates documents; -1: none. [any] */
+    int32_t (*bos)(const struct mgpt_tokenizer *tokenizer);
     /* Writes up to `capacity` ids (`ids` may be NULL with 0) and returns how many there are; -1
      * with the byte offset and the character in `error` (MGPT_USAGE) for text that has no ids.
      * Never adds BOS. [any] */
