@@ -47,7 +47,7 @@ struct mgpt_cli {
     const char **operands; /* words that are no options: "show" */
     size_t n_operands;
     bool help, version, json, quiet, verbose;
-    double patience; /* 0, or that of mgpt_registry_doubt: set by a command that only looks */
+    double patience;   /* 0, or that of mgpt_registry_doubt: set by a command that only looks */
     char *config_path; /* the INI in use, once configured; NULL: the built-in defaults */
 };
 
