@@ -20,11 +20,11 @@ run 0 --help
 commands=$(awk '/^Commands:$/ { on = 1; next } on && /^$/ { exit } on { print $1 }' out)
 [ "$(wc -w <<<"$commands")" -ge 6 ] || fail "found only the commands $commands"
 for command in $commands; do
-    has microgpt.1 "^\\.SS \"$command[ \"]"
+    has microgpt.1 "^\\.SS \"${command}[ \"]"
     run 0 "$command" --help
     sed -n 's/^ *\(-., \)\{0,1\}\(--[a-z-]*\).*/\2/p' out >options
     for option in $(cat options); do
-        awk -v heading="^\\\\.SS \"$command[ \"]" '$0 ~ heading { on = 1; next } /^\.SS/ { on = 0 }
+        awk -v heading="^\\\\.SS \"${command}[ \"]" '$0 ~ heading { on = 1; next } /^\.SS/ { on = 0 }
             /^\.SH OPTIONS/ { on = 1 } on' microgpt.1 | grep -qE -- "^\.B \".*$option( |\"|$)" ||
             fail "microgpt.1: nothing about $command $option"
         checks=$((checks + 1))
