@@ -34,6 +34,7 @@ libmicrogpt_la_SOURCES = \
     %D%/base/dir.c \
     %D%/base/draws.c %D%/base/draws.h \
     %D%/base/file.c %D%/base/file.h \
+    %D%/base/json.c %D%/base/json.h \
     %D%/base/log.c %D%/base/log.h \
     %D%/base/memory.c %D%/base/memory.h \
     %D%/base/output.c \
@@ -90,7 +91,14 @@ libmicrogpt_la_SOURCES = \
     %D%/run/composed.c %D%/run/composed.h \
     %D%/run/endings.c %D%/run/endings.h \
     %D%/run/eval.c %D%/run/eval.h \
+    %D%/run/folder.c %D%/run/folder.h \
     %D%/run/generate.c %D%/run/generate.h \
+    %D%/run/hf.h \
+    %D%/run/hf_config.c \
+    %D%/run/hf_export.c \
+    %D%/run/hf_import.c \
+    %D%/run/hf_tokenizer.c \
+    %D%/run/hf_weights.c \
     %D%/run/loggers.c %D%/run/loggers.h \
     %D%/run/lockstep.c %D%/run/lockstep.h \
     %D%/run/logits.c %D%/run/logits.h \
@@ -138,7 +146,9 @@ microgpt_SOURCES = \
     %D%/cli/cmd_config.c \
     %D%/cli/cmd_eval.c \
     %D%/cli/cmd_explain.c \
+    %D%/cli/cmd_export.c \
     %D%/cli/cmd_generate.c \
+    %D%/cli/cmd_import.c \
     %D%/cli/cmd_plugins.c \
     %D%/cli/cmd_train.c \
     %D%/cli/cmd_watch.c \

@@ -9,6 +9,7 @@ CHECK_TESTS = \
     %D%/check_endings \
     %D%/check_files \
     %D%/check_generate \
+    %D%/check_hf \
     %D%/check_ini \
     %D%/check_loader \
     %D%/check_micro \
@@ -61,12 +62,14 @@ SCRIPT_TESTS = \
     %D%/run_cuda.sh \
     %D%/run_emu.sh \
     %D%/run_explain.sh \
+    %D%/run_hf.sh \
     %D%/run_errors.sh \
     %D%/run_crash.sh \
     %D%/run_resume.sh \
     %D%/run_reference.sh \
     %D%/run_swap.sh \
     %D%/run_toygpt.sh \
+    %D%/run_transformers.sh \
     %D%/run_watch.sh
 
 TESTS = $(SCRIPT_TESTS)
@@ -76,20 +79,22 @@ EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh %D%/browser.py %D%/page.py %D%/watch.py
     %D%/bench/compare.sh %D%/bench/generate.sh %D%/bench/gpt2.sh \
     %D%/bench/products.sh %D%/bench/samples.sh %D%/bench/steps.sh \
     %D%/bench/toygpt.sh \
-    %D%/judge/gpt2.py %D%/judge/muon.py %D%/judge/parity.py %D%/judge/toygpt.py
+    %D%/judge/gpt2.py %D%/judge/hf.py %D%/judge/muon.py %D%/judge/parity.py %D%/judge/toygpt.py
 
 # What tests/bench/products.sh builds and runs.
 EXTRA_PROGRAMS += %D%/bench/products
 CLEANFILES += %D%/bench/products
 %C%_bench_products_LDADD = libmicrogpt.la
 
-# Our own PyTorch of the second recipe, to be held against: some gigabytes in the build folder. What
-# `make check` does at a tenth of the size, 100 steps, it does at the whole size too.
+# Our own PyTorch of the second recipe, to be held against, and the programs that read our files: some
+# gigabytes in the build folder. What `make check` does at a tenth of the size, 100 steps, it does at
+# the whole size too.
+JUDGES = %D%/run_judge.sh %D%/run_transformers.sh
 .PHONY: judge
 judge: all
 	test -x judge-venv/bin/python || $(PYTHON3) -m venv judge-venv
-	judge-venv/bin/python -m pip install --quiet torch safetensors numpy
-	MGPT_JUDGE=full $(MAKE) $(AM_MAKEFLAGS) check TESTS='%D%/run_judge.sh'
+	judge-venv/bin/python -m pip install --quiet torch safetensors numpy transformers
+	MGPT_JUDGE=full $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(JUDGES)'
 PYTHON3 = python3
 
 if HAVE_CHECK

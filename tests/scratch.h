@@ -38,8 +38,8 @@ static void scratch_teardown(void)
 }
 
 /* A path in the scratch folder; one of eight buffers that take turns. */
-static const char *in_scratch(const char *format, ...) MGPT_PRINTF(1, 2);
-static const char *in_scratch(const char *format, ...)
+static inline const char *in_scratch(const char *format, ...) MGPT_PRINTF(1, 2);
+static inline const char *in_scratch(const char *format, ...)
 {
     static char buffers[8][512];
     static unsigned turn;

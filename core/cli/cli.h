@@ -49,6 +49,9 @@ struct mgpt_cli {
     bool help, version, json, quiet, verbose;
     double patience;   /* 0, or that of mgpt_registry_doubt: set by a command that only looks */
     char *config_path; /* the INI in use, once configured; NULL: the built-in defaults */
+    /* For a command, before it configures: "section.key=value" lines over those of the file, under
+     * those typed; and where they come from. Both live as long as the configuration. */
+    const char *settings, *settings_origin;
 };
 
 /* MGPT_USAGE, with the nearest command or option. Finish it in any case. */
@@ -88,6 +91,8 @@ enum mgpt_status mgpt_cmd_generate(struct mgpt_cli *cli, struct mgpt_error *erro
 enum mgpt_status mgpt_cmd_eval(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_bench(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_plugins(struct mgpt_cli *cli, struct mgpt_error *error);
+enum mgpt_status mgpt_cmd_export(struct mgpt_cli *cli, struct mgpt_error *error);
+enum mgpt_status mgpt_cmd_import(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_config(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_explain(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_watch(struct mgpt_cli *cli, struct mgpt_error *error);

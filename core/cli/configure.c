@@ -112,6 +112,20 @@ static enum mgpt_status keep_folders(const struct mgpt_cli *cli, struct mgpt_con
     return status;
 }
 
+/* The lines of cli->settings, before what was typed, which wins. */
+static enum mgpt_status apply_settings(const struct mgpt_cli *cli, struct mgpt_conf *conf,
+                                       struct mgpt_error *error)
+{
+    char *lines = strdup(cli->settings ? cli->settings : ""), *rest = lines, *line;
+    enum mgpt_status status =
+        lines ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "no memory for the settings");
+    while (status == MGPT_OK && (line = strsep(&rest, "\n")))
+        if (*line)
+            status = mgpt_conf_set(conf, line, cli->settings_origin, error);
+    free(lines);
+    return status;
+}
+
 /* Takes `path`, the file to read or NULL. */
 static enum mgpt_status configure_from(struct mgpt_cli *cli, char *path, struct mgpt_conf **conf,
                                        struct mgpt_registry **registry, struct mgpt_error *error)
@@ -124,6 +138,8 @@ static enum mgpt_status configure_from(struct mgpt_cli *cli, char *path, struct 
         status = mgpt_conf_create(conf, error);
     if (status == MGPT_OK && path)
         status = mgpt_conf_read(*conf, path, error);
+    if (status == MGPT_OK)
+        status = apply_settings(cli, *conf, error);
     for (size_t i = 0; i < cli->n_given && status == MGPT_OK; i++)
         status = override(*conf, &cli->given[i], error);
     if (status == MGPT_OK) {

@@ -77,11 +77,28 @@ static const struct mgpt_cli_option watch_options[] = {
     {NULL, NULL, NULL, NULL, 0},
 };
 
+static const struct mgpt_cli_option export_options[] = {
+    {"to", "FORM", NULL, "hf: a folder for Hugging Face transformers, as a GPT-2", 0},
+    {"checkpoint", "WHICH", "generate.checkpoint", "latest, best, or a path", 0},
+    DIR_OPTION,
+    {NULL, NULL, NULL, NULL, 0},
+};
+
+static const struct mgpt_cli_option import_options[] = {
+    DIR_OPTION,
+    {NULL, NULL, NULL, NULL, 0},
+};
+
 /* A trained model is used without what trained it. */
 static const char *const generate_spares[] = {"optimizer", "scheduler", "step",
                                               "logger",    "dataset",   NULL};
 static const char *const eval_spares[] = {"optimizer", "scheduler", "step",
                                           "logger",    "sampler",   NULL};
+static const char *const import_spares[] = {"step", "logger", "dataset", "sampler", NULL};
+/* Files alone. */
+static const char *const all_spares[] = {"backend",   "step",    "precision", "optimizer",
+                                         "scheduler", "dataset", "tokenizer", "sampler",
+                                         "logger",    NULL};
 
 const struct mgpt_command mgpt_commands[] = {
     {"train", NULL, "train a model and keep it in a run folder", train_options, mgpt_cmd_train,
@@ -92,6 +109,10 @@ const struct mgpt_command mgpt_commands[] = {
      eval_spares},
     {"bench", NULL, "time this model with every backend, step and precision, and compare them",
      bench_options, mgpt_cmd_bench, NULL},
+    {"export", "DIR", "write a trained model as other programs read it", export_options,
+     mgpt_cmd_export, all_spares},
+    {"import", "DIR", "make a run of a GPT-2 that Hugging Face transformers wrote", import_options,
+     mgpt_cmd_import, import_spares},
     {"plugins", "list|inspect NAME|new KIND NAME", "show the modules there are, or begin one",
      plugins_options, mgpt_cmd_plugins, NULL},
     {"config", "show|check", "show the settings in effect, or check them", NULL, mgpt_cmd_config,

@@ -1,10 +1,11 @@
 /* The spec of a model as one table of fields: whoever reads, writes or compares a spec walks it. */
 #include <config.h>
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
+#include "conf/schema.h"
 #include "model/spec.h"
 
 enum field_type { NUMBER, FLAG, REAL, ENUM, SET };
@@ -68,8 +69,33 @@ static int choice(const char *const *choices, const char *name)
     return -1;
 }
 
+/* The most that a key of [model] takes, or 0. */
+static double limit(const char *key)
+{
+    for (size_t i = 0; i < mgpt_n_sections; i++)
+        for (size_t k = 0; k < mgpt_sections[i].n_options; k++)
+            if (strcmp(mgpt_sections[i].name, "model") == 0 &&
+                strcmp(mgpt_sections[i].options[k].key, key) == 0)
+                return mgpt_sections[i].options[k].max;
+    return 0;
+}
+
+/* Within these no shape overflows. */
+static enum mgpt_status check_limits(const struct mgpt_model *m, struct mgpt_error *error)
+{
+    for (size_t i = 0; i < N_FIELDS; i++)
+        if (fields[i].type == NUMBER && *whole(m, &fields[i]) > limit(fields[i].name))
+            return mgpt_fail(error, MGPT_INVALID, "%s = %u: expected at most %.0f", fields[i].name,
+                             *whole(m, &fields[i]), limit(fields[i].name));
+    return MGPT_OK;
+}
+
 enum mgpt_status mgpt_model_check(const struct mgpt_model *m, struct mgpt_error *error)
 {
+    enum mgpt_status status = check_limits(m, error);
+
+    if (status != MGPT_OK)
+        return status;
     if (!m->layers || !m->heads || !m->kv_heads || !m->embd || !m->mlp || !m->context || !m->vocab)
         return mgpt_fail(error, MGPT_INVALID, "a model needs at least 1 of everything");
     if (m->embd % m->heads)
@@ -209,17 +235,47 @@ static enum mgpt_status read_root(const json_t *root, struct mgpt_model *model, 
 enum mgpt_status mgpt_model_from_json(const char *json, size_t size, struct mgpt_model *model,
                                       char **tokenizer, struct mgpt_error *error)
 {
-    json_error_t why;
-    json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &why);
-    enum mgpt_status status;
+    json_t *root;
+    enum mgpt_status status = mgpt_json_parse(json, size, &root, error);
 
     memset(model, 0, sizeof *model);
     model->size = sizeof *model;
-    if (!root)
-        return mgpt_fail(error, MGPT_DATA, "line %d: %s", why.line, why.text);
+    if (status != MGPT_OK)
+        return status;
     status = read_root(root, model, tokenizer, error);
     json_decref(root);
     return status;
+}
+
+/* As it would stand in the INI. */
+static void add_value(const struct mgpt_model *model, const struct field *f,
+                      struct mgpt_string *out)
+{
+    const char *comma = "";
+
+    switch (f->type) {
+    case NUMBER: mgpt_string_format(out, "%u", *whole(model, f)); break;
+    case FLAG: mgpt_string_format(out, "%s", *whole(model, f) ? "true" : "false"); break;
+    case REAL: mgpt_string_format(out, "%.17g", *real(model, f)); break;
+    case ENUM: mgpt_string_format(out, "%s", f->choices[*whole(model, f)]); break;
+    case SET:
+        for (int i = 0; f->choices[i]; i++)
+            if (*whole(model, f) >> i & 1u) {
+                mgpt_string_format(out, "%s%s", comma, f->choices[i]);
+                comma = ",";
+            }
+        mgpt_string_format(out, "%s", *comma ? "" : "none");
+    }
+}
+
+void mgpt_model_settings(const struct mgpt_model *model, struct mgpt_string *out)
+{
+    for (size_t i = 0; i < N_FIELDS; i++)
+        if (fields[i].shapes || fields[i].offset == offsetof(struct mgpt_model, dropout)) {
+            mgpt_string_format(out, "model.%s=", fields[i].name);
+            add_value(model, &fields[i], out);
+            mgpt_string_format(out, "\n");
+        }
 }
 
 enum mgpt_status mgpt_model_match(const struct mgpt_model *checkpoint,

@@ -108,6 +108,22 @@ static int name_order(const void *name, const void *entry)
     return strcmp(name, ((const struct mgpt_header_entry *)entry)->name);
 }
 
+static const struct mgpt_header_entry *find(const struct mgpt_header *h, const char *name)
+{
+    return bsearch(name, h->entries, h->count, sizeof *h->entries, name_order);
+}
+
+bool mgpt_safetensors_find(const struct mgpt_safetensors *file, const char *name,
+                           struct mgpt_blob *blob)
+{
+    const struct mgpt_header_entry *e = find(&file->header, name);
+    if (!e)
+        return false;
+    *blob = (struct mgpt_blob){.name = e->name, .dtype = e->dtype, .rank = e->rank};
+    memcpy(blob->shape, e->shape, sizeof blob->shape);
+    return true;
+}
+
 /* "F32 [27, 16]" */
 static const char *describe(const char *dtype, uint32_t rank, const int64_t *shape, char out[128])
 {
@@ -127,8 +143,7 @@ enum mgpt_status mgpt_safetensors_read(struct mgpt_safetensors *file, const stru
     if (!mgpt_blob_size(blob, &size))
         return mgpt_fail(error, MGPT_INVALID, "%s: \"%s\" was asked for in an impossible shape",
                          h->path, mgpt_header_show(blob->name, name));
-    const struct mgpt_header_entry *e =
-        bsearch(blob->name, h->entries, h->count, sizeof *h->entries, name_order);
+    const struct mgpt_header_entry *e = find(h, blob->name);
     if (!e)
         return mgpt_header_fail(error, h->path, MGPT_HEADER_START, "there is no tensor \"%s\"",
                                 mgpt_header_show(blob->name, name));

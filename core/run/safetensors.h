@@ -40,6 +40,10 @@ void mgpt_safetensors_close(struct mgpt_safetensors *file);
 size_t mgpt_safetensors_count(const struct mgpt_safetensors *file);
 /* Names in the order of their bytes; lives with the file. */
 const char *mgpt_safetensors_name(const struct mgpt_safetensors *file, size_t index);
+/* Format (0: one that enum mgpt_dtype lacks), rank (which may exceed MGPT_MAX_RANK) and the first
+ * dimensions of the tensor of that name; false when there is none. */
+bool mgpt_safetensors_find(const struct mgpt_safetensors *file, const char *name,
+                           struct mgpt_blob *blob);
 /* Reads the tensor called blob->name into blob->data; format and shape must be those of the blob,
  * or MGPT_DATA says what was expected and what was found. */
 enum mgpt_status mgpt_safetensors_read(struct mgpt_safetensors *file, const struct mgpt_blob *blob,

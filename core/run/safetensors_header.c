@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
+#include "base/json.h"
 
 #define RANK_MAX 64 /* no framework goes further */
 
@@ -88,17 +88,6 @@ static enum mgpt_status check_nesting(const struct mgpt_header *header, const ch
         }
     }
     return MGPT_OK;
-}
-
-/* Where a name stands in the header, for messages; the header's start when it is written with
- * escapes. */
-static uint64_t locate(const char *text, size_t n, const char *name)
-{
-    size_t length = strlen(name);
-    for (const char *p = text; (p = memmem(p, n - (size_t)(p - text), name, length)); p++)
-        if (p > text && p[-1] == '"' && p + length < text + n && p[length] == '"')
-            return MGPT_HEADER_START + (uint64_t)(p - 1 - text);
-    return MGPT_HEADER_START;
 }
 
 static const struct kind *find_kind(const json_t *name)
@@ -246,7 +235,8 @@ static enum mgpt_status read_entries(struct mgpt_header *header, json_t *root, c
             wrong = read_entry(entry, value);
         }
         if (wrong)
-            return mgpt_header_fail(error, header->path, locate(text, n, key), "\"%s\" %s",
+            return mgpt_header_fail(error, header->path,
+                                    MGPT_HEADER_START + mgpt_json_offset(text, n, key), "\"%s\" %s",
                                     mgpt_header_show(key, shown), wrong);
     }
     return check_layout(header, error);

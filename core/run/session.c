@@ -65,30 +65,44 @@ void mgpt_session_seed(struct mgpt_session *s, uint64_t seed)
 
 /* ---- data ---- */
 
-enum mgpt_status mgpt_session_tokenizer(struct mgpt_session *s, const char *checkpoint,
-                                        struct mgpt_error *error)
+static enum mgpt_status create_tokenizer(struct mgpt_session *s, struct mgpt_error *error)
 {
     const struct mgpt_config *config;
     const void *api;
-    char *json = NULL;
-    size_t size = 0;
-    struct mgpt_error why;
     enum mgpt_status status = use(s, MGPT_KIND_TOKENIZER, "tokenizer", &api, &config, error);
 
     if (status != MGPT_OK)
         return status;
     s->tokenizer_api = api;
-    status = s->tokenizer_api->create(mgpt_host(), config, &s->tokenizer, error);
-    if (status != MGPT_OK || !checkpoint)
+    return s->tokenizer_api->create(mgpt_host(), config, &s->tokenizer, error);
+}
+
+enum mgpt_status mgpt_session_tokenizer_from(struct mgpt_session *s, const char *folder,
+                                             const char *json, size_t size,
+                                             struct mgpt_error *error)
+{
+    struct mgpt_error why;
+    enum mgpt_status status = create_tokenizer(s, error);
+
+    if (status != MGPT_OK || s->tokenizer_api->load(s->tokenizer, json, size, &why) == MGPT_OK)
         return status;
+    return mgpt_fail(error, MGPT_DATA, "%s/tokenizer.json: %s", folder, why.text);
+}
+
+enum mgpt_status mgpt_session_tokenizer(struct mgpt_session *s, const char *checkpoint,
+                                        struct mgpt_error *error)
+{
+    char *json = NULL;
+    size_t size = 0;
+    enum mgpt_status status;
+
+    if (!checkpoint)
+        return create_tokenizer(s, error);
     status = mgpt_checkpoint_text(checkpoint, "tokenizer.json", &json, &size, error);
-    if (status != MGPT_OK)
-        return status;
-    status = s->tokenizer_api->load(s->tokenizer, json, size, &why);
-    free(json);
     if (status == MGPT_OK)
-        return MGPT_OK;
-    return mgpt_fail(error, MGPT_DATA, "%s/tokenizer.json: %s", checkpoint, why.text);
+        status = mgpt_session_tokenizer_from(s, checkpoint, json, size, error);
+    free(json);
+    return status;
 }
 
 /* "builtin:NAME" is data/NAME.txt beside the INI in use, or else the installed one. */
@@ -224,6 +238,16 @@ struct mgpt_step_spec mgpt_session_spec(const struct mgpt_session *s, struct mgp
         spec.places = s->params.places;
     }
     return spec;
+}
+
+enum mgpt_status mgpt_session_step_state(struct mgpt_session *s, struct mgpt_tensor *tensor,
+                                         struct mgpt_error *error)
+{
+    double scale = s->precision.scale_interval ? s->precision.scale_initial : 1;
+    struct mgpt_step_state state = {.loss_scale = scale, .grad_scale = 1 / scale};
+    enum mgpt_status status = mgpt_machine_new(&s->machine, MGPT_U8, sizeof state, tensor, error);
+
+    return status == MGPT_OK ? mgpt_machine_write(&s->machine, tensor, &state, error) : status;
 }
 
 enum mgpt_status mgpt_session_passes(struct mgpt_session *s, int64_t batch,

@@ -59,6 +59,10 @@ enum mgpt_status mgpt_session_data(struct mgpt_session *s, const char *checkpoin
 /* The tokenizer of a checkpoint alone. */
 enum mgpt_status mgpt_session_tokenizer(struct mgpt_session *s, const char *checkpoint,
                                         struct mgpt_error *error);
+/* One that is in memory; `folder` is where it was read, for messages. */
+enum mgpt_status mgpt_session_tokenizer_from(struct mgpt_session *s, const char *folder,
+                                             const char *json, size_t size,
+                                             struct mgpt_error *error);
 /* The model for the tokenizer's vocabulary and the table of its parameters, not yet allocated. */
 enum mgpt_status mgpt_session_shape(struct mgpt_session *s, struct mgpt_error *error);
 /* The same for a vocabulary of that size, without a tokenizer. An optimizer is opened before. */
@@ -72,6 +76,9 @@ enum mgpt_status mgpt_session_model(struct mgpt_session *s, bool training,
  */
 struct mgpt_step_spec mgpt_session_spec(const struct mgpt_session *s,
                                         struct mgpt_tensor step_state);
+/* The step state on the device, as it is before the first step. */
+enum mgpt_status mgpt_session_step_state(struct mgpt_session *s, struct mgpt_tensor *tensor,
+                                         struct mgpt_error *error);
 /* Passes for validation and generation over at most `batch` sequences. */
 enum mgpt_status mgpt_session_passes(struct mgpt_session *s, int64_t batch,
                                      struct mgpt_error *error);

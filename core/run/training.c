@@ -9,31 +9,13 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "run/folder.h"
 #include "run/plan.h"
 #include "run/training.h"
 
 uint64_t mgpt_training_setting(const struct mgpt_training *r, const char *key)
 {
     return (uint64_t)mgpt_conf_int(r->conf, "train", key);
-}
-
-/* A folder that holds a run is not overwritten. */
-static enum mgpt_status refuse_run(const struct mgpt_training *r, struct mgpt_error *error)
-{
-    static const char *const traces[] = {"config.ini", "metrics.jsonl", "checkpoints", NULL};
-
-    for (int i = 0; traces[i]; i++) {
-        char *path = mgpt_path_join(r->dir, traces[i]);
-        bool found = path && mgpt_path_exists(path);
-        free(path);
-        if (found)
-            return mgpt_fail(
-                error, MGPT_CONFIG,
-                "%s already holds a run (%s); use --resume to go on with it, or another "
-                "folder: --dir NAME",
-                r->dir, traces[i]);
-    }
-    return MGPT_OK;
 }
 
 /* The checkpoint to resume, in a folder that nobody else trains in. */
@@ -58,22 +40,7 @@ static enum mgpt_status make_folder(struct mgpt_training *r, bool resume, struct
     if (status == MGPT_OK && r->lock < 0)
         status = mgpt_dir_lock(r->dir, &r->lock, error);
     if (status == MGPT_OK && !resume)
-        status = refuse_run(r, error); /* somebody may have been faster */
-    return status;
-}
-
-/* The effective configuration, so that the run can be repeated and read. */
-static enum mgpt_status write_config(struct mgpt_training *r, struct mgpt_error *error)
-{
-    struct mgpt_string text = {0};
-    char *path = mgpt_path_join(r->dir, "config.ini");
-    enum mgpt_status status;
-
-    mgpt_conf_print(r->conf, false, &text);
-    status = path && !text.failed ? mgpt_file_replace(path, text.data, text.size, error)
-                                  : mgpt_fail(error, MGPT_NOMEM, "out of memory");
-    mgpt_string_finish(&text);
-    free(path);
+        status = mgpt_folder_refuse(r->dir, error); /* somebody may have been faster */
     return status;
 }
 
@@ -111,14 +78,9 @@ static enum mgpt_status settle_scale(struct mgpt_training *r, struct mgpt_error 
 static enum mgpt_status fill_state(struct mgpt_training *r, struct mgpt_error *error)
 {
     struct mgpt_session *s = &r->session;
-    double scale = s->precision.scale_interval ? s->precision.scale_initial : 1;
-    struct mgpt_step_state state = {.loss_scale = scale, .grad_scale = 1 / scale};
-    struct mgpt_tensor *t = &r->progress.step_state;
-    enum mgpt_status status = mgpt_machine_new(&s->machine, MGPT_U8, sizeof state, t, error);
+    enum mgpt_status status = mgpt_session_step_state(s, &r->progress.step_state, error);
 
     r->progress.best_loss = INFINITY;
-    if (status == MGPT_OK)
-        status = mgpt_machine_write(&s->machine, t, &state, error);
     if (status != MGPT_OK)
         return status;
     if (!r->checkpoint)
@@ -219,7 +181,7 @@ enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_t
     enum mgpt_status status = begin(r, options, error);
 
     if (status == MGPT_OK)
-        status = options->resume ? find_checkpoint(r, error) : refuse_run(r, error);
+        status = options->resume ? find_checkpoint(r, error) : mgpt_folder_refuse(r->dir, error);
     if (status == MGPT_OK)
         status = open_session(r, error);
     if (status == MGPT_OK)
@@ -243,7 +205,7 @@ enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_t
     if (status == MGPT_OK)
         status = open_loggers(r, error);
     if (status == MGPT_OK)
-        status = write_config(r, error);
+        status = mgpt_folder_keep(r->dir, r->conf, error);
     r->saved = r->progress.step;
     return status;
 }

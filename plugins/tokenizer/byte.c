@@ -109,8 +109,8 @@ static enum mgpt_status load(struct mgpt_tokenizer *t, const char *json, uint64_
     enum mgpt_status status = MGPT_OK;
 
     if (!root)
-        status = mgpt_fail(error, MGPT_DATA, "line %d, column %d: %.*s", where.line, where.column,
-                           (int)strcspn(where.text, "\n"), where.text);
+        status = mgpt_fail(error, MGPT_DATA, "offset %d: it is not JSON (line %d, column %d)",
+                           where.position > 0 ? where.position : 0, where.line, where.column);
     else if (!version || strcmp(version, "1.0") != 0)
         status = mgpt_fail(error, MGPT_DATA, "version: expected \"1.0\"");
     else if (!type || strcmp(type, "byte") != 0)

@@ -1,0 +1,20 @@
+/* JSON from files that nobody vouches for: bounded, and refused by offset and reason. */
+#ifndef MGPT_BASE_JSON_H
+#define MGPT_BASE_JSON_H
+
+#include <jansson.h>
+
+#include <microgpt/status.h>
+
+#define MGPT_JSON_DEPTH 32 /* deeper than any file that is read here */
+
+/* A JSON object without duplicate keys, at most MGPT_JSON_DEPTH deep (strings may hold U+0000); the
+ * caller gives it back by json_decref. MGPT_DATA: "offset N: reason", to be put behind a path. */
+enum mgpt_status mgpt_json_parse(const char *text, size_t size, json_t **root,
+                                 struct mgpt_error *error);
+
+/* Offset of "key" with its quotes in the text that was parsed, for messages; 0 when it is missing or
+ * written with escapes. */
+size_t mgpt_json_offset(const char *text, size_t size, const char *key);
+
+#endif

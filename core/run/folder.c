@@ -1,0 +1,40 @@
+/* The folder of a run, before and beside its checkpoints. */
+#include <config.h>
+
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "run/folder.h"
+
+enum mgpt_status mgpt_folder_refuse(const char *dir, struct mgpt_error *error)
+{
+    static const char *const traces[] = {"config.ini", "metrics.jsonl", "checkpoints", NULL};
+
+    for (int i = 0; traces[i]; i++) {
+        char *path = mgpt_path_join(dir, traces[i]);
+        bool found = path && mgpt_path_exists(path);
+        free(path);
+        if (found)
+            return mgpt_fail(
+                error, MGPT_CONFIG,
+                "%s already holds a run (%s); use --resume to go on with it, or another "
+                "folder: --dir NAME",
+                dir, traces[i]);
+    }
+    return MGPT_OK;
+}
+
+enum mgpt_status mgpt_folder_keep(const char *dir, const struct mgpt_conf *conf,
+                                  struct mgpt_error *error)
+{
+    struct mgpt_string text = {0};
+    char *path = mgpt_path_join(dir, "config.ini");
+    enum mgpt_status status;
+
+    mgpt_conf_print(conf, false, &text);
+    status = path && !text.failed ? mgpt_file_replace(path, text.data, text.size, error)
+                                  : mgpt_fail(error, MGPT_NOMEM, "out of memory");
+    mgpt_string_finish(&text);
+    free(path);
+    return status;
+}

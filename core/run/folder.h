@@ -1,0 +1,13 @@
+/* The folder of a run, before and beside its checkpoints. */
+#ifndef MGPT_RUN_FOLDER_H
+#define MGPT_RUN_FOLDER_H
+
+#include "conf/conf.h"
+
+/* MGPT_CONFIG when the folder holds a run: that is not overwritten. */
+enum mgpt_status mgpt_folder_refuse(const char *dir, struct mgpt_error *error);
+/* Writes DIR/config.ini, the effective configuration, so that the run can be repeated and read. */
+enum mgpt_status mgpt_folder_keep(const char *dir, const struct mgpt_conf *conf,
+                                  struct mgpt_error *error);
+
+#endif

@@ -1,0 +1,292 @@
+/* Import: a folder of Hugging Face's as a run of ours that has done no step yet. */
+#include <config.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "model/spec.h"
+#include "ref/ops.h"
+#include "run/folder.h"
+#include "run/hf.h"
+#include "run/snapshot.h"
+
+#define TEXT_LIMIT ((uint64_t)64 << 20) /* GPT-2's own tokenizer.json has 3.5 MB */
+
+/* ---- opening ---- */
+
+static enum mgpt_status read_text(const char *dir, const char *name, char **path, char **text,
+                                  size_t *size, struct mgpt_error *error)
+{
+    *path = mgpt_path_join(dir, name);
+    return *path ? mgpt_file_read(*path, TEXT_LIMIT, text, size, error)
+                 : mgpt_fail(error, MGPT_NOMEM, "out of memory");
+}
+
+/* Without a file the number of ids says which: transformers writes models without one. */
+static enum mgpt_status guess_tokenizer(struct mgpt_hf *hf, struct mgpt_error *error)
+{
+    if (hf->model.vocab != 256 && hf->model.vocab != 257)
+        return mgpt_fail(error, MGPT_UNSUPPORTED,
+                         "%s: there is no tokenizer.json, and \"vocab_size\" is %u; expected 256 "
+                         "(bytes) or 257 (bytes and BOS)",
+                         hf->dir, hf->model.vocab);
+    hf->tokenizer = "byte";
+    hf->bos = hf->model.vocab == 257;
+    hf->tokenizer_json =
+        strdup(hf->bos ? "{\"version\":\"1.0\",\"model\":{\"type\":\"byte\",\"bos\":\"<BOS>\"}}"
+                       : "{\"version\":\"1.0\",\"model\":{\"type\":\"byte\",\"bos\":null}}");
+    mgpt_log(MGPT_LOG_INFO, "%s: no tokenizer.json; its %u ids are taken for bytes%s", hf->dir,
+             hf->model.vocab, hf->bos ? " and BOS" : "");
+    return hf->tokenizer_json ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory");
+}
+
+static enum mgpt_status open_tokenizer(struct mgpt_hf *hf, struct mgpt_error *error)
+{
+    char *text = NULL, *path = mgpt_path_join(hf->dir, "tokenizer.json");
+    size_t size;
+    struct mgpt_error why;
+    bool found = path && mgpt_path_exists(path);
+
+    free(path);
+    if (!found)
+        return guess_tokenizer(hf, error);
+    enum mgpt_status status = read_text(hf->dir, "tokenizer.json", &path, &text, &size, error);
+    if (status == MGPT_OK) {
+        status = mgpt_hf_tokenizer_read(text, size, hf, &why);
+        if (status != MGPT_OK)
+            (void)mgpt_fail(error, status, "%s: %s", path, why.text);
+    }
+    free(text);
+    free(path);
+    return status;
+}
+
+enum mgpt_status mgpt_hf_open(const char *dir, struct mgpt_hf *hf, struct mgpt_error *error)
+{
+    char *text = NULL, *path = NULL;
+    size_t size;
+    struct mgpt_error why;
+
+    hf->dir = mgpt_path_absolute(dir);
+    if (!hf->dir)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory");
+    enum mgpt_status status = read_text(hf->dir, "config.json", &path, &text, &size, error);
+    if (status == MGPT_OK) {
+        status = mgpt_hf_config_read(text, size, &hf->model, &why);
+        if (status != MGPT_OK)
+            (void)mgpt_fail(error, status, "%s: %s", path, why.text);
+    }
+    free(text);
+    free(path);
+    return status == MGPT_OK ? open_tokenizer(hf, error) : status;
+}
+
+void mgpt_hf_close(struct mgpt_hf *hf)
+{
+    free(hf->dir);
+    free(hf->tokenizer_json);
+    *hf = (struct mgpt_hf){0};
+}
+
+void mgpt_hf_settings(const struct mgpt_hf *hf, struct mgpt_string *out)
+{
+    mgpt_model_settings(&hf->model, out);
+    mgpt_string_format(out, "tokenizer.use=%s\ntokenizer.%s.bos=%s\n", hf->tokenizer, hf->tokenizer,
+                       hf->bos ? "true" : "false");
+}
+
+/* ---- weights ---- */
+
+/* The name of a tensor in the file: with the prefix, or as older folders have it. */
+static void choose_name(const struct mgpt_safetensors *file, const char *ours, char theirs[96],
+                        bool *transposed)
+{
+    static const char prefix[] = "transformer.";
+    struct mgpt_blob blob;
+
+    mgpt_hf_name(ours, theirs, transposed);
+    if (!strncmp(theirs, prefix, sizeof prefix - 1) && !mgpt_safetensors_find(file, theirs, &blob))
+        memmove(theirs, theirs + sizeof prefix - 1, strlen(theirs + sizeof prefix - 1) + 1);
+}
+
+/* The n elements of `raw`, in the format of the file, to (out, in) in that of the parameters. */
+static void convert(const struct mgpt_blob *raw, bool transposed, const struct mgpt_tensor *t,
+                    double *wide, void *turned, void *out)
+{
+    int64_t n = mgpt_tensor_count(t);
+
+    if (raw->dtype == t->dtype) { /* to the bit, NaN's payload and all */
+        memcpy(turned, raw->data, (size_t)n * mgpt_dtype_size(t->dtype));
+    } else {
+        mgpt_ref_load(raw->dtype, raw->data, wide, n);
+        mgpt_ref_store(t->dtype, wide, turned, n);
+    }
+    if (transposed)
+        mgpt_hf_transpose(turned, out, raw->shape[0], raw->shape[1], mgpt_dtype_size(t->dtype));
+    else
+        memcpy(out, turned, (size_t)n * mgpt_dtype_size(t->dtype));
+}
+
+static bool is_float(uint32_t dtype)
+{
+    return dtype == MGPT_F32 || dtype == MGPT_F64 || dtype == MGPT_F16 || dtype == MGPT_BF16;
+}
+
+/* Reads the tensor of one parameter, whatever its format, and puts it on the device. */
+static enum mgpt_status put_tensor(struct mgpt_session *s, struct mgpt_safetensors *file,
+                                   const struct mgpt_param *item, struct mgpt_error *error)
+{
+    const struct mgpt_tensor *t = &item->p;
+    struct mgpt_blob want = {.dtype = t->dtype, .rank = t->rank}, found;
+    char name[96];
+    bool transposed;
+    size_t n = (size_t)mgpt_tensor_count(t);
+
+    choose_name(file, item->name, name, &transposed);
+    want.name = name;
+    want.shape[0] = t->shape[transposed ? 1 : 0];
+    want.shape[1] = t->rank > 1 ? t->shape[transposed ? 0 : 1] : 0;
+    if (mgpt_safetensors_find(file, name, &found) && is_float(found.dtype))
+        want.dtype = found.dtype;
+    want.data = malloc(n * 8);
+    void *wide = malloc(n * 8), *turned = malloc(n * 8), *out = malloc(n * 8);
+    enum mgpt_status status = want.data && wide && turned && out
+                                  ? mgpt_safetensors_read(file, &want, error)
+                                  : mgpt_fail(error, MGPT_NOMEM, "out of memory for %s", name);
+    if (status == MGPT_OK) {
+        convert(&want, transposed, t, wide, turned, out);
+        status = mgpt_machine_write(&s->machine, t, out, error);
+    }
+    free(want.data);
+    free(wide);
+    free(turned);
+    free(out);
+    return status;
+}
+
+/* What a GPT-2 folder may hold besides weights: masks of older versions, and the head that is wte. */
+static bool is_spare(const char *name, bool tied)
+{
+    static const char *const ends[] = {".attn.bias", ".attn.masked_bias"};
+
+    for (size_t i = 0; i < 2; i++) {
+        size_t n = strlen(name), m = strlen(ends[i]);
+        if (n > m && !strcmp(name + n - m, ends[i]))
+            return true;
+    }
+    return tied && !strcmp(name, "lm_head.weight");
+}
+
+static bool is_known(const struct mgpt_session *s, const struct mgpt_safetensors *file,
+                     const char *name)
+{
+    char theirs[96];
+    bool transposed;
+
+    for (uint32_t i = 0; i < s->params.n; i++) {
+        choose_name(file, s->params.items[i].name, theirs, &transposed);
+        if (!strcmp(theirs, name))
+            return true;
+    }
+    return is_spare(name, s->model.tied);
+}
+
+/* A tensor that the model has no place for means that it is another model. */
+static enum mgpt_status check_names(const struct mgpt_session *s,
+                                    const struct mgpt_safetensors *file, const char *path,
+                                    struct mgpt_error *error)
+{
+    size_t most = (size_t)s->params.n + 2 * (size_t)s->model.layers + 1;
+
+    for (size_t i = 0; i < mgpt_safetensors_count(file); i++)
+        if (i >= most || !is_known(s, file, mgpt_safetensors_name(file, i)))
+            return mgpt_fail(error, MGPT_DATA,
+                             "%s: offset 8: it holds \"%.80s\", which config.json has no place for",
+                             path, mgpt_safetensors_name(file, i));
+    return MGPT_OK;
+}
+
+static enum mgpt_status put_weights(struct mgpt_session *s, const struct mgpt_hf *hf,
+                                    struct mgpt_error *error)
+{
+    struct mgpt_safetensors *file = NULL;
+    char *path = mgpt_path_join(hf->dir, "model.safetensors");
+    enum mgpt_status status = path ? mgpt_safetensors_open(path, &file, error)
+                                   : mgpt_fail(error, MGPT_NOMEM, "out of memory");
+
+    for (uint32_t i = 0; i < s->params.n && status == MGPT_OK; i++)
+        status = put_tensor(s, file, &s->params.items[i], error);
+    if (status == MGPT_OK)
+        status = check_names(s, file, path, error);
+    mgpt_safetensors_close(file);
+    free(path);
+    return status;
+}
+
+/* ---- the run ---- */
+
+/* All that training has open but for the data, and the weights in it. */
+static enum mgpt_status fill_session(struct mgpt_session *s, const struct mgpt_hf *hf,
+                                     struct mgpt_error *error)
+{
+    struct mgpt_error why;
+    enum mgpt_status status = mgpt_session_device(s, error);
+
+    mgpt_session_seed(s, mgpt_conf_seed(s->conf, "train", "seed"));
+    if (status == MGPT_OK)
+        status = mgpt_session_tokenizer_from(s, hf->dir, hf->tokenizer_json,
+                                             strlen(hf->tokenizer_json), error);
+    if (status == MGPT_OK)
+        status = mgpt_session_optimizer(s, error);
+    if (status == MGPT_OK)
+        status = mgpt_session_shape(s, error);
+    if (status == MGPT_OK && mgpt_model_match(&hf->model, &s->model, &why) != MGPT_OK)
+        return mgpt_fail(error, MGPT_CONFIG, "%s: %s", hf->dir, why.text);
+    if (status == MGPT_OK)
+        status = mgpt_session_model(s, true, error);
+    return status == MGPT_OK ? put_weights(s, hf, error) : status;
+}
+
+static enum mgpt_status write_run(struct mgpt_session *s, const char *dir, struct mgpt_error *error)
+{
+    struct mgpt_progress progress = {.best_loss = INFINITY};
+    int lock = -1;
+    enum mgpt_status status = mgpt_session_step_state(s, &progress.step_state, error);
+
+    if (status == MGPT_OK)
+        status = mgpt_dir_make(dir, error);
+    if (status == MGPT_OK)
+        status = mgpt_dir_lock(dir, &lock, error);
+    if (status == MGPT_OK)
+        status = mgpt_folder_refuse(dir, error); /* somebody may have been faster */
+    if (status == MGPT_OK)
+        status = mgpt_snapshot_write(s, dir, &progress, false, error);
+    if (status == MGPT_OK)
+        status = mgpt_folder_keep(dir, s->conf, error);
+    if (lock >= 0)
+        close(lock);
+    mgpt_machine_free(&s->machine, &progress.step_state);
+    return status;
+}
+
+enum mgpt_status mgpt_hf_import(const struct mgpt_hf *hf, struct mgpt_conf *conf,
+                                struct mgpt_registry *registry, const char *config_path,
+                                struct mgpt_error *error)
+{
+    struct mgpt_session session = {.conf = conf, .registry = registry, .config_path = config_path};
+    char *dir = mgpt_path_absolute(mgpt_conf_text(conf, "run", "dir"));
+    enum mgpt_status status =
+        dir ? mgpt_folder_refuse(dir, error) : mgpt_fail(error, MGPT_NOMEM, "out of memory");
+
+    if (status == MGPT_OK)
+        status = fill_session(&session, hf, error);
+    if (status == MGPT_OK)
+        status = write_run(&session, dir, error);
+    mgpt_session_close(&session);
+    free(dir);
+    return status;
+}

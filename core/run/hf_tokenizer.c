@@ -1,0 +1,301 @@
+/* tokenizer.json, ours and that of Hugging Face `tokenizers`: BPE without merges leaves one id a
+ * byte (byte-level) or one id a character (without a pre-tokenizer). */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "run/hf.h"
+
+#define BOS_NAME "<BOS>" /* what our modules call it */
+#define BYTES 256
+
+/* ---- characters ---- */
+
+static size_t utf8_write(uint32_t c, char out[4])
+{
+    static const unsigned char lead[] = {0, 0x00, 0xc0, 0xe0, 0xf0};
+    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+
+    for (size_t i = n; i-- > 1; c >>= 6)
+        out[i] = (char)(0x80 | (c & 0x3f));
+    out[0] = (char)(lead[n] | c);
+    return n;
+}
+
+/* The code point of valid UTF-8 that is one character, else -1. */
+static int64_t one_char(const char *text, size_t size)
+{
+    static const unsigned char mask[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    size_t n = 1;
+    uint32_t c;
+
+    while (n < size && ((unsigned char)text[n] & 0xc0) == 0x80)
+        n++;
+    if (!size || n != size || n > 4)
+        return -1;
+    c = (unsigned char)text[0] & mask[n];
+    for (size_t i = 1; i < n; i++)
+        c = c << 6 | ((unsigned char)text[i] & 0x3f);
+    return c;
+}
+
+/* What byte-level BPE calls a byte: the printable ones of Latin-1 themselves, the other 68 in order
+ * from U+0100 (Radford et al. 2019, their encoder.py). */
+static bool is_plain(uint32_t byte)
+{
+    return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+}
+
+static uint32_t byte_char(uint32_t byte)
+{
+    uint32_t n = 0;
+
+    if (is_plain(byte))
+        return byte;
+    for (uint32_t b = 0; b < byte; b++)
+        n += !is_plain(b);
+    return 0x100 + n;
+}
+
+/* ---- ours to theirs ---- */
+
+static int add_id(json_t *vocab, const char *name, size_t size, int32_t id)
+{
+    return json_object_setn_new(vocab, name, size, json_integer(id));
+}
+
+static int fill_bytes(json_t *vocab, bool bos)
+{
+    int failed = 0;
+
+    for (uint32_t b = 0; b < BYTES; b++) {
+        char name[4];
+        size_t size = utf8_write(byte_char(b), name);
+        failed |= add_id(vocab, name, size, (int32_t)b);
+    }
+    if (bos)
+        failed |= add_id(vocab, BOS_NAME, strlen(BOS_NAME), BYTES);
+    return failed;
+}
+
+static int fill_chars(json_t *vocab, const json_t *ours, bool bos)
+{
+    int failed = bos ? add_id(vocab, BOS_NAME, strlen(BOS_NAME), 0) : 0;
+
+    for (size_t i = 0; i < json_array_size(ours); i++) {
+        const json_t *c = json_array_get(ours, i);
+        failed |= add_id(vocab, json_string_value(c), json_string_length(c), (int32_t)(i + bos));
+    }
+    return failed;
+}
+
+/* Takes `vocab`; NULL without memory. use_regex = false would do as well, for nothing is merged; a
+ * reader may be surprised by less when it is as GPT-2's. */
+static json_t *their_root(json_t *vocab, bool bytes, int32_t bos)
+{
+    json_t *level = bytes ? json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel",
+                                      "add_prefix_space", 0, "trim_offsets", 1, "use_regex", 1)
+                          : NULL;
+    json_t *decoder = bytes ? json_copy(level) : json_pack("{s:s}", "type", "Fuse");
+    json_t *added = bos < 0 ? json_array()
+                            : json_pack("[{s:i, s:s, s:b, s:b, s:b, s:b, s:b}]", "id", (int)bos,
+                                        "content", BOS_NAME, "single_word", 0, "lstrip", 0,
+                                        "rstrip", 0, "normalized", 0, "special", 1);
+
+    return json_pack("{s:s, s:n, s:n, s:o, s:n, s:o?, s:n, s:o,"
+                     " s:{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:o, s:[]}}",
+                     "version", "1.0", "truncation", "padding", "added_tokens", added, "normalizer",
+                     "pre_tokenizer", level, "post_processor", "decoder", decoder, "model", "type",
+                     "BPE", "dropout", "unk_token", "continuing_subword_prefix",
+                     "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges", 0,
+                     "vocab", vocab, "merges");
+}
+
+static enum mgpt_status write_theirs(const json_t *model, char **theirs, int32_t *bos,
+                                     struct mgpt_error *error)
+{
+    const char *type = json_string_value(json_object_get(model, "type"));
+    bool bytes = type && !strcmp(type, "byte");
+    bool has_bos = json_is_string(json_object_get(model, "bos"));
+    json_t *vocab, *root;
+
+    if (!bytes && (!type || strcmp(type, "char") != 0))
+        return mgpt_fail(error, MGPT_UNSUPPORTED,
+                         "tokenizer \"%s\" is neither char nor byte: there is no form to write it "
+                         "in",
+                         type && strlen(type) < 64 ? type : "?");
+    *bos = !has_bos ? -1 : bytes ? BYTES : 0;
+    vocab = json_object();
+    int failed = bytes ? fill_bytes(vocab, has_bos)
+                       : fill_chars(vocab, json_object_get(model, "vocab"), has_bos);
+    root = their_root(vocab, bytes, *bos);
+    *theirs = failed || !root ? NULL : json_dumps(root, JSON_INDENT(2));
+    json_decref(root);
+    return *theirs ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory for tokenizer.json");
+}
+
+enum mgpt_status mgpt_hf_tokenizer_write(const char *ours, size_t size, char **theirs, int32_t *bos,
+                                         struct mgpt_error *error)
+{
+    json_t *root;
+    enum mgpt_status status = mgpt_json_parse(ours, size, &root, error);
+
+    *theirs = NULL;
+    *bos = -1;
+    if (status != MGPT_OK)
+        return status;
+    status = write_theirs(json_object_get(root, "model"), theirs, bos, error);
+    json_decref(root);
+    return status;
+}
+
+/* ---- theirs to ours ---- */
+
+static bool is_type(const json_t *object, const char *type)
+{
+    const char *name = json_string_value(json_object_get(object, "type"));
+
+    return name && !strcmp(name, type);
+}
+
+/* The tokens by id (malloc; borrowed strings); ids must be 0 to n - 1. */
+static enum mgpt_status list_tokens(const json_t *vocab, const json_t **tokens, size_t n,
+                                    struct mgpt_error *error)
+{
+    const char *name;
+    size_t length;
+    json_t *value;
+
+    json_object_keylen_foreach((json_t *)(uintptr_t)vocab, name, length, value)
+    {
+        json_int_t id = json_integer_value(value);
+        if (!json_is_integer(value) || id < 0 || (uint64_t)id >= n || tokens[id])
+            return mgpt_fail(error, MGPT_DATA, "model.vocab: expected each id from 0 to %zu once",
+                             n - 1);
+        tokens[id] = json_stringn(name, length);
+        if (!tokens[id])
+            return mgpt_fail(error, MGPT_NOMEM, "out of memory for its vocabulary");
+    }
+    return MGPT_OK;
+}
+
+static int64_t char_of(const json_t *token)
+{
+    return one_char(json_string_value(token), json_string_length(token));
+}
+
+/* Is id b byte b, for all of them? */
+static bool is_bytes(const json_t *const *tokens, size_t n)
+{
+    for (uint32_t b = 0; b < BYTES && b < n; b++)
+        if (char_of(tokens[b]) != byte_char(b))
+            return false;
+    return n == BYTES || n == BYTES + 1;
+}
+
+/* One character each, ascending, from id `first`. */
+static bool is_chars(const json_t *const *tokens, size_t n, size_t first)
+{
+    for (size_t i = first; i < n; i++)
+        if (char_of(tokens[i]) < 0 || (i > first && char_of(tokens[i]) <= char_of(tokens[i - 1])))
+            return false;
+    return true;
+}
+
+static json_t *our_chars(const json_t *const *tokens, size_t n, bool bos)
+{
+    json_t *list = json_array();
+
+    for (size_t i = bos; i < n; i++)
+        if (json_array_append(list, (json_t *)(uintptr_t)tokens[i]))
+            break;
+    return list;
+}
+
+static enum mgpt_status choose(const json_t *const *tokens, size_t n, bool level,
+                               struct mgpt_hf *hf, struct mgpt_error *error)
+{
+    bool first_is_bos = char_of(tokens[0]) < 0;
+    json_t *model;
+
+    if (level && is_bytes(tokens, n)) {
+        hf->tokenizer = "byte";
+        hf->bos = n > BYTES;
+        model = json_pack("{s:s, s:s?}", "type", "byte", "bos", hf->bos ? BOS_NAME : NULL);
+    } else if (!level && is_chars(tokens, n, first_is_bos)) {
+        hf->tokenizer = "char";
+        hf->bos = first_is_bos;
+        model = json_pack("{s:s, s:s?, s:o}", "type", "char", "bos", hf->bos ? BOS_NAME : NULL,
+                          "vocab", our_chars(tokens, n, hf->bos));
+    } else {
+        return mgpt_fail(error, MGPT_UNSUPPORTED,
+                         "model.vocab: expected %s; there is no tokenizer for others",
+                         level ? "256 ids that are the bytes in order, and at most one more"
+                               : "characters in order, behind at most one other token");
+    }
+    json_t *root = json_pack("{s:s, s:o}", "version", "1.0", "model", model);
+    hf->tokenizer_json = root ? json_dumps(root, JSON_COMPACT) : NULL;
+    json_decref(root);
+    return hf->tokenizer_json ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory");
+}
+
+/* The parts of the file that would change what text becomes, but for the vocabulary. */
+static enum mgpt_status check_parts(const json_t *root, const json_t *model,
+                                    struct mgpt_error *error)
+{
+    const json_t *pre = json_object_get(root, "pre_tokenizer");
+
+    if (!is_type(model, "BPE"))
+        return mgpt_fail(error, MGPT_UNSUPPORTED, "model.type: expected \"BPE\"");
+    if (json_array_size(json_object_get(model, "merges")))
+        return mgpt_fail(error, MGPT_UNSUPPORTED,
+                         "model.merges: there are %zu; expected none: the tokenizers that there "
+                         "are, byte and char, merge nothing",
+                         json_array_size(json_object_get(model, "merges")));
+    if (json_is_object(json_object_get(root, "normalizer")))
+        return mgpt_fail(error, MGPT_UNSUPPORTED, "normalizer: expected null");
+    if (json_is_object(pre) &&
+        (!is_type(pre, "ByteLevel") || !json_is_false(json_object_get(pre, "add_prefix_space"))))
+        return mgpt_fail(error, MGPT_UNSUPPORTED,
+                         "pre_tokenizer: expected null, or ByteLevel with add_prefix_space false");
+    if (json_object_size(json_object_get(model, "vocab")) < 1)
+        return mgpt_fail(error, MGPT_DATA, "model.vocab: expected an object of tokens and ids");
+    return MGPT_OK;
+}
+
+static enum mgpt_status read_theirs(const json_t *root, struct mgpt_hf *hf,
+                                    struct mgpt_error *error)
+{
+    const json_t *model = json_object_get(root, "model"), *vocab = json_object_get(model, "vocab");
+    size_t n = json_object_size(vocab);
+    enum mgpt_status status = check_parts(root, model, error);
+
+    if (status != MGPT_OK)
+        return status;
+    const json_t **tokens = calloc(n, sizeof *tokens);
+    if (!tokens)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory for its vocabulary");
+    status = list_tokens(vocab, tokens, n, error);
+    if (status == MGPT_OK)
+        status =
+            choose(tokens, n, json_is_object(json_object_get(root, "pre_tokenizer")), hf, error);
+    for (size_t i = 0; i < n; i++)
+        json_decref((json_t *)(uintptr_t)tokens[i]);
+    free(tokens);
+    return status;
+}
+
+enum mgpt_status mgpt_hf_tokenizer_read(const char *theirs, size_t size, struct mgpt_hf *hf,
+                                        struct mgpt_error *error)
+{
+    json_t *root;
+    enum mgpt_status status = mgpt_json_parse(theirs, size, &root, error);
+
+    if (status != MGPT_OK)
+        return status;
+    status = read_theirs(root, hf, error);
+    json_decref(root);
+    return status;
+}

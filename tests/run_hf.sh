@@ -1,0 +1,134 @@
+# Export and import of Hugging Face folders by the whole program: there and back to the bit, and
+# what cannot be expressed or believed is refused by name.
+. "$abs_top_srcdir/tests/run.sh"
+
+cat >gpt2.ini <<'END'
+[dataset]
+path = data.txt
+[tokenizer]
+use = byte
+[model]
+layers = 2
+heads = 2
+embd = 8
+mlp = 24
+context = 16
+norm = layer
+norm_gain = true
+norm_bias = true
+embed_norm = false
+final_norm = true
+activation = gelu_tanh
+bias = qkv,proj,mlp
+init_residual = 1.0
+[train]
+steps = 4
+checkpoint_every = 0
+val_every = 0
+[generate]
+samples = 1
+[sampler]
+use = greedy
+[backend]
+use = cpu
+END
+for i in 1 2 3 4 5 6 7 8; do printf 'émile %s\nanna\nzoë\n' $i; done >data.txt
+c='-c gpt2.ini -q'
+
+# There and back, for both tokenizers, tied and not.
+for kind in 'byte true' 'char false'; do
+    set -- $kind
+    set -- $1 --set tokenizer.use=$1 --set model.tied=$2
+    name=$1
+    shift
+    run 0 train $c "$@" --dir $name
+    run 0 export --to hf hf-$name --dir $name
+    has out "^hf-$name: exported from .*/$name/checkpoints/step-4$"
+    run 0 import hf-$name $c --dir back-$name
+    has out "^back-$name: a model of 2 layers, width 8, context 16, tokenizer $name$"
+    cmp $name/latest/model.safetensors back-$name/latest/model.safetensors || fail "$name: weights"
+    cmp $name/latest/tokenizer.json back-$name/latest/tokenizer.json || fail "$name: tokenizer.json"
+    cmp $name/latest/config.json back-$name/latest/config.json || fail "$name: config.json"
+    run 0 generate -q --dir $name --prompt an
+    mv out first
+    run 0 generate -q --dir back-$name --prompt an
+    cmp first out || fail "$name: another sample"
+    run 0 eval -q --dir back-$name
+    run 0 train -q --resume --dir back-$name
+    [ -d back-$name/checkpoints/step-4 ] || fail 'the import was not trained on'
+done
+
+# What is there already stays.
+run 2 export --to hf hf-byte --dir byte
+has err 'hf-byte: is there already; expected a new folder'
+run 3 import hf-byte $c --dir byte
+has err 'byte already holds a run'
+
+# What a GPT-2 has no place for.
+for bad in norm=rms embed_norm=true final_norm=false activation=relu2 bias=head kv_heads=1; do
+    run 0 train $c --set model.$bad --steps 1 --dir bad-$bad
+    run 4 export --to hf bad --dir bad-$bad
+    has err "\[model\] ${bad%%=*}.* cannot be expressed as a GPT-2: "
+    [ ! -e bad ] || fail "$bad left something"
+done
+run 2 export bad --dir byte
+has err 'export: --to is missing: expected --to hf'
+run 2 export --to hf --dir byte
+run 5 export --to hf bad --dir nowhere
+has err 'nowhere: no checkpoint'
+
+# A model without biases and gains exports as one whose biases are 0 and whose gains are 1.
+run 0 train $c --set model.bias=none --set model.norm_bias=false --set model.norm_gain=false --dir bare
+run 0 export --to hf hf-bare --dir bare
+run 0 import hf-bare $c --dir back-bare
+run 0 eval -q --dir bare
+sed 's/ (.*//' out >first
+run 0 eval -q --dir back-bare
+sed 's/ (.*//' out >second
+cmp first second || fail 'bare: another loss'
+
+# What is typed may change how it trains, not what it is.
+run 0 import hf-byte $c --set model.dropout=0.1 --set train.lr=1e-3 --dir typed
+has typed/config.ini '^dropout = 0\.1$'
+run 3 import hf-byte $c --set model.embd=16 --dir typed2
+has err 'hf-byte: embd is 8 in the checkpoint, 16 in the configuration'
+[ ! -e typed2 ] || fail 'a refused import left a folder'
+
+# Folders that lie. spoil NAME FILE SED-SCRIPT, then the words expected.
+spoil()
+{
+    rm -rf bad
+    cp -r hf-byte bad
+    sed -i "$2" bad/$1
+    run $3 import bad $c --dir bad-run
+    has err "bad/$1: $4"
+    [ ! -e bad-run ] || fail "$2: a refused import left a folder"
+}
+spoil config.json 's/"gpt2"/"gptj"/' 4 'offset [0-9]+: "model_type": expected "gpt2"'
+spoil config.json 's/"n_layer": 2/"n_layer": "2"/' 5 'offset [0-9]+: "n_layer": expected a whole'
+
+spoil config.json 's/"gelu_new"/"swish"/' 4 'offset [0-9]+: "activation_function": expected gelu_new'
+spoil tokenizer.json 's/"merges": \[\]/"merges": ["a b"]/' 4 'model.merges: there are 1; expected none'
+spoil tokenizer.json 's/"BPE"/"WordPiece"/' 4 'model.type: expected "BPE"'
+rm -rf bad
+cp -r hf-byte bad
+sed -i 's/"n_layer": 2/"n_layer": 3/' bad/config.json
+run 5 import bad $c --dir bad-run
+has err 'bad/model.safetensors: offset 8: there is no tensor "h.2.ln_1.weight"'
+sed -i 's/"n_layer": 3/"n_layer": 1/' bad/config.json
+run 5 import bad $c --dir bad-run
+has err 'bad/model.safetensors: offset 8: it holds "transformer.h.1.*", which config.json has no place for'
+head -c 5000 hf-byte/model.safetensors >bad/model.safetensors
+run 5 import bad $c --dir bad-run
+has err 'bad/model.safetensors: offset [0-9]+: '
+rm bad/model.safetensors
+run 5 import bad $c --dir bad-run
+has err 'bad/model.safetensors: '
+rm bad/tokenizer.json
+sed -i 's/"vocab_size": 257/"vocab_size": 300/' bad/config.json
+run 4 import bad $c --dir bad-run
+has err 'there is no tokenizer.json, and "vocab_size" is 300; expected 256'
+run 5 import nowhere $c --dir bad-run
+has err 'nowhere/config.json: '
+
+echo "$checks checks"
