@@ -347,7 +347,7 @@ END_TEST
 START_TEST(manifest_refuses_what_it_should_not_follow)
 {
     static const char *const bad[][2] = {
-        {"[]", "not of version 1"},
+        {"[]", "expected an object"},
         {"{\"version\":2,\"step\":1,\"files\":{}}", "not of version 1"},
         {"{\"version\":1,\"version\":1}", "is not JSON"},
         {"{\"version\":1,\"step\":-1,\"files\":{}}", "expected version, step and files alone"},

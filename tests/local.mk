@@ -8,6 +8,7 @@ CHECK_TESTS = \
     %D%/check_crops \
     %D%/check_endings \
     %D%/check_files \
+    %D%/check_fuzz \
     %D%/check_generate \
     %D%/check_hf \
     %D%/check_ini \
@@ -81,6 +82,38 @@ EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh %D%/browser.py %D%/page.py %D%/watch.py
     %D%/bench/toygpt.sh \
     %D%/judge/gpt2.py %D%/judge/hf.py %D%/judge/muon.py %D%/judge/parity.py %D%/judge/toygpt.py
 
+# The fuzz targets: `make fuzz` builds them with clang and runs each RUNS times. check_fuzz holds their
+# corpus against the same functions.
+FUZZ_CORPUS = \
+    %D%/fuzz/corpus/config/checkpoint \
+    %D%/fuzz/corpus/config/deep \
+    %D%/fuzz/corpus/config/gpt2 \
+    %D%/fuzz/corpus/config/twice \
+    %D%/fuzz/corpus/ini/indented \
+    %D%/fuzz/corpus/ini/keys \
+    %D%/fuzz/corpus/ini/mark \
+    %D%/fuzz/corpus/ini/twice \
+    %D%/fuzz/corpus/manifest/odd \
+    %D%/fuzz/corpus/manifest/sound \
+    %D%/fuzz/corpus/safetensors/deep \
+    %D%/fuzz/corpus/safetensors/empty \
+    %D%/fuzz/corpus/safetensors/hole \
+    %D%/fuzz/corpus/safetensors/three \
+    %D%/fuzz/corpus/safetensors/twice \
+    %D%/fuzz/corpus/safetensors/zero \
+    %D%/fuzz/corpus/tokenizer/bytes \
+    %D%/fuzz/corpus/tokenizer/chars \
+    %D%/fuzz/corpus/tokenizer/merges \
+    %D%/fuzz/corpus/tokenizer/ours-byte \
+    %D%/fuzz/corpus/tokenizer/ours-char
+EXTRA_DIST += $(FUZZ_CORPUS) %D%/fuzz/run.sh %D%/fuzz/config.dict %D%/fuzz/manifest.dict \
+    %D%/fuzz/safetensors.dict %D%/fuzz/tokenizer.dict
+.PHONY: fuzz
+fuzz:
+	$(MKDIR_P) %D%/fuzz
+	sh $(srcdir)/%D%/fuzz/run.sh $(srcdir) $(INIH_CFLAGS) $(JANSSON_CFLAGS) $(NETTLE_CFLAGS) \
+	    $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS) $(LIBS)
+
 # What tests/bench/products.sh builds and runs.
 EXTRA_PROGRAMS += %D%/bench/products
 CLEANFILES += %D%/bench/products
@@ -119,6 +152,15 @@ LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 %C%_check_native_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
 
 %C%_check_micro_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
+
+%C%_check_fuzz_SOURCES = %D%/check_fuzz.c \
+    %D%/fuzz/fuzz.h \
+    %D%/fuzz/config.c \
+    %D%/fuzz/ini.c \
+    %D%/fuzz/manifest.c \
+    %D%/fuzz/safetensors.c \
+    %D%/fuzz/tokenizer.c
+%C%_check_fuzz_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 
 # What of the cuda backend needs no CUDA; and what needs only its compiler.
 %C%_check_cuda_SOURCES = %D%/check_cuda.c \

@@ -137,6 +137,14 @@ enum mgpt_status mgpt_conf_read(struct mgpt_conf *conf, const char *path, struct
     return mgpt_ini_read(path, take, &file, error);
 }
 
+enum mgpt_status mgpt_conf_read_text(struct mgpt_conf *conf, const char *name, const char *text,
+                                     size_t size, struct mgpt_error *error)
+{
+    struct file file = {conf, name};
+    conf->files++;
+    return mgpt_ini_parse(name, text, size, take, &file, error);
+}
+
 /* Cuts blanks off both ends, in place. */
 static char *trim(char *text)
 {

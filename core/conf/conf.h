@@ -18,6 +18,9 @@ void mgpt_conf_destroy(struct mgpt_conf *conf);
 /* Adds the keys of an INI file. MGPT_CONFIG with file, line, offending text, what was expected; a
  * missing or unreadable file is MGPT_CONFIG too. A key that stands twice in one file is refused. */
 enum mgpt_status mgpt_conf_read(struct mgpt_conf *conf, const char *path, struct mgpt_error *error);
+/* The same of an INI in memory; `name` stands for the path in messages. */
+enum mgpt_status mgpt_conf_read_text(struct mgpt_conf *conf, const char *name, const char *text,
+                                     size_t size, struct mgpt_error *error);
 /* One override "section.key=value" (the section may itself hold dots: the last dot before '=' parts
  * them). `origin` is what the user typed ("--steps 10") and lives as long as conf. Later ones win
  * over earlier ones and over files. */

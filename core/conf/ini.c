@@ -186,6 +186,23 @@ static int handle(void *user, const char *section, const char *key, const char *
     return r->status == MGPT_OK;
 }
 
+enum mgpt_status mgpt_ini_parse(const char *path, const char *text, size_t size,
+                                enum mgpt_status (*take)(void *user,
+                                                         const struct mgpt_ini_entry *entry,
+                                                         struct mgpt_error *error),
+                                void *user, struct mgpt_error *error)
+{
+    struct reader reader = {
+        .path = path, .at = text, .end = text + size, .take = take, .user = user, .error = error};
+    if (size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) /* a byte order mark */
+        reader.at += 3;
+    int result = ini_parse_stream(read_line, &reader, handle, &reader);
+    if (reader.status == MGPT_OK && result) /* a line that our checks let pass and inih did not */
+        return mgpt_fail(error, result < 0 ? MGPT_NOMEM : MGPT_CONFIG,
+                         "%s:%d: expected key = value or [section]", path, result);
+    return reader.status;
+}
+
 enum mgpt_status mgpt_ini_read(const char *path,
                                enum mgpt_status (*take)(void *user,
                                                         const struct mgpt_ini_entry *entry,
@@ -198,16 +215,7 @@ enum mgpt_status mgpt_ini_read(const char *path,
     enum mgpt_status status = mgpt_file_read(path, FILE_LIMIT, &data, &size, &cause);
     if (status != MGPT_OK)
         return mgpt_fail(error, status == MGPT_NOMEM ? status : MGPT_CONFIG, "%s", cause.text);
-
-    struct reader reader = {
-        .path = path, .at = data, .end = data + size, .take = take, .user = user, .error = error};
-    if (size >= 3 && !memcmp(data, "\xef\xbb\xbf", 3)) /* a byte order mark */
-        reader.at += 3;
-    int result = ini_parse_stream(read_line, &reader, handle, &reader);
-    status = reader.status;
-    if (status == MGPT_OK && result) /* a line that our checks let pass and inih did not */
-        status = mgpt_fail(error, result < 0 ? MGPT_NOMEM : MGPT_CONFIG,
-                           "%s:%d: expected key = value or [section]", path, result);
+    status = mgpt_ini_parse(path, data, size, take, user, error);
     free(data);
     return status;
 }

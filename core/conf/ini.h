@@ -3,6 +3,8 @@
 #ifndef MGPT_CONF_INI_H
 #define MGPT_CONF_INI_H
 
+#include <stddef.h>
+
 #include <microgpt/status.h>
 
 #define MGPT_INI_LINE 799 /* longest line in bytes, without its comment; messages show it whole */
@@ -21,5 +23,11 @@ enum mgpt_status mgpt_ini_read(const char *path,
                                                         const struct mgpt_ini_entry *entry,
                                                         struct mgpt_error *error),
                                void *user, struct mgpt_error *error);
+/* The same for a text in memory; `path` is for messages. */
+enum mgpt_status mgpt_ini_parse(const char *path, const char *text, size_t size,
+                                enum mgpt_status (*take)(void *user,
+                                                         const struct mgpt_ini_entry *entry,
+                                                         struct mgpt_error *error),
+                                void *user, struct mgpt_error *error);
 
 #endif

@@ -9,9 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "base/file.h"
+#include "base/json.h"
 
 #define MANIFEST_VERSION 1
 #define SIZE_LIMIT ((uint64_t)1 << 20)
@@ -181,28 +180,29 @@ static enum mgpt_status check_root(const char *folder, const json_t *root, bool 
     return status;
 }
 
+enum mgpt_status mgpt_manifest_parse(const char *folder, const char *text, size_t size,
+                                     bool digests, uint64_t *step, struct mgpt_error *error)
+{
+    struct mgpt_error cause;
+    json_t *root;
+    enum mgpt_status status = mgpt_json_parse(text, size, &root, &cause);
+    if (status)
+        return mgpt_fail(error, status, "%s/" MGPT_MANIFEST ": %s", folder, cause.text);
+    status = check_root(folder, root, digests, step, error);
+    json_decref(root);
+    return status;
+}
+
 enum mgpt_status mgpt_manifest_check(const char *folder, bool digests, uint64_t *step,
                                      struct mgpt_error *error)
 {
     char *text = NULL, *path = mgpt_path_join(folder, MGPT_MANIFEST);
     size_t size;
-    json_t *root = NULL;
-    json_error_t cause;
     if (!path)
         return mgpt_fail(error, MGPT_NOMEM, "%s: no memory to check it", folder);
     enum mgpt_status status = mgpt_file_read(path, SIZE_LIMIT, &text, &size, error);
-    if (status)
-        goto out;
-    root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &cause);
-    if (root)
-        status = check_root(folder, root, digests, step, error);
-    else if (!cause.text[0]) /* jansson's way to say that an allocation failed */
-        status = mgpt_fail(error, MGPT_NOMEM, "%s: no memory to read it", path);
-    else
-        status = mgpt_fail(error, MGPT_DATA, "%s: is not JSON (offset %d)", path,
-                           cause.position > 0 ? cause.position : 0);
-out:
-    json_decref(root);
+    if (!status)
+        status = mgpt_manifest_parse(folder, text, size, digests, step, error);
     free(text);
     free(path);
     return status;

@@ -28,6 +28,10 @@ enum mgpt_status mgpt_manifest_write(const char *folder, uint64_t step,
 enum mgpt_status mgpt_manifest_check(const char *folder, bool digests, uint64_t *step,
                                      struct mgpt_error *error);
 
+/* The same for the manifest's text, read already. */
+enum mgpt_status mgpt_manifest_parse(const char *folder, const char *text, size_t size,
+                                     bool digests, uint64_t *step, struct mgpt_error *error);
+
 /* "step-N" with nothing after it, or with a `tail` that is handed out (NULL: none may follow). */
 bool mgpt_step_parse(const char *name, uint64_t *step, const char **tail);
 
