@@ -275,6 +275,10 @@ EXTRA_LTLIBRARIES += %D%/logger_jsonl.la
 %C%_logger_jsonl_la_SOURCES = %D%/logger/jsonl.c
 %C%_logger_jsonl_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
+EXTRA_LTLIBRARIES += %D%/logger_tensorboard.la
+%C%_logger_tensorboard_la_SOURCES = %D%/logger/tensorboard.c
+%C%_logger_tensorboard_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
 # A step module whose kernels are compiled once an instruction set, chosen when it is opened.
 EXTRA_LTLIBRARIES += %D%/step_fused_cpu.la
 FUSED_KERNELS = %D%/step/fused_cpu/libbase.la

@@ -26,6 +26,7 @@ CHECK_TESTS = \
     %D%/check_samples \
     %D%/check_scaling \
     %D%/check_step \
+    %D%/check_tensorboard \
     %D%/check_text \
     %D%/check_tf32 \
     %D%/check_update \
@@ -69,6 +70,7 @@ SCRIPT_TESTS = \
     %D%/run_resume.sh \
     %D%/run_reference.sh \
     %D%/run_swap.sh \
+    %D%/run_tensorboard.sh \
     %D%/run_toygpt.sh \
     %D%/run_transformers.sh \
     %D%/run_watch.sh
@@ -80,7 +82,8 @@ EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh %D%/browser.py %D%/page.py %D%/watch.py
     %D%/bench/compare.sh %D%/bench/generate.sh %D%/bench/gpt2.sh \
     %D%/bench/products.sh %D%/bench/samples.sh %D%/bench/steps.sh \
     %D%/bench/toygpt.sh \
-    %D%/judge/gpt2.py %D%/judge/hf.py %D%/judge/muon.py %D%/judge/parity.py %D%/judge/toygpt.py
+    %D%/judge/gpt2.py %D%/judge/hf.py %D%/judge/muon.py %D%/judge/parity.py \
+    %D%/judge/tensorboard_log.py %D%/judge/toygpt.py
 
 # The fuzz targets: `make fuzz` builds them with clang and runs each RUNS times. check_fuzz holds their
 # corpus against the same functions.
@@ -122,11 +125,11 @@ CLEANFILES += %D%/bench/products
 # Our own PyTorch of the second recipe, to be held against, and the programs that read our files: some
 # gigabytes in the build folder. What `make check` does at a tenth of the size, 100 steps, it does at
 # the whole size too.
-JUDGES = %D%/run_judge.sh %D%/run_transformers.sh
+JUDGES = %D%/run_judge.sh %D%/run_tensorboard.sh %D%/run_transformers.sh
 .PHONY: judge
 judge: all
 	test -x judge-venv/bin/python || $(PYTHON3) -m venv judge-venv
-	judge-venv/bin/python -m pip install --quiet torch safetensors numpy transformers
+	judge-venv/bin/python -m pip install --quiet torch safetensors numpy transformers tensorboard
 	MGPT_JUDGE=full $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(JUDGES)'
 PYTHON3 = python3
 
