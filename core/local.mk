@@ -27,8 +27,9 @@ CORE_CPPFLAGS = -I$(top_srcdir)/core -I$(top_builddir)/core \
 
 # Linked in, never installed: the core has no API for others.
 noinst_LTLIBRARIES += libmicrogpt.la
-libmicrogpt_la_CPPFLAGS = $(CORE_CPPFLAGS) $(INIH_CFLAGS) $(JANSSON_CFLAGS) $(NETTLE_CFLAGS)
-libmicrogpt_la_LIBADD = $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS)
+libmicrogpt_la_CPPFLAGS = $(CORE_CPPFLAGS) $(INIH_CFLAGS) $(JANSSON_CFLAGS) $(NETTLE_CFLAGS) \
+    $(CURL_CFLAGS)
+libmicrogpt_la_LIBADD = $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS) $(CURL_LIBS)
 libmicrogpt_la_SOURCES = \
     %D%/base/apart.c %D%/base/apart.h \
     %D%/base/dir.c \
@@ -89,8 +90,11 @@ libmicrogpt_la_SOURCES = \
     %D%/run/checkpoint_folder.c %D%/run/checkpoint_folder.h \
     %D%/run/checkpoint_read.c \
     %D%/run/composed.c %D%/run/composed.h \
+    %D%/run/data.c %D%/run/data.h \
+    %D%/run/download.c \
     %D%/run/endings.c %D%/run/endings.h \
     %D%/run/eval.c %D%/run/eval.h \
+    %D%/run/fetch.c %D%/run/fetch.h \
     %D%/run/folder.c %D%/run/folder.h \
     %D%/run/generate.c %D%/run/generate.h \
     %D%/run/hf.h \
@@ -147,6 +151,7 @@ microgpt_SOURCES = \
     %D%/cli/cmd_eval.c \
     %D%/cli/cmd_explain.c \
     %D%/cli/cmd_export.c \
+    %D%/cli/cmd_fetch.c \
     %D%/cli/cmd_generate.c \
     %D%/cli/cmd_import.c \
     %D%/cli/cmd_plugins.c \

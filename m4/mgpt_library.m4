@@ -7,3 +7,17 @@ AC_DEFUN([MGPT_LIBRARY], [
   Installed somewhere unusual: add the folder of its .pc file to PKG_CONFIG_PATH.
   pkg-config said: $$1[]_PKG_ERRORS])])
 ])
+
+# MGPT_CURL: libcurl for `microgpt fetch`. Without it the program builds, and says so when asked.
+AC_DEFUN([MGPT_CURL], [
+  AC_ARG_WITH([curl], [AS_HELP_STRING([--without-curl], [no "microgpt fetch", though libcurl is here])],
+              [], [with_curl=auto])
+  mgpt_say_curl='no (--without-curl)'
+  AS_VAR_IF([with_curl], [no], [], [
+    PKG_CHECK_MODULES([CURL], [libcurl >= 7.61],
+      [mgpt_say_curl=yes
+       AC_DEFINE([HAVE_LIBCURL], [1], [libcurl downloads])],
+      [mgpt_say_curl='no: libcurl is missing (Debian package libcurl4-openssl-dev)'
+       AS_VAR_IF([with_curl], [yes], [AC_MSG_ERROR([--with-curl: $CURL_PKG_ERRORS])])])])
+  AM_CONDITIONAL([HAVE_CURL], [test "x$mgpt_say_curl" = xyes])
+])

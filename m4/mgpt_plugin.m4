@@ -59,5 +59,6 @@ AC_DEFUN([MGPT_SUMMARY], [
     flags, yours          ${CFLAGS:-none}
     unit tests            $mgpt_say_check
     CUDA                  $mgpt_say_cuda
+    microgpt fetch        $mgpt_say_curl
   plugins$mgpt_plugin_lines])
 ])

@@ -64,6 +64,7 @@ SCRIPT_TESTS = \
     %D%/run_cuda.sh \
     %D%/run_emu.sh \
     %D%/run_explain.sh \
+    %D%/run_fetch.sh \
     %D%/run_hf.sh \
     %D%/run_errors.sh \
     %D%/run_crash.sh \
@@ -78,7 +79,7 @@ SCRIPT_TESTS = \
 TESTS = $(SCRIPT_TESTS)
 TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = bash
-EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh %D%/browser.py %D%/page.py %D%/watch.py \
+EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh %D%/server.py %D%/browser.py %D%/page.py %D%/watch.py \
     %D%/bench/compare.sh %D%/bench/generate.sh %D%/bench/gpt2.sh \
     %D%/bench/products.sh %D%/bench/samples.sh %D%/bench/steps.sh \
     %D%/bench/toygpt.sh \
@@ -115,7 +116,7 @@ EXTRA_DIST += $(FUZZ_CORPUS) %D%/fuzz/run.sh %D%/fuzz/config.dict %D%/fuzz/manif
 fuzz:
 	$(MKDIR_P) %D%/fuzz
 	sh $(srcdir)/%D%/fuzz/run.sh $(srcdir) $(INIH_CFLAGS) $(JANSSON_CFLAGS) $(NETTLE_CFLAGS) \
-	    $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS) $(LIBS)
+	    $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS) $(CURL_LIBS) $(LIBS)
 
 # What tests/bench/products.sh builds and runs.
 EXTRA_PROGRAMS += %D%/bench/products

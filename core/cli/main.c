@@ -113,6 +113,8 @@ const struct mgpt_command mgpt_commands[] = {
      mgpt_cmd_export, all_spares},
     {"import", "DIR", "make a run of a GPT-2 that Hugging Face transformers wrote", import_options,
      mgpt_cmd_import, import_spares},
+    {"fetch", "NAME...", "download texts to train on: names, tinyshakespeare", NULL, mgpt_cmd_fetch,
+     all_spares},
     {"plugins", "list|inspect NAME|new KIND NAME", "show the modules there are, or begin one",
      plugins_options, mgpt_cmd_plugins, NULL},
     {"config", "show|check", "show the settings in effect, or check them", NULL, mgpt_cmd_config,

@@ -55,7 +55,7 @@ static const char *const fallbacks[] = {"warn", "error", "silent", NULL};
 static const struct mgpt_option dataset[] = {
     TEXT("use", "lines", "the module that reads the text"),
     PATH("path", "builtin:given-names",
-         "the text; builtin:NAME is a text that comes with microgpt"),
+         "the text; builtin:NAME comes with microgpt, fetch:NAME from the network"),
     FLOAT("split", "0.9", ABOVE_0, 1, "share of the documents to train on; the rest validates"),
 };
 
@@ -158,6 +158,10 @@ static const struct mgpt_option run[] = {
     PATH("dir", "run", "folder of this run: configuration, metrics, checkpoints"),
 };
 
+static const struct mgpt_option fetch[] = {
+    TEXT("mirror", "", "URL of a folder to fetch from, instead of where each text comes from"),
+};
+
 static const struct mgpt_option plugins[] = {
     TEXT("path", "", "more folders of modules: absolute, parted by colons"),
     TEXT("load", "", "files of modules to load: absolute, parted by colons"),
@@ -182,6 +186,7 @@ const struct mgpt_section mgpt_sections[] = {
     SECTION(generate, "samples from the model"),
     SECTION(run, "where a run is kept"),
     SECTION(logger, "what a run tells the world"),
+    SECTION(fetch, "texts from the network"),
     SECTION(plugins, "modules from elsewhere"),
 };
 const size_t mgpt_n_sections = sizeof mgpt_sections / sizeof mgpt_sections[0];

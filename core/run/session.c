@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "model/spec.h"
+#include "run/data.h"
 #include "run/session.h"
 #include "run/snapshot.h"
 
@@ -105,39 +106,6 @@ enum mgpt_status mgpt_session_tokenizer(struct mgpt_session *s, const char *chec
     return status;
 }
 
-/* "builtin:NAME" is data/NAME.txt beside the INI in use, or else the installed one. */
-static enum mgpt_status resolve_data(struct mgpt_session *s, struct mgpt_error *error)
-{
-    static const char scheme[] = "builtin:";
-    const char *path = mgpt_conf_text(s->conf, "dataset", "path");
-    const char *slash = s->config_path ? strrchr(s->config_path, '/') : NULL;
-    struct mgpt_string file = {0};
-
-    if (strncmp(path, scheme, strlen(scheme)) != 0) {
-        s->data_path = mgpt_path_absolute(path);
-        return s->data_path ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory");
-    }
-    const char *name = path + strlen(scheme);
-    if (!*name || strchr(name, '/'))
-        return mgpt_fail(error, MGPT_CONFIG,
-                         "%s: [dataset] path = %s: expected builtin:NAME, such as "
-                         "builtin:given-names",
-                         mgpt_conf_origin(s->conf, "dataset", "path"), path);
-    if (s->config_path)
-        mgpt_string_format(&file, "%.*s/data/%s.txt", slash ? (int)(slash - s->config_path) : 1,
-                           slash ? s->config_path : ".", name);
-    if (!file.data || !mgpt_path_exists(file.data)) {
-        mgpt_string_finish(&file);
-        file = (struct mgpt_string){0};
-        mgpt_string_format(&file, "%s/data/%s.txt", MGPT_DATADIR, name);
-    }
-    s->data_path = file.data ? mgpt_path_absolute(file.data) : NULL;
-    mgpt_string_finish(&file);
-    if (!s->data_path)
-        return mgpt_fail(error, MGPT_NOMEM, "out of memory");
-    return mgpt_conf_settle(s->conf, "dataset", "path", s->data_path, "builtin", error);
-}
-
 enum mgpt_status mgpt_session_data(struct mgpt_session *s, const char *checkpoint,
                                    struct mgpt_error *error)
 {
@@ -151,7 +119,7 @@ enum mgpt_status mgpt_session_data(struct mgpt_session *s, const char *checkpoin
                                    .stream = &s->stream};
     const struct mgpt_config *config;
     const void *api;
-    enum mgpt_status status = resolve_data(s, error);
+    enum mgpt_status status = mgpt_data_path(s->conf, s->config_path, &s->data_path, error);
 
     if (status == MGPT_OK)
         status = use(s, MGPT_KIND_DATASET, "dataset", &api, &config, error);
