@@ -109,6 +109,7 @@ libmicrogpt_la_SOURCES = \
     %D%/run/manifest.c %D%/run/manifest.h \
     %D%/run/passes.c %D%/run/passes.h \
     %D%/run/peak.c %D%/run/peak.h \
+    %D%/run/picks.c %D%/run/picks.h \
     %D%/run/plan.c %D%/run/plan.h \
     %D%/run/rig.c %D%/run/rig.h \
     %D%/run/safetensors.c %D%/run/safetensors.h \

@@ -20,7 +20,7 @@ static const struct {
     {"train -x", 2, "train: -x: no such option; see"},
     {"train --steps", 2, "train: --steps: expected a value: --steps N"},
     {"train --resume=1", 2, "train: --resume=1: expected no value"},
-    {"train more", 2, "train: more: expected only options"},
+    {"eval more", 2, "eval: more: expected only options"},
     {"config", 2, "config: expected one word, show or check"},
     {"config shwo", 2, "config: expected one word, show or check"},
     {"config check -c nowhere.ini", 3, "nowhere.ini"},

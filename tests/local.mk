@@ -18,6 +18,7 @@ CHECK_TESTS = \
     %D%/check_muon \
     %D%/check_native \
     %D%/check_ops \
+    %D%/check_picks \
     %D%/check_plan \
     %D%/check_ref \
     %D%/check_registry \
@@ -72,6 +73,7 @@ SCRIPT_TESTS = \
     %D%/run_reference.sh \
     %D%/run_swap.sh \
     %D%/run_tensorboard.sh \
+    %D%/run_text.sh \
     %D%/run_toygpt.sh \
     %D%/run_transformers.sh \
     %D%/run_watch.sh

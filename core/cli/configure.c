@@ -37,6 +37,8 @@ static char *find_config(const struct mgpt_cli *cli)
     const char *named = mgpt_cli_value(cli, "config");
     if (named)
         return strdup(named);
+    if (cli->no_file)
+        return NULL;
     if (mgpt_path_exists("microgpt.ini"))
         return strdup("microgpt.ini");
     char *path = user_config();

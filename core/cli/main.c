@@ -101,8 +101,9 @@ static const char *const all_spares[] = {"backend",   "step",    "precision", "o
                                          "logger",    NULL};
 
 const struct mgpt_command mgpt_commands[] = {
-    {"train", NULL, "train a model and keep it in a run folder", train_options, mgpt_cmd_train,
-     NULL},
+    {"train", "[TEXT]",
+     "train a model and keep it in a run folder; TEXT: settings to fit that file", train_options,
+     mgpt_cmd_train, NULL},
     {"generate", NULL, "print samples from a trained model", generate_options, mgpt_cmd_generate,
      generate_spares},
     {"eval", NULL, "print the validation loss of a trained model", eval_options, mgpt_cmd_eval,

@@ -1,0 +1,42 @@
+# microgpt train TEXT: no configuration at all.
+. "$abs_top_srcdir/tests/run.sh"
+
+export XDG_CONFIG_HOME=$scratch/none
+for i in $(seq 400); do echo "It was the best of times, it was the worst of times: $i."; done >book.txt
+echo '[train' >microgpt.ini # is not looked at
+few='--steps 20 --set generate.max_tokens=20 --set train.val_every=10 --set backend.use=cpu'
+run 0 train book.txt $few
+has err 'text: [0-9]+ characters, [0-9]+ different ones: tokenizer char$'
+has err 'picked: 3 layers, width 48, context 64, 20 steps of 8 windows; .*--set'
+has err 'all settings are kept in book/config.ini; microgpt config show -c book/config.ini'
+has out '^sample +1: '
+has book/config.ini "^path = $scratch/book.txt$"
+has book/config.ini '^use = text$'
+rm microgpt.ini
+run 0 config show -c book/config.ini
+has out '^patience = 5'
+run 0 train --resume --dir book --steps 25 -q
+run 0 generate -q --dir book --prompt It --max-tokens 10
+has out '^It'
+
+# What is typed wins; with -c the text is only the data.
+run 0 train book.txt $few --dir mine --set model.layers=1 -q
+has mine/config.ini '^layers = 1$'
+run 0 train book.txt -c "$ini" $few --dir lines -q --samples 1
+has lines/config.ini '^use = lines$'
+has lines/config.ini "^path = $scratch/book.txt$"
+
+# Refusals.
+run 3 train book.txt
+has err 'book already holds a run'
+run 2 train book.txt more.txt
+has err 'train: more.txt: expected one text at most'
+run 2 train book.txt --resume
+has err 'train: book.txt: --resume goes on with a run.s own text'
+run 5 train nowhere.txt
+has err 'nowhere.txt: '
+head -c 100 book.txt >short.txt
+run 5 train short.txt
+has err 'short.txt: has 100 characters, expected at least 1000'
+[ ! -e short ] || fail 'a refused text left a folder'
+echo "$checks checks"
