@@ -91,6 +91,8 @@ libmicrogpt_la_SOURCES = \
     %D%/run/checkpoint_read.c \
     %D%/run/composed.c %D%/run/composed.h \
     %D%/run/data.c %D%/run/data.h \
+    %D%/run/doctor.c %D%/run/doctor.h \
+    %D%/run/doctor_modules.c \
     %D%/run/download.c \
     %D%/run/endings.c %D%/run/endings.h \
     %D%/run/eval.c %D%/run/eval.h \
@@ -149,6 +151,7 @@ microgpt_SOURCES = \
     %D%/cli/cli.h \
     %D%/cli/cmd_bench.c \
     %D%/cli/cmd_config.c \
+    %D%/cli/cmd_doctor.c \
     %D%/cli/cmd_eval.c \
     %D%/cli/cmd_explain.c \
     %D%/cli/cmd_export.c \

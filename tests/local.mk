@@ -63,6 +63,7 @@ SCRIPT_TESTS = \
     %D%/run_pages.sh \
     %D%/run_plugins.sh \
     %D%/run_cuda.sh \
+    %D%/run_doctor.sh \
     %D%/run_emu.sh \
     %D%/run_explain.sh \
     %D%/run_fetch.sh \

@@ -92,6 +92,7 @@ enum mgpt_status mgpt_cmd_generate(struct mgpt_cli *cli, struct mgpt_error *erro
 enum mgpt_status mgpt_cmd_eval(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_bench(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_plugins(struct mgpt_cli *cli, struct mgpt_error *error);
+enum mgpt_status mgpt_cmd_doctor(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_export(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_fetch(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_import(struct mgpt_cli *cli, struct mgpt_error *error);

@@ -124,6 +124,8 @@ const struct mgpt_command mgpt_commands[] = {
      explain_options, mgpt_cmd_explain, NULL},
     {"watch", "RUN...", "show the curves of runs as a page, kept up to date while they go on",
      watch_options, mgpt_cmd_watch, NULL},
+    {"doctor", NULL, "say what works on this machine, what does not, and how to mend it", NULL,
+     mgpt_cmd_doctor, NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL},
 };
 
