@@ -118,6 +118,10 @@ has err 'bad/model.safetensors: offset 8: there is no tensor "h.2.ln_1.weight"'
 sed -i 's/"n_layer": 3/"n_layer": 1/' bad/config.json
 run 5 import bad $c --dir bad-run
 has err 'bad/model.safetensors: offset 8: it holds "transformer.h.1.*", which config.json has no place for'
+# A claim of terabytes is held against the file before anything is allocated.
+sed -i 's/"n_layer": 1/"n_layer": 1024/; s/"n_embd": 8/"n_embd": 65536/; s/"n_inner": 24/"n_inner": null/' bad/config.json
+run 5 import bad $c --dir bad-run
+has err 'bad/model.safetensors: offset [0-9]+: "transformer.wte.weight" is F32 \[257, 8\], expected F32 \[257, 65536\]'
 head -c 5000 hf-byte/model.safetensors >bad/model.safetensors
 run 5 import bad $c --dir bad-run
 has err 'bad/model.safetensors: offset [0-9]+: '

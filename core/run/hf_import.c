@@ -113,58 +113,69 @@ static void choose_name(const struct mgpt_safetensors *file, const char *ours, c
         memmove(theirs, theirs + sizeof prefix - 1, strlen(theirs + sizeof prefix - 1) + 1);
 }
 
-/* The n elements of `raw`, in the format of the file, to (out, in) in that of the parameters. */
-static void convert(const struct mgpt_blob *raw, bool transposed, const struct mgpt_tensor *t,
-                    double *wide, void *turned, void *out)
-{
-    int64_t n = mgpt_tensor_count(t);
-
-    if (raw->dtype == t->dtype) { /* to the bit, NaN's payload and all */
-        memcpy(turned, raw->data, (size_t)n * mgpt_dtype_size(t->dtype));
-    } else {
-        mgpt_ref_load(raw->dtype, raw->data, wide, n);
-        mgpt_ref_store(t->dtype, wide, turned, n);
-    }
-    if (transposed)
-        mgpt_hf_transpose(turned, out, raw->shape[0], raw->shape[1], mgpt_dtype_size(t->dtype));
-    else
-        memcpy(out, turned, (size_t)n * mgpt_dtype_size(t->dtype));
-}
-
 static bool is_float(uint32_t dtype)
 {
     return dtype == MGPT_F32 || dtype == MGPT_F64 || dtype == MGPT_F16 || dtype == MGPT_BF16;
 }
 
-/* Reads the tensor of one parameter, whatever its format, and puts it on the device. */
+/* The tensor of a parameter as the file must have it, in whatever float format it has there. */
+static struct mgpt_blob wanted(const struct mgpt_safetensors *file, const struct mgpt_param *item,
+                               char name[96], bool *transposed)
+{
+    const struct mgpt_tensor *t = &item->p;
+    struct mgpt_blob want = {.name = name, .dtype = t->dtype, .rank = t->rank}, found;
+
+    choose_name(file, item->name, name, transposed);
+    want.shape[0] = t->shape[*transposed ? 1 : 0];
+    if (t->rank > 1)
+        want.shape[1] = t->shape[*transposed ? 0 : 1];
+    if (mgpt_safetensors_find(file, name, &found) && is_float(found.dtype))
+        want.dtype = found.dtype;
+    return want;
+}
+
+/* (rows, columns) in the format of the file to that of the parameters; the same one to the bit, NaN's
+ * payload and all. `wide` has room for a row. */
+static void convert(const struct mgpt_blob *raw, uint32_t dtype, double *wide, void *out)
+{
+    int64_t rows = raw->shape[0], columns = raw->rank > 1 ? raw->shape[1] : 1;
+    size_t from = mgpt_dtype_size(raw->dtype), to = mgpt_dtype_size(dtype);
+
+    if (raw->dtype == dtype) {
+        memcpy(out, raw->data, (size_t)(rows * columns) * to);
+        return;
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        mgpt_ref_load(raw->dtype, (char *)raw->data + (size_t)(r * columns) * from, wide, columns);
+        mgpt_ref_store(dtype, wide, (char *)out + (size_t)(r * columns) * to, columns);
+    }
+}
+
+/* Reads the tensor of one parameter and puts it on the device, (out, in). */
 static enum mgpt_status put_tensor(struct mgpt_session *s, struct mgpt_safetensors *file,
                                    const struct mgpt_param *item, struct mgpt_error *error)
 {
     const struct mgpt_tensor *t = &item->p;
-    struct mgpt_blob want = {.dtype = t->dtype, .rank = t->rank}, found;
     char name[96];
     bool transposed;
-    size_t n = (size_t)mgpt_tensor_count(t);
+    struct mgpt_blob want = wanted(file, item, name, &transposed);
+    size_t n = (size_t)mgpt_tensor_count(t), width = mgpt_dtype_size(t->dtype);
 
-    choose_name(file, item->name, name, &transposed);
-    want.name = name;
-    want.shape[0] = t->shape[transposed ? 1 : 0];
-    want.shape[1] = t->rank > 1 ? t->shape[transposed ? 0 : 1] : 0;
-    if (mgpt_safetensors_find(file, name, &found) && is_float(found.dtype))
-        want.dtype = found.dtype;
-    want.data = malloc(n * 8);
-    void *wide = malloc(n * 8), *turned = malloc(n * 8), *out = malloc(n * 8);
-    enum mgpt_status status = want.data && wide && turned && out
+    /* `raw` takes the transposed layout, too; no element is wider than 8 bytes. */
+    void *raw = want.data = malloc(n * 8), *out = malloc(n * width);
+    double *wide = malloc(sizeof *wide * (size_t)(want.rank > 1 ? want.shape[1] : 1));
+    enum mgpt_status status = raw && out && wide
                                   ? mgpt_safetensors_read(file, &want, error)
                                   : mgpt_fail(error, MGPT_NOMEM, "out of memory for %s", name);
     if (status == MGPT_OK) {
-        convert(&want, transposed, t, wide, turned, out);
-        status = mgpt_machine_write(&s->machine, t, out, error);
+        convert(&want, t->dtype, wide, out);
+        if (transposed)
+            mgpt_hf_transpose(out, raw, want.shape[0], want.shape[1], width);
+        status = mgpt_machine_write(&s->machine, t, transposed ? raw : out, error);
     }
-    free(want.data);
-    free(wide);
-    free(turned);
+    free(raw);
     free(out);
+    free(wide);
     return status;
 }
 
@@ -210,6 +221,21 @@ static enum mgpt_status check_names(const struct mgpt_session *s,
     return MGPT_OK;
 }
 
+/* Before anything of the model is allocated: a config.json may claim any size, the file has one. */
+static enum mgpt_status check_tensors(const struct mgpt_session *s,
+                                      const struct mgpt_safetensors *file, struct mgpt_error *error)
+{
+    enum mgpt_status status = MGPT_OK;
+
+    for (uint32_t i = 0; i < s->params.n && status == MGPT_OK; i++) {
+        char name[96];
+        bool transposed;
+        struct mgpt_blob want = wanted(file, &s->params.items[i], name, &transposed);
+        status = mgpt_safetensors_expect(file, &want, error);
+    }
+    return status;
+}
+
 static enum mgpt_status put_weights(struct mgpt_session *s, const struct mgpt_hf *hf,
                                     struct mgpt_error *error)
 {
@@ -218,10 +244,14 @@ static enum mgpt_status put_weights(struct mgpt_session *s, const struct mgpt_hf
     enum mgpt_status status = path ? mgpt_safetensors_open(path, &file, error)
                                    : mgpt_fail(error, MGPT_NOMEM, "out of memory");
 
-    for (uint32_t i = 0; i < s->params.n && status == MGPT_OK; i++)
-        status = put_tensor(s, file, &s->params.items[i], error);
+    if (status == MGPT_OK)
+        status = check_tensors(s, file, error);
     if (status == MGPT_OK)
         status = check_names(s, file, path, error);
+    if (status == MGPT_OK)
+        status = mgpt_session_model(s, true, error);
+    for (uint32_t i = 0; i < s->params.n && status == MGPT_OK; i++)
+        status = put_tensor(s, file, &s->params.items[i], error);
     mgpt_safetensors_close(file);
     free(path);
     return status;
@@ -246,8 +276,6 @@ static enum mgpt_status fill_session(struct mgpt_session *s, const struct mgpt_h
         status = mgpt_session_shape(s, error);
     if (status == MGPT_OK && mgpt_model_match(&hf->model, &s->model, &why) != MGPT_OK)
         return mgpt_fail(error, MGPT_CONFIG, "%s: %s", hf->dir, why.text);
-    if (status == MGPT_OK)
-        status = mgpt_session_model(s, true, error);
     return status == MGPT_OK ? put_weights(s, hf, error) : status;
 }
 

@@ -134,15 +134,11 @@ static const char *describe(const char *dtype, uint32_t rank, const int64_t *sha
     return out;
 }
 
-enum mgpt_status mgpt_safetensors_read(struct mgpt_safetensors *file, const struct mgpt_blob *blob,
-                                       struct mgpt_error *error)
+enum mgpt_status mgpt_safetensors_expect(const struct mgpt_safetensors *file,
+                                         const struct mgpt_blob *blob, struct mgpt_error *error)
 {
     char name[MGPT_SHOWN], want[128], have[128];
     const struct mgpt_header *h = &file->header;
-    uint64_t size;
-    if (!mgpt_blob_size(blob, &size))
-        return mgpt_fail(error, MGPT_INVALID, "%s: \"%s\" was asked for in an impossible shape",
-                         h->path, mgpt_header_show(blob->name, name));
     const struct mgpt_header_entry *e = find(h, blob->name);
     if (!e)
         return mgpt_header_fail(error, h->path, MGPT_HEADER_START, "there is no tensor \"%s\"",
@@ -153,6 +149,22 @@ enum mgpt_status mgpt_safetensors_read(struct mgpt_safetensors *file, const stru
             error, h->path, h->data + e->begin, "\"%s\" is %s, expected %s",
             mgpt_header_show(blob->name, name), describe(e->dtype_name, e->rank, e->shape, have),
             describe(mgpt_safetensors_dtype(blob->dtype), blob->rank, blob->shape, want));
+    return MGPT_OK;
+}
+
+enum mgpt_status mgpt_safetensors_read(struct mgpt_safetensors *file, const struct mgpt_blob *blob,
+                                       struct mgpt_error *error)
+{
+    char name[MGPT_SHOWN];
+    const struct mgpt_header *h = &file->header;
+    uint64_t size;
+    if (!mgpt_blob_size(blob, &size))
+        return mgpt_fail(error, MGPT_INVALID, "%s: \"%s\" was asked for in an impossible shape",
+                         h->path, mgpt_header_show(blob->name, name));
+    enum mgpt_status status = mgpt_safetensors_expect(file, blob, error);
+    if (status)
+        return status;
     /* The same format and shape, and the header's sizes agree with those: size is end - begin. */
-    return mgpt_file_pread(file->fd, h->path, blob->data, (size_t)size, h->data + e->begin, error);
+    return mgpt_file_pread(file->fd, h->path, blob->data, (size_t)size,
+                           h->data + find(h, blob->name)->begin, error);
 }
