@@ -313,6 +313,7 @@ if CPU_LEVELS
 %C%_step_fused_cpu_la_LIBADD += %D%/libcpu_avx2.la %D%/libcpu_avx512.la
 endif
 if CPU_BF16
+%C%_step_fused_cpu_la_CPPFLAGS += -DCPU_BF16
 %C%_step_fused_cpu_la_LIBADD += %D%/libcpu_bf16.la
 endif
 

@@ -95,6 +95,29 @@ for delay in 0.02 0.04 0.06 0.08 0.1 0.14; do
 done
 [ $killed -gt 0 ] || fail 'no run was killed in time: the test says nothing'
 
+# --- step fused_cpu walks in BF16, too ---
+for recipe in toy odd names; do
+    case $recipe in
+    toy) options=("${small[@]}") ;;
+    odd) options=("${small[@]}" --set model.embd=36 --set model.kv_heads=2 --set model.mlp=51
+        --set model.context=13 --set model.dropout=0.1 --set model.embed_norm=true) ;;
+    names) options=("${names_small[@]}") ;;
+    esac
+    trained walk cpu bf16 "${options[@]}" --set step.use=fused_cpu
+    has err 'precision bf16, step fused_cpu'
+    near 1e-3 walk $recipe
+    near 1e-3 walk $recipe-ref
+done
+want=
+for threads in 1 3 8; do
+    trained walk cpu bf16 "${small[@]}" --set backend.cpu.threads=$threads --set train.batch=64 \
+        --set train.accumulate=2 --set model.dropout=0.2 --set step.use=fused_cpu
+    [ "${want:=$(sum walk)}" = "$(sum walk)" ] || fail "fused_cpu, $threads threads: other bits"
+done
+run 4 train --dir refused --set backend.use=cpu --set precision.use=bf16 "${small[@]}" \
+    --set step.use=fused_cpu --set step.fused_cpu.isa=avx2
+has err 'isa = avx2 has no BF16; isa = auto'
+
 # --- what follows training ---
 for folder in toy toy-ref; do
     run 0 eval --dir $folder --json

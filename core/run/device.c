@@ -122,6 +122,7 @@ enum mgpt_status mgpt_choose_precision(struct mgpt_choice *choice, struct mgpt_p
     SAY(choice->precision_why, "precision = %s: %s%s, so %s", choice->precision,
         status == MGPT_OK ? "" : "backend = auto found no device for it: ", plan->reason,
         plan->use);
-    mgpt_log(status == MGPT_OK ? MGPT_LOG_INFO : MGPT_LOG_WARN, "%s", choice->precision_why);
+    if (!choice->silent)
+        mgpt_log(status == MGPT_OK ? MGPT_LOG_INFO : MGPT_LOG_WARN, "%s", choice->precision_why);
     return take_instead(choice, plan, machine, conf, registry, error);
 }

@@ -2,6 +2,8 @@
 #ifndef MGPT_RUN_DEVICE_H
 #define MGPT_RUN_DEVICE_H
 
+#include <stdbool.h>
+
 #include <microgpt/precision.h>
 
 #include "conf/conf.h"
@@ -9,6 +11,7 @@
 
 /* What was chosen, and in one line each what spoke for it. */
 struct mgpt_choice {
+    bool silent;      /* set before: another format than the configured one is not told */
     char backend[64]; /* module names, `auto` resolved */
     char backend_why[sizeof(struct mgpt_error) + 64];
     char precision[64];

@@ -33,6 +33,7 @@ enum mgpt_status mgpt_rig_open(struct mgpt_rig *rig, struct mgpt_conf *conf,
 
     s->conf = conf;
     s->registry = registry;
+    s->choice.silent = true;
     mgpt_session_seed(s, mgpt_conf_seed(conf, "train", "seed"));
     status = mgpt_session_device(s, error);
     if (status == MGPT_OK)

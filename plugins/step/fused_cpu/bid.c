@@ -28,6 +28,16 @@ static bool plain_f32(const struct mgpt_precision_plan *plan)
            !plan->tf32 && !plan->scale_interval;
 }
 
+/* What backend cpu has kernels for, where its device says so. */
+static bool plain_bf16(const struct mgpt_step_spec *spec)
+{
+    const struct mgpt_precision_plan *plan = spec->precision;
+
+    return plan->master == MGPT_F32 && plan->activation == MGPT_BF16 &&
+           plan->product == MGPT_BF16 && !plan->tf32 && !plan->scale_interval &&
+           spec->caps->formats >> MGPT_BF16 & 1;
+}
+
 /* Host memory, and a device that is not there for the sake of double precision. */
 static bool host_memory(const struct mgpt_step_spec *spec)
 {
@@ -85,8 +95,8 @@ static const char *walk_needs(const struct mgpt_step_spec *spec)
         return "a model and a step without settings that are newer than it";
     if (!host_memory(spec))
         return "a device that computes in F32 on memory of the host";
-    if (!plain_f32(spec->precision))
-        return "everything in F32, without loss scaling";
+    if (!plain_f32(spec->precision) && !plain_bf16(spec))
+        return "everything in F32, or in BF16 where the processor has it, without loss scaling";
     return NULL;
 }
 

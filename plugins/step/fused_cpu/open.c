@@ -35,18 +35,24 @@ static bool has_avx512(void)
 #define WALK_AVX2 &cpu_table_baseline
 #endif
 
+#if defined CPU_BF16
+#define WALK_BF16 &cpu_table_avx512bf16
+#else
+#define WALK_BF16 NULL
+#endif
+
 /* Best first. A short document alone has kernels of its own where vectors are longer than it. */
 static const struct set {
     const char *name;
     bool (*here)(void);
     const struct micro_kernels *many, *one;
-    const struct cpu_kernels *walk;
+    const struct cpu_kernels *walk, *walk_bf16; /* NULL: none */
 } sets[] = {
 #if FUSED_X86
-    {"avx512", has_avx512, &fused_micro_avx512, &fused_micro_avx512_8, WALK_AVX512},
-    {"avx2", has_avx2, &fused_micro_avx2, &fused_micro_avx2, WALK_AVX2},
+    {"avx512", has_avx512, &fused_micro_avx512, &fused_micro_avx512_8, WALK_AVX512, WALK_BF16},
+    {"avx2", has_avx2, &fused_micro_avx2, &fused_micro_avx2, WALK_AVX2, NULL},
 #endif
-    {"base", anywhere, &fused_micro_base, &fused_micro_base, &cpu_table_baseline},
+    {"base", anywhere, &fused_micro_base, &fused_micro_base, &cpu_table_baseline, NULL},
 };
 
 static enum mgpt_status choose_set(const char *isa, const struct set **set,
@@ -239,6 +245,25 @@ static enum mgpt_status open_micro(struct mgpt_step *s, const struct set *set,
     return status;
 }
 
+/* The walk's kernels for the formats of the step. */
+static enum mgpt_status open_walk(struct mgpt_step *s, const struct set *set,
+                                  struct mgpt_error *error)
+{
+    bool bf16 = s->spec.precision->activation == MGPT_BF16;
+    const struct cpu_kernels *kernels = bf16 ? set->walk_bf16 : set->walk;
+
+#if defined CPU_BF16
+    if (bf16 && !__builtin_cpu_supports("avx512bf16"))
+        kernels = NULL;
+#endif
+    if (!kernels)
+        return mgpt_fail(error, MGPT_UNSUPPORTED,
+                         "[step.fused_cpu] isa = %s has no BF16; isa = auto takes what has, on a "
+                         "processor with AVX512_BF16",
+                         set->name);
+    return walk_open(&s->spec, kernels, &s->walk, error);
+}
+
 enum mgpt_status fused_open(const struct mgpt_host *host, const struct mgpt_config *config,
                             const struct mgpt_step_spec *spec, struct mgpt_step **out,
                             struct mgpt_error *error)
@@ -252,8 +277,7 @@ enum mgpt_status fused_open(const struct mgpt_host *host, const struct mgpt_conf
     s->spec = *spec;
     status = choose_set(host->get_text(config, "isa"), &set, error);
     if (status == MGPT_OK)
-        status = fused_micro_needs(spec) ? walk_open(spec, set->walk, &s->walk, error)
-                                         : open_micro(s, set, error);
+        status = fused_micro_needs(spec) ? open_walk(s, set, error) : open_micro(s, set, error);
     if (status != MGPT_OK) {
         fused_close(s);
         return status;

@@ -34,6 +34,7 @@ struct walk_tape {
     struct mgpt_buffer *state;         /* struct mgpt_step_state */
     struct mgpt_buffer *arena;         /* of the activations */
     uint64_t seed;                     /* of dropout */
+    uint32_t activation; /* format of what products read and are kept for: F32 or BF16 */
     int64_t batch, time;
     uint64_t used, peak;             /* bytes of the arena */
     uint64_t layers_at, layer_bytes; /* where the activations of layers lie */

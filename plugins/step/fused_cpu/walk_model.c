@@ -20,9 +20,10 @@ static struct pass place_all(struct walk_tape *t)
     t->used = t->peak = t->layer_bytes = 0;
     t->ids = ids(t), t->targets = ids(t);
     p.embedded = rows(t, C), p.stats0 = stats(t);
-    p.delta = rows(t, C), p.dx = rows(t, C), p.dnorm = rows(t, C), p.dbranch = rows(t, C);
-    p.dqkv = rows(t, C + 2 * m->kv_heads * (C / m->heads)), p.dpre = rows(t, m->mlp);
-    p.xf = rows(t, C), p.normf = rows(t, C), p.statsf = stats(t);
+    p.dx = rows(t, C), p.dbranch = rows(t, C);
+    p.delta = activations(t, C), p.dnorm = activations(t, C);
+    p.dqkv = activations(t, C + 2 * m->kv_heads * (C / m->heads)), p.dpre = activations(t, m->mlp);
+    p.xf = rows(t, C), p.normf = activations(t, C), p.statsf = stats(t);
     p.logits = rows(t, m->vocab);
     t->layers_at = t->used;
     (void)layer_at(t, 0);
@@ -124,7 +125,7 @@ static void embed_backward(struct walk_tape *t, const struct pass *pass)
     struct mgpt_tensor dx = pass->dx;
 
     if (t->model->embed_norm) { /* into what nothing needs any more */
-        dx = pass->dnorm;
+        dx = pass->dbranch;
         norm_backward(t, once(t, WALK_LN_E), pass->embedded, pass->stats0, pass->dx, dx, 0);
     }
     dropout(t, dx, dx, MGPT_DRAW_EMBEDDING, 0);

@@ -28,7 +28,10 @@ uint32_t walk_threads(const struct mgpt_step_spec *spec)
 static struct walk_tape measure(const struct mgpt_step_spec *spec)
 {
     int64_t most = (int64_t)spec->rows * spec->columns;
-    struct walk_tape tape = {.model = spec->model, .batch = 1, .time = spec->columns};
+    struct walk_tape tape = {.model = spec->model,
+                             .activation = spec->precision->activation,
+                             .batch = 1,
+                             .time = spec->columns};
 
     if (tape.time < WALK_ROWS)
         tape.time = smaller(WALK_ROWS, most);

@@ -12,34 +12,37 @@ static const struct mgpt_tensor NONE;
 
 /* ---- tensors ---- */
 
-static struct mgpt_tensor place(struct walk_tape *t, uint32_t rank, int64_t a, int64_t b, int64_t c)
+static struct mgpt_tensor place(struct walk_tape *t, uint32_t dtype, uint32_t rank, int64_t a,
+                                int64_t b, int64_t c)
 {
     struct mgpt_tensor x = {
-        .buffer = t->arena, .offset = t->used, .dtype = MGPT_F32, .rank = rank, .shape = {a, b, c}};
-    uint64_t bytes = (uint64_t)mgpt_tensor_count(&x) * sizeof(float);
+        .buffer = t->arena, .offset = t->used, .dtype = dtype, .rank = rank, .shape = {a, b, c}};
+    uint64_t bytes = (uint64_t)mgpt_tensor_count(&x) * mgpt_dtype_size(dtype);
 
     t->used += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     t->peak = t->used > t->peak ? t->used : t->peak;
     return x;
 }
 
-/* (B,T,n) */
+/* (B,T,n) in F32, and in the format of activations */
 static struct mgpt_tensor rows(struct walk_tape *t, int64_t n)
 {
-    return place(t, 3, t->batch, t->time, n);
+    return place(t, MGPT_F32, 3, t->batch, t->time, n);
+}
+
+static struct mgpt_tensor activations(struct walk_tape *t, int64_t n)
+{
+    return place(t, t->activation, 3, t->batch, t->time, n);
 }
 
 static struct mgpt_tensor stats(struct walk_tape *t)
 {
-    return place(t, 2, t->batch * t->time, 2, 0);
+    return place(t, MGPT_F32, 2, t->batch * t->time, 2, 0);
 }
 
 static struct mgpt_tensor ids(struct walk_tape *t)
 {
-    struct mgpt_tensor x = place(t, 2, t->batch, t->time, 0);
-
-    x.dtype = MGPT_I32;
-    return x;
+    return place(t, MGPT_I32, 2, t->batch, t->time, 0);
 }
 
 static struct mgpt_tensor state(const struct walk_tape *t)
@@ -91,11 +94,11 @@ static struct layer layer_at(struct walk_tape *t, int64_t l)
     struct layer p;
 
     t->used = t->layers_at + (uint64_t)l * t->layer_bytes;
-    p.x1 = rows(t, C), p.norm1 = rows(t, C), p.stats1 = stats(t);
-    p.qkv = rows(t, C + 2 * m->kv_heads * (C / m->heads)), p.att = rows(t, C);
-    p.lse = place(t, 3, t->batch, m->heads, t->time);
-    p.x2 = rows(t, C), p.norm2 = rows(t, C), p.stats2 = stats(t);
-    p.pre = rows(t, F), p.hidden = rows(t, F);
+    p.x1 = rows(t, C), p.norm1 = activations(t, C), p.stats1 = stats(t);
+    p.qkv = activations(t, C + 2 * m->kv_heads * (C / m->heads)), p.att = activations(t, C);
+    p.lse = place(t, MGPT_F32, 3, t->batch, m->heads, t->time);
+    p.x2 = rows(t, C), p.norm2 = activations(t, C), p.stats2 = stats(t);
+    p.pre = activations(t, F), p.hidden = activations(t, F);
     t->layer_bytes = t->used - t->layers_at - (uint64_t)l * t->layer_bytes;
     t->used = used;
     return p;
