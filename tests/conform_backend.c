@@ -229,6 +229,52 @@ static uint32_t formats_of(const struct opened *o)
     return caps.formats;
 }
 
+/* A product of 10 bits of mantissa, where the device says so; what it multiplies on the way, such as
+ * probabilities, it may round so, too. Returns whether the flag changed anything. */
+static bool check_tf32(const struct opened *o, uint32_t code, int index)
+{
+    struct op_case got, same, plain;
+    struct mgpt_error refused = {0};
+    bool differs = false;
+
+    op_case_make(&got, code, index, MGPT_F32, test_seed());
+    op_case_convert(&got, 0, &plain);
+    got.op.flags |= MGPT_OP_TF32;
+    op_case_convert(&got, 0, &same);
+    if (has_op(o, &got.op, MGPT_F32)) {
+        ck_assert_msg(run_on(o, &got, &refused) == MGPT_OK, "%s: %s", got.label, refused.text);
+        ck_assert_msg(run_on(o, &plain, &refused) == MGPT_OK, "%s: %s", got.label, refused.text);
+        ck_ok(mgpt_ref_run(&same.op, (const void *const *)same.in, same.out, error));
+        op_case_compare(&same, &got, MGPT_F16);
+        for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
+            differs = differs || (got.out[i] && memcmp(got.out[i], plain.out[i],
+                                                       op_case_bytes(&got.op.out[i])) != 0);
+    }
+    op_case_finish(&same);
+    op_case_finish(&plain);
+    op_case_finish(&got);
+    return differs;
+}
+
+static void tf32_of(const struct mgpt_component *c, const struct mgpt_backend_api *api)
+{
+    static const uint32_t codes[] = {MGPT_OP_LINEAR, MGPT_OP_LINEAR_BACKWARD, MGPT_OP_ATTENTION,
+                                     MGPT_OP_ATTENTION_BACKWARD};
+    struct opened o = open_backend(c, NULL, NULL);
+    struct mgpt_caps caps = {.size = sizeof caps};
+
+    if (MGPT_HAS(api, caps) && api->caps)
+        ck_ok(api->caps(o.device, &caps, error));
+    for (int k = 0; caps.flags & MGPT_CAPS_TF32 && k < 4; k++) {
+        int changed = 0;
+        for (int i = 0; i < op_case_count(codes[k]); i++)
+            changed += check_tf32(&o, codes[k], i);
+        ck_assert_msg(changed > 0, "%s has TF32, but its %s rounds nothing", c->name,
+                      mgpt_op_name(codes[k]));
+    }
+    close_backend(&o);
+}
+
 static void ops_in(const struct mgpt_component *c, const struct opened *o, uint32_t dtype)
 {
     for (uint32_t code = 1; code < MGPT_OP_COUNT; code++) {
@@ -281,6 +327,12 @@ START_TEST(ops_compute_what_the_reference_computes)
 {
     printf("MICROGPT_TEST_SEED=%" PRIu64 "\n", test_seed());
     each_backend(ops_of);
+}
+END_TEST
+
+START_TEST(products_round_to_tf32_where_the_device_has_that)
+{
+    each_backend(tf32_of);
 }
 END_TEST
 
@@ -521,6 +573,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, memory_keeps_what_is_uploaded_and_refuses_what_is_past_its_end);
     tcase_add_test(tests, caps_fill_no_more_than_the_caller_has);
     tcase_add_test(tests, ops_compute_what_the_reference_computes);
+    tcase_add_test(tests, products_round_to_tf32_where_the_device_has_that);
     tcase_add_test(tests, so_do_they_with_every_choice_of_an_option);
     tcase_add_test(tests, ids_out_of_range_are_refused_and_nothing_is_written);
     tcase_add_test(tests, update_applies_the_rule_to_scaled_gradients_and_skips_nonfinite_steps);
