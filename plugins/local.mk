@@ -417,3 +417,13 @@ nobase_dist_template_DATA = \
 # The link to them that configure makes in a build folder.
 distclean-local:
 	test ! -h %D%/template || rm -f %D%/template
+
+# It reaches the device through the backend alone.
+EXTRA_LTLIBRARIES += %D%/step_graph_cuda.la
+%C%_step_graph_cuda_la_SOURCES = \
+    %D%/step/graph_cuda/graph.h \
+    %D%/step/graph_cuda/piece.c \
+    %D%/step/graph_cuda/plugin.c \
+    %D%/step/graph_cuda/proxy.c \
+    %D%/step/graph_cuda/text.c
+%C%_step_graph_cuda_la_LDFLAGS = $(PLUGIN_LDFLAGS)

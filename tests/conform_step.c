@@ -167,7 +167,13 @@ static size_t fill_cases(struct subject *out)
     out[n++] = (struct subject){.model = wide, .setup = sgd};
     out[n++] = (struct subject){.model = longer, .setup = sgd};
     out[n++] = (struct subject){.model = other, .setup = usual};
-    return n + fill_long_cases(out + n);
+    return n;
+}
+
+/* A thread at a time: small models and few steps, enough for all that happens in the first ones. */
+static bool is_emulated(const char *backend)
+{
+    return strcmp(backend, "cuda_emu") == 0;
 }
 
 /* Does it bid on that, and for how much of the step? */
@@ -207,7 +213,7 @@ static void check_settings(const struct mgpt_component *component, const char *i
                            void (*check)(const struct subject *))
 {
     struct subject cases[16];
-    size_t n = fill_cases(cases);
+    size_t n_short = fill_cases(cases), n = n_short + fill_long_cases(cases + n_short);
     struct mgpt_config *config = settings(component, "isa", isa, "threads", "64", NULL);
 
     for (int b = 0; backends[b]; b++)
@@ -216,6 +222,8 @@ static void check_settings(const struct mgpt_component *component, const char *i
             s->api = component->api;
             s->config = config;
             s->backend = backends[b];
+            if (i >= n_short && is_emulated(backends[b]))
+                continue;
             if (bids_on(s) && opens(s)) {
                 check(s);
                 checked++;
@@ -261,12 +269,13 @@ static void same_as_composed(const struct subject *s)
 {
     struct mgpt_step_result want[RIG_LONG + 1], got[RIG_LONG + 1];
     struct subject reference = composed(s, "ref");
+    uint32_t steps = is_emulated(s->backend) ? RIG_STEPS : RIG_LONG;
     size_t n;
-    double *a = train(&reference, RIG_LONG, 1, want, &n);
-    double *b = train(s, RIG_LONG, 1, got, &n);
+    double *a = train(&reference, steps, 1, want, &n);
+    double *b = train(s, steps, 1, got, &n);
 
-    for (int i = 0; i < RIG_LONG; i++) {
-        ck_assert_uint_eq(got[i].step, (uint64_t)i);
+    for (uint32_t i = 0; i < steps; i++) {
+        ck_assert_uint_eq(got[i].step, i);
         ck_assert_double_eq_tol(got[i].loss, want[i].loss, 1e-5);
         ck_assert_double_eq_tol(got[i].grad_norm, want[i].grad_norm, 1e-4 * want[i].grad_norm);
         ck_assert_uint_eq(got[i].skipped, 0);

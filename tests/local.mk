@@ -11,6 +11,7 @@ CHECK_TESTS = \
     %D%/check_fuzz \
     %D%/check_generate \
     %D%/check_hf \
+    %D%/check_graph \
     %D%/check_ini \
     %D%/check_loader \
     %D%/check_micro \
@@ -68,6 +69,7 @@ SCRIPT_TESTS = \
     %D%/run_explain.sh \
     %D%/run_fetch.sh \
     %D%/run_hf.sh \
+    %D%/run_graph.sh \
     %D%/run_errors.sh \
     %D%/run_crash.sh \
     %D%/run_resume.sh \
@@ -155,6 +157,7 @@ check_LTLIBRARIES += %D%/libtesting.la
     %D%/testing.c %D%/testing.h
 LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 
+%C%_check_graph_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
 %C%_check_native_SOURCES = %D%/check_native.c %D%/native_text.h
 %C%_check_native_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
 

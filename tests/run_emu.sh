@@ -95,7 +95,12 @@ mkdir strangers
 # shellcheck disable=SC2086
 with mine.ref ref "$ini" $small -P "$PWD/strangers" --set optimizer.use=mine
 # shellcheck disable=SC2086
-with mine.emu cuda_emu "$ini" $small -P "$PWD/strangers" --set optimizer.use=mine
+with mine.emu cuda_emu "$ini" $small -P "$PWD/strangers" --set optimizer.use=mine \
+    --set step.use=composed
+# shellcheck disable=SC2086
+with mine.graph cuda_emu "$ini" $small -P "$PWD/strangers" --set optimizer.use=mine \
+    --set step.use=graph_cuda
+[ "$(sum mine.graph.run)" = "$(sum mine.emu.run)" ] || fail 'step graph_cuda has other bits'
 agree mine.ref mine.emu
 [ "$(sum mine.emu.run)" != "$(sum names.emu.run)" ] || fail 'optimizer mine trained as adamw does'
 echo "emu: $checks checks"

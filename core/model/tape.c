@@ -54,6 +54,8 @@ struct mgpt_op mgpt_tape_op(const struct mgpt_tape *tape, uint32_t code)
 
 static void append(struct mgpt_tape *tape, const struct mgpt_op *op)
 {
+    if (!tape->buffer && !tape->lacks && !mgpt_machine_supports(tape->net->machine, op))
+        tape->lacks = op->code;
     if (tape->status != MGPT_OK || !tape->buffer)
         return;
     if (tape->n == tape->capacity) {

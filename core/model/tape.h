@@ -37,6 +37,7 @@ struct mgpt_tape {
     int64_t position;           /* DECODE: of the first row, set before each run; 0 unless T is 1 */
     struct mgpt_tensor cache;   /* DECODE: keys and values, (layers,2,B,S,KV*D), S the context */
     struct mgpt_buffer *buffer; /* of the activations; NULL: measure only */
+    uint32_t lacks;             /* measuring: the first op that the device has not, 0: none */
     uint64_t used, peak;        /* bytes of it */
     struct mgpt_call *calls;
     uint32_t n, capacity;

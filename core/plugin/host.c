@@ -1,6 +1,8 @@
 /* The services handed to every module. */
 #include <config.h>
 
+#include <string.h>
+
 #include "plugin/registry.h"
 
 #include "base/log.h"
@@ -8,10 +10,21 @@
 #include "plugin/options.h"
 #include "ref/ref.h"
 
-static const void *no_extension(const char *id)
+/* One is enough so far. */
+static struct {
+    const char *id;
+    const void *extension;
+} offered;
+
+void mgpt_host_offer(const char *id, const void *extension)
 {
-    (void)id;
-    return NULL;
+    offered.id = id;
+    offered.extension = extension;
+}
+
+static const void *query(const char *id)
+{
+    return offered.id && strcmp(id, offered.id) == 0 ? offered.extension : NULL;
 }
 
 const struct mgpt_host *mgpt_host(void)
@@ -27,7 +40,7 @@ const struct mgpt_host *mgpt_host(void)
         .get_text = mgpt_config_text,
         .canceled = mgpt_stop_requested,
         .reference = mgpt_ref_run,
-        .query = no_extension,
+        .query = query,
     };
     return &host;
 }

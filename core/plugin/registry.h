@@ -72,5 +72,7 @@ struct mgpt_attempt mgpt_registry_attempt(const struct mgpt_registry *registry, 
 
 /* The services handed to every module. */
 const struct mgpt_host *mgpt_host(void);
+/* What `query` of the host finds by that id from now on; both static. For the layers above. [main] */
+void mgpt_host_offer(const char *id, const void *extension);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "run/composed.h"
 #include "run/passes.h"
+#include "run/plan.h"
 #include "run/update.h"
 
 struct mgpt_step {
@@ -128,23 +129,13 @@ static enum mgpt_status adopt(struct mgpt_step *s, struct mgpt_error *error)
 
 /* ---- life ---- */
 
-static struct mgpt_net net_of(struct mgpt_step *s)
-{
-    const struct mgpt_step_spec *spec = &s->spec;
+/* The ops of a step besides those of its passes and of the update. */
+struct stages {
+    struct mgpt_op zero, clip, scaler;
+};
 
-    return (struct mgpt_net){.machine = &s->machine,
-                             .model = spec->model,
-                             .params = spec->params,
-                             .n_params = spec->n_params,
-                             .precision = spec->precision,
-                             .state = spec->step_state,
-                             .seed = spec->seed};
-}
-
-/* The ops around the passes and the update, of the stages after `covers`. */
-static enum mgpt_status plan_stages(struct mgpt_step *s, uint32_t covers, struct mgpt_error *error)
+static struct stages stages_of(const struct mgpt_step_spec *spec)
 {
-    const struct mgpt_step_spec *spec = &s->spec;
     const struct mgpt_precision_plan *precision = spec->precision;
     struct mgpt_op zero = {.size = sizeof zero, .code = MGPT_OP_FILL, .out = {spec->g}};
     struct mgpt_op clip = {.size = sizeof clip,
@@ -159,16 +150,24 @@ static enum mgpt_status plan_stages(struct mgpt_step *s, uint32_t covers, struct
                              .backoff = precision->scale_backoff,
                              .in = {spec->step_state},
                              .out = {spec->step_state}};
+
+    return (struct stages){zero, clip, scaler};
+}
+
+/* Those of the stages after `covers`, and the update. */
+static enum mgpt_status plan_stages(struct mgpt_step *s, uint32_t covers, struct mgpt_error *error)
+{
+    struct stages ops = stages_of(&s->spec);
     enum mgpt_status status = MGPT_OK;
 
     if (covers < MGPT_COVERS_FB)
-        status = mgpt_machine_plan(&s->machine, &zero, &s->zero, error);
+        status = mgpt_machine_plan(&s->machine, &ops.zero, &s->zero, error);
     if (covers < MGPT_COVERS_FBC && status == MGPT_OK)
-        status = mgpt_machine_plan(&s->machine, &clip, &s->clip, error);
+        status = mgpt_machine_plan(&s->machine, &ops.clip, &s->clip, error);
     if (covers < MGPT_COVERS_FBCU && status == MGPT_OK)
         status = mgpt_updater_open(&s->updater, &s->machine, &s->spec, error);
     if (covers < MGPT_COVERS_FBCUS && status == MGPT_OK)
-        status = mgpt_machine_plan(&s->machine, &scaler, &s->scaler, error);
+        status = mgpt_machine_plan(&s->machine, &ops.scaler, &s->scaler, error);
     return status;
 }
 
@@ -208,10 +207,47 @@ enum mgpt_status mgpt_composed_open_rest(const struct mgpt_step_spec *spec, stru
     return open_from(spec, MGPT_COVERS_FB, out, error);
 }
 
+struct mgpt_net mgpt_composed_net(const struct mgpt_step_spec *spec, struct mgpt_machine *machine)
+{
+    return (struct mgpt_net){.machine = machine,
+                             .model = spec->model,
+                             .params = spec->params,
+                             .n_params = spec->n_params,
+                             .precision = spec->precision,
+                             .state = spec->step_state,
+                             .seed = spec->seed};
+}
+
+static enum mgpt_status resident(const struct mgpt_step_spec *spec, uint64_t *bytes,
+                                 struct mgpt_error *error)
+{
+    struct mgpt_machine machine;
+    struct mgpt_net net = mgpt_composed_net(spec, &machine);
+    struct stages ops = stages_of(spec);
+    enum mgpt_status status;
+
+    *bytes = 0;
+    if (mgpt_plan_is_absurd(spec))
+        return mgpt_fail(error, MGPT_UNSUPPORTED, "a model of this size fits nowhere");
+    mgpt_machine_borrow(&machine, spec);
+    if (!mgpt_machine_supports(&machine, &ops.zero) ||
+        !mgpt_machine_supports(&machine, &ops.clip) ||
+        !mgpt_machine_supports(&machine, &ops.scaler))
+        return mgpt_fail(error, MGPT_UNSUPPORTED,
+                         "device %s lacks one of the ops fill, clip, scaler", machine.caps.name);
+    status = mgpt_passes_resident(&net, spec->rows, spec->columns, error);
+    if (status == MGPT_OK && spec->p.rank) /* else it is only planned: asked again before it runs */
+        status = mgpt_updater_resident(&machine, spec, error);
+    return status == MGPT_OK
+               ? mgpt_passes_measure(&net, MGPT_MODE_TRAIN, spec->rows, spec->columns, bytes, error)
+               : status;
+}
+
 static enum mgpt_status open_step(const struct mgpt_host *host, const struct mgpt_config *config,
                                   const struct mgpt_step_spec *spec, struct mgpt_step **out,
                                   struct mgpt_error *error)
 {
+    struct mgpt_net net;
     struct mgpt_step *s;
     enum mgpt_status status = open_from(spec, 0, &s, error);
 
@@ -219,7 +255,7 @@ static enum mgpt_status open_step(const struct mgpt_host *host, const struct mgp
     (void)config;
     if (status != MGPT_OK)
         return status;
-    struct mgpt_net net = net_of(s);
+    net = mgpt_composed_net(&s->spec, &s->machine);
     status = mgpt_passes_open(&s->passes, &net, MGPT_MODE_TRAIN, spec->rows, spec->columns, error);
     if (status != MGPT_OK) {
         close_step(s);
@@ -232,7 +268,7 @@ static enum mgpt_status open_step(const struct mgpt_host *host, const struct mgp
 /* The ops of all micro-batches; each is planned alike. */
 static enum mgpt_status count_passes(struct mgpt_step *s, struct mgpt_error *error)
 {
-    struct mgpt_net net = net_of(s);
+    struct mgpt_net net = mgpt_composed_net(&s->spec, &s->machine);
     enum mgpt_status status = MGPT_OK;
 
     for (uint32_t i = 0; i < s->spec.micro_batches && status == MGPT_OK; i++) {
@@ -286,4 +322,10 @@ const struct mgpt_component mgpt_composed = {
     .name = "composed",
     .summary = "the core's own step, op by op: any model, any device, any optimizer",
     .api = &api,
+};
+
+const struct mgpt_composed mgpt_composed_service = {
+    .size = sizeof mgpt_composed_service,
+    .api = &api,
+    .resident = resident,
 };

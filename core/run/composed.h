@@ -2,11 +2,16 @@
 #ifndef MGPT_RUN_COMPOSED_H
 #define MGPT_RUN_COMPOSED_H
 
-#include <microgpt/step.h>
+#include "model/tape.h"
 
 #include "model/machine.h"
 
 extern const struct mgpt_component mgpt_composed;
+/* What modules find as MGPT_COMPOSED. */
+extern const struct mgpt_composed mgpt_composed_service;
+
+/* The model of a spec on a machine, which need not be open yet. [any] */
+struct mgpt_net mgpt_composed_net(const struct mgpt_step_spec *spec, struct mgpt_machine *machine);
 
 /* One that only does stages after BACKWARD, so it needs no activations. [main] */
 enum mgpt_status mgpt_composed_open_rest(const struct mgpt_step_spec *spec, struct mgpt_step **step,

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "ref/ref.h"
 #include "run/passes.h"
 
 /* Bytes of activations that a pass needs. */
@@ -14,6 +15,20 @@ static enum mgpt_status measure(const struct mgpt_net *net, enum mgpt_mode mode,
     enum mgpt_status status = mgpt_tape_record(&tape, error);
 
     *bytes = tape.peak;
+    mgpt_tape_finish(&tape);
+    return status;
+}
+
+enum mgpt_status mgpt_passes_resident(const struct mgpt_net *net, int64_t batch, int64_t time,
+                                      struct mgpt_error *error)
+{
+    struct mgpt_tape tape = {.net = net, .mode = MGPT_MODE_TRAIN, .batch = batch, .time = time};
+    enum mgpt_status status = mgpt_tape_record(&tape, error);
+
+    if (status == MGPT_OK && tape.lacks)
+        status = mgpt_fail(error, MGPT_UNSUPPORTED,
+                           "device %s has no op %s for these shapes and formats",
+                           net->machine->caps.name, mgpt_op_name(tape.lacks));
     mgpt_tape_finish(&tape);
     return status;
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "run/block.h"
+#include "run/composed.h"
 #include "run/passes.h"
 #include "run/plan.h"
 #include "run/update.h"
@@ -50,21 +51,7 @@ static uint64_t add(uint64_t a, uint64_t b)
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-static struct mgpt_net net_of(const struct mgpt_step_spec *spec, struct mgpt_machine *machine)
-{
-    mgpt_machine_borrow(machine, spec);
-    return (struct mgpt_net){.machine = machine,
-                             .model = spec->model,
-                             .params = spec->params,
-                             .n_params = spec->n_params,
-                             .precision = spec->precision,
-                             .state = spec->step_state,
-                             .seed = spec->seed};
-}
-
-/* Would a pass count more bytes than 64 bits can say? Each token keeps at least one row of C and F
- * a layer, and at most some twenty. */
-static bool is_absurd(const struct mgpt_step_spec *spec)
+bool mgpt_plan_is_absurd(const struct mgpt_step_spec *spec)
 {
     const struct mgpt_model *m = spec->model;
     double row = (double)m->layers * (m->embd + m->mlp) + m->embd + m->vocab;
@@ -114,11 +101,12 @@ static enum mgpt_status measure(struct mgpt_plan *plan, const struct mgpt_step_s
                                 bool composed, struct mgpt_error *error)
 {
     struct mgpt_machine machine;
-    struct mgpt_net net = net_of(spec, &machine);
+    struct mgpt_net net = mgpt_composed_net(spec, &machine);
     enum mgpt_status status = MGPT_OK;
 
+    mgpt_machine_borrow(&machine, spec);
     plan->activations = plan->validation = UINT64_MAX;
-    if (is_absurd(spec))
+    if (mgpt_plan_is_absurd(spec))
         return MGPT_OK;
     plan->activations = 0;
     if (composed)

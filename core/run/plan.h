@@ -33,6 +33,10 @@ double mgpt_step_flops(const struct mgpt_model *model, uint64_t sequences, uint6
 /* Those of one op: products and attention, 2 for a multiply-add; of others 0. [any] */
 double mgpt_op_flops(const struct mgpt_op *op);
 
+/* Would a pass count more bytes than 64 bits can say? Each token keeps at least one row of C and F
+ * a layer, and at most some twenty. [any] */
+bool mgpt_plan_is_absurd(const struct mgpt_step_spec *spec);
+
 /* Plans the run of a step: `spec` with its table of parameters, whose buffers need not be there.
  * `composed`: op by op, by the core; a module that does it all has memory of its own. [main] */
 enum mgpt_status mgpt_plan_make(struct mgpt_plan *plan, const struct mgpt_step_spec *spec,

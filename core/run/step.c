@@ -10,6 +10,7 @@
 
 enum mgpt_status mgpt_builtin_register(struct mgpt_registry *registry, struct mgpt_error *error)
 {
+    mgpt_host_offer(MGPT_COMPOSED, &mgpt_composed_service);
     return mgpt_registry_add_builtin(registry, &mgpt_composed, error);
 }
 

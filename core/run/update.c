@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ref/ref.h"
 #include "run/plan.h"
 #include "run/update.h"
 
@@ -205,11 +206,24 @@ static uint32_t end_of_run(const struct mgpt_step_spec *spec, uint32_t i)
     return end;
 }
 
+static enum mgpt_status record_all(struct mgpt_updater *u, const struct mgpt_step_spec *spec,
+                                   struct mgpt_error *error)
+{
+    struct mgpt_needs needs;
+    enum mgpt_status status = MGPT_OK;
+
+    for (uint32_t i = 0, end; i < spec->n_params && status == MGPT_OK; i = end) {
+        end = takes(spec, i, &needs) ? i + 1 : end_of_run(spec, i);
+        status = takes(spec, i, &needs) ? record_whole(u, spec, i, error)
+                                        : record_rule(u, spec, i, end, error);
+    }
+    return status;
+}
+
 enum mgpt_status mgpt_updater_open(struct mgpt_updater *u, struct mgpt_machine *machine,
                                    const struct mgpt_step_spec *spec, struct mgpt_error *error)
 {
     uint64_t scratch = mgpt_updater_scratch(spec);
-    struct mgpt_needs needs;
     enum mgpt_status status = MGPT_OK;
 
     u->machine = machine;
@@ -218,11 +232,23 @@ enum mgpt_status mgpt_updater_open(struct mgpt_updater *u, struct mgpt_machine *
                          (unsigned long long)scratch);
     if (scratch)
         status = mgpt_machine_new(machine, MGPT_U8, (int64_t)scratch, &u->scratch, error);
-    for (uint32_t i = 0, end; i < spec->n_params && status == MGPT_OK; i = end) {
-        end = takes(spec, i, &needs) ? i + 1 : end_of_run(spec, i);
-        status = takes(spec, i, &needs) ? record_whole(u, spec, i, error)
-                                        : record_rule(u, spec, i, end, error);
-    }
+    return status == MGPT_OK ? record_all(u, spec, error) : status;
+}
+
+enum mgpt_status mgpt_updater_resident(struct mgpt_machine *machine,
+                                       const struct mgpt_step_spec *spec, struct mgpt_error *error)
+{
+    struct mgpt_updater u = {
+        .machine = machine,
+        .scratch = {.dtype = MGPT_U8, .rank = 1, .shape = {(int64_t)mgpt_updater_scratch(spec)}}};
+    enum mgpt_status status = record_all(&u, spec, error);
+
+    for (uint32_t i = 0; i < u.n && status == MGPT_OK; i++)
+        if (!u.moves[i].is_rule && !u.moves[i].call.run)
+            status = mgpt_fail(error, MGPT_UNSUPPORTED,
+                               "device %s has no op %s, which the optimizer's update takes",
+                               machine->caps.name, mgpt_op_name(u.moves[i].call.op.code));
+    mgpt_updater_close(&u);
     return status;
 }
 

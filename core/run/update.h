@@ -32,6 +32,10 @@ double mgpt_updater_flops(const struct mgpt_step_spec *spec);
 /* Everything that the machine and the spec point to lives as long. */
 enum mgpt_status mgpt_updater_open(struct mgpt_updater *updater, struct mgpt_machine *machine,
                                    const struct mgpt_step_spec *spec, struct mgpt_error *error);
+/* MGPT_OK when the device itself has every op that the optimizer writes down; else MGPT_UNSUPPORTED,
+ * naming one. */
+enum mgpt_status mgpt_updater_resident(struct mgpt_machine *machine,
+                                       const struct mgpt_step_spec *spec, struct mgpt_error *error);
 enum mgpt_status mgpt_updater_run(struct mgpt_updater *updater, const struct mgpt_step_input *input,
                                   struct mgpt_error *error);
 void mgpt_updater_close(struct mgpt_updater *updater);

@@ -157,9 +157,11 @@ struct kernel {
     const size_t *sizes; /* of the arguments; 0: no more */
 };
 
+/* The file stays open as long as the library: its name, /proc/self/fd/N, must not come again, or
+ * dlopen would hand out the old one. */
 struct mgpt_cuda_program {
     void *library;
-    int file; /* the library's; open as long as it: dlopen knows libraries by its number */
+    int file;
     std::vector<kernel> kernels;
 };
 

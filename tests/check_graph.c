@@ -1,0 +1,254 @@
+/* Step graph_cuda on the emulation: what the host does in a step once all is captured, and that nothing
+ * else depends on it. That it computes what the composed step does, conform_step and run_graph.sh
+ * show. */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <microgpt/cuda_native.h>
+
+#include "counters.h"
+#include "run/composed.h"
+#include "step_rig.h"
+
+struct subject {
+    struct step_rig rig;
+    const struct mgpt_step_api *api;
+    struct mgpt_step *step;
+    const struct emu_counters *counters;
+};
+
+static struct mgpt_bid bid_of(struct subject *s)
+{
+    struct mgpt_bid bid = {.size = sizeof bid};
+
+    s->api->bid(&s->rig.spec, &bid);
+    return bid;
+}
+
+static void open_as(struct subject *s, const char *backend, const struct mgpt_model *model,
+                    const struct rig_setup *setup)
+{
+    memset(s, 0, sizeof *s);
+    step_rig_open_as(&s->rig, backend, model, MGPT_F32, setup);
+    s->api = test_module(MGPT_KIND_STEP, "graph_cuda").component->api;
+}
+
+static void open_subject(struct subject *s, const struct mgpt_model *model,
+                         const struct rig_setup *setup)
+{
+    open_as(s, "cuda_emu", model, setup);
+    s->counters = s->rig.spec.backend->query(s->rig.spec.device, EMU_COUNTERS);
+    struct mgpt_bid bid = bid_of(s);
+    ck_assert_msg(bid.score > 1, "%s", bid.reason);
+    ck_assert_uint_eq(bid.covers, MGPT_COVERS_FBCUS);
+    ck_assert_uint_gt(bid.bytes, 0);
+    ck_ok(s->api->open(mgpt_host(), NULL, &s->rig.spec, &s->step, error));
+}
+
+static void close_subject(struct subject *s)
+{
+    s->api->close(s->step);
+    step_rig_close(&s->rig);
+}
+
+static void run_steps(struct subject *s, uint32_t first, uint32_t n)
+{
+    ck_ok(s->api->run(s->step, s->rig.inputs + first, n, error));
+}
+
+static void fence_steps(struct subject *s, uint64_t first, uint32_t n)
+{
+    struct mgpt_step_result results[MGPT_STEP_RING];
+    uint32_t got = 0;
+
+    ck_ok(s->api->fence(s->step, results, &got, error));
+    ck_assert_uint_eq(got, n);
+    for (uint32_t i = 0; i < n; i++) {
+        ck_assert_uint_eq(results[i].step, first + i);
+        ck_assert_double_gt(results[i].loss, 0);
+        ck_assert_double_gt(results[i].grad_norm, 0);
+    }
+}
+
+/* ---- what the host does ---- */
+
+/* The rig's batches have two lengths in turn: each is met, then captured, in the first four steps. */
+#define CAPTURED 4
+
+static void one_launch_a_micro_batch(const char *optimizer, uint32_t micro, double dropout)
+{
+    const struct rig_setup setup = {optimizer, 3, micro, 0.5};
+    struct mgpt_model model = test_model_toygpt();
+    struct subject s;
+    uint32_t n = RIG_LONG - CAPTURED;
+
+    model.dropout = dropout;
+    open_subject(&s, &model, &setup);
+    run_steps(&s, 0, CAPTURED);
+    fence_steps(&s, 0, CAPTURED);
+    struct emu_counters before = *s.counters;
+    run_steps(&s, CAPTURED, n);
+    struct emu_counters after = *s.counters;
+    ck_assert_uint_eq(after.graphs - before.graphs, n * micro);
+    ck_assert_uint_eq(after.copies - before.copies, n * micro);
+    ck_assert_uint_eq(after.kernels, before.kernels);
+    ck_assert_uint_eq(after.products, before.products);
+    ck_assert_uint_eq(after.captured, before.captured);
+    ck_assert_uint_eq(after.waits, before.waits);
+    fence_steps(&s, CAPTURED, n);
+    close_subject(&s);
+}
+
+START_TEST(a_captured_step_is_one_launch_and_one_copy_a_micro_batch)
+{
+    one_launch_a_micro_batch("adamw", 1, 0);
+    one_launch_a_micro_batch("sgd", 2, 0);
+    one_launch_a_micro_batch("adamw", 2, 0.3);
+}
+END_TEST
+
+START_TEST(updates_of_whole_tensors_are_captured_too)
+{
+    one_launch_a_micro_batch("muon", 2, 0);
+}
+END_TEST
+
+START_TEST(nothing_is_captured_twice_and_nothing_waits_on_the_way)
+{
+    const struct rig_setup setup = {"adamw", 3, 2, 0.5};
+    const struct mgpt_model model = test_model_names();
+    struct subject s;
+
+    open_subject(&s, &model, &setup);
+    run_steps(&s, 0, 2); /* both lengths, op by op */
+    unsigned long captured = s.counters->captured, waits = s.counters->waits;
+    run_steps(&s, 2, 2);
+    ck_assert_uint_gt(s.counters->captured, captured);
+    ck_assert_uint_eq(s.counters->waits, waits);
+    captured = s.counters->captured;
+    run_steps(&s, 4, 2);
+    ck_assert_uint_eq(s.counters->captured, captured);
+    fence_steps(&s, 0, 6);
+    close_subject(&s);
+}
+END_TEST
+
+START_TEST(a_ring_that_is_full_is_refused)
+{
+    const struct rig_setup setup = {"sgd", 2, 1, 0};
+    const struct mgpt_model model = test_model_names();
+    struct mgpt_error why;
+    struct subject s;
+
+    open_subject(&s, &model, &setup);
+    for (uint32_t i = 0; i < MGPT_STEP_RING; i += 16)
+        run_steps(&s, 0, 16);
+    ck_assert_int_eq(s.api->run(s.step, s.rig.inputs, 1, &why), MGPT_INVALID);
+    struct mgpt_step_result results[MGPT_STEP_RING];
+    uint32_t got = 0;
+    ck_ok(s.api->fence(s.step, results, &got, error));
+    ck_assert_uint_eq(got, MGPT_STEP_RING);
+    run_steps(&s, 0, 3);
+    fence_steps(&s, 0, 3);
+    close_subject(&s);
+}
+END_TEST
+
+/* ---- bids ---- */
+
+static void declines(struct subject *s, const char *reason)
+{
+    struct mgpt_bid bid = bid_of(s);
+
+    ck_assert_int_eq(bid.score, 0);
+    ck_assert_msg(strstr(bid.reason, reason), "%s", bid.reason);
+    step_rig_close(&s->rig);
+}
+
+START_TEST(it_bids_0_without_a_cuda_device)
+{
+    const struct rig_setup setup = {"adamw", 2, 1, 0};
+    const struct mgpt_model model = test_model_names();
+    struct subject s;
+
+    open_as(&s, "cpu", &model, &setup);
+    declines(&s, MGPT_CUDA_NATIVE);
+    open_as(&s, "slow", &model, &setup);
+    declines(&s, MGPT_CUDA_NATIVE);
+}
+END_TEST
+
+START_TEST(it_bids_0_when_an_op_would_be_staged)
+{
+    const struct rig_setup setup = {"adamw", 2, 1, 0};
+    struct mgpt_model model = test_model_names();
+    struct subject s;
+
+    model.embd = 136, model.heads = 1, model.kv_heads = 1; /* heads wider than the device takes */
+    open_as(&s, "cuda_emu", &model, &setup);
+    declines(&s, "attention");
+}
+END_TEST
+
+static void nothing_f32(size_t n, float *p, const float *g, float *const *s, const double *h,
+                        double c)
+{
+    (void)n, (void)p, (void)g, (void)s, (void)h, (void)c;
+}
+
+START_TEST(it_bids_0_when_the_update_would_be_staged)
+{
+    const struct rig_setup setup = {"sgd", 2, 1, 0};
+    const struct mgpt_model model = test_model_names();
+    const struct mgpt_rule wrong = {.size = sizeof wrong,
+                                    .n_state = 1,
+                                    .name = "wrong",
+                                    .state = "(m)",
+                                    .scalars = "()",
+                                    .body = "p -= no_such_function(g);",
+                                    .f32 = nothing_f32};
+    struct subject s;
+
+    open_as(&s, "cuda_emu", &model, &setup);
+    struct mgpt_optimizer_api optimizer = *s.rig.spec.optimizer;
+    optimizer.rule = &wrong;
+    s.rig.spec.optimizer = &optimizer;
+    declines(&s, "wrong");
+}
+END_TEST
+
+START_TEST(it_bids_0_with_several_ranks)
+{
+    const struct rig_setup setup = {"sgd", 2, 1, 0};
+    const struct mgpt_model model = test_model_names();
+    struct subject s;
+
+    open_as(&s, "cuda_emu", &model, &setup);
+    s.rig.spec.ranks = 2;
+    declines(&s, "rank");
+}
+END_TEST
+
+static void add_tests(TCase *tests)
+{
+    tcase_set_timeout(tests, 600);
+    tcase_add_test(tests, a_captured_step_is_one_launch_and_one_copy_a_micro_batch);
+    tcase_add_test(tests, updates_of_whole_tensors_are_captured_too);
+    tcase_add_test(tests, nothing_is_captured_twice_and_nothing_waits_on_the_way);
+    tcase_add_test(tests, a_ring_that_is_full_is_refused);
+    tcase_add_test(tests, it_bids_0_without_a_cuda_device);
+    tcase_add_test(tests, it_bids_0_when_an_op_would_be_staged);
+    tcase_add_test(tests, it_bids_0_when_the_update_would_be_staged);
+    tcase_add_test(tests, it_bids_0_with_several_ranks);
+}
+
+int main(void)
+{
+    if (!test_has_backend("cuda_emu")) {
+        puts("SKIP: no C++ compiler was found, so there is no backend cuda_emu");
+        return 77;
+    }
+    return test_main("check_graph", add_tests);
+}

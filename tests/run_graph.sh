@@ -1,0 +1,67 @@
+# Step graph_cuda on the emulated CUDA device: the bits of the composed step, whatever the recipe and the
+# optimizer, with accumulation and dropout; killed and resumed, too.
+. "$abs_top_srcdir/tests/run.sh"
+
+[ -e "$MICROGPT_TEST_PLUGINS/backend_cuda_emu.so" ] || skip 'no C++ compiler (Debian package g++)'
+
+# train NAME STEP CONF OPTION...
+train()
+{
+    local name=$1 step=$2 conf=$3
+    shift 3
+    run 0 train -P "$MICROGPT_TEST_PLUGINS" -c "$conf" --dir "$name" --samples 0 \
+        --set backend.use=cuda_emu --set backend.fallback=error --set step.use="$step" \
+        --set logger.use=jsonl "$@"
+}
+
+# lines NAME: what metrics.jsonl says of each step, but for the time it took.
+lines()
+{
+    sed -n 's/.*"step": *\([0-9]*\).*"loss": *\([0-9.e+-]*\).*/\1 \2/p' "$1/metrics.jsonl"
+}
+
+# same NAME CONF OPTION...: both steps, held against each other.
+same()
+{
+    local name=$1 conf=$2
+    shift 2
+    train "$name.composed" composed "$conf" "$@"
+    train "$name.graph" graph_cuda "$conf" "$@"
+    [ "$(sum "$name.graph")" = "$(sum "$name.composed")" ] || fail "$name: other bits"
+    [ "$(lines "$name.graph")" = "$(lines "$name.composed")" ] || fail "$name: other losses"
+    [ "$(lines "$name.graph" | wc -l)" -ge 10 ] || fail "$name: $(lines "$name.graph" | wc -l) losses"
+    checks=$((checks + 1))
+}
+
+data=$abs_top_srcdir/conf/data/given-names.txt
+toyini=$abs_top_srcdir/conf/toygpt.ini
+head -c 20000 "$data" >text
+small=(--steps 20 --set dataset.path="$data")
+toy=(--steps 10 --set dataset.path="$PWD/text" --set model.layers=2 --set model.heads=4
+    --set model.embd=32 --set model.mlp=128 --set model.context=16 --set train.batch=4
+    --set train.val_batches=2)
+
+same names "$ini" "${small[@]}"
+same names.lion "$ini" "${small[@]}" --set optimizer.use=lion --set train.accumulate=2
+same toy "$toyini" "${toy[@]}" --set model.dropout=0
+same toy.dropout "$toyini" "${toy[@]}" --set model.dropout=0.2 --set train.accumulate=3 \
+    --set optimizer.use=sgd
+same toy.muon "$toyini" "${toy[@]}" --set optimizer.use=muon
+
+# The fastest that knows the model, unless another is named; on another device it says why not.
+run 0 train -P "$MICROGPT_TEST_PLUGINS" -c "$ini" --dir auto "${small[@]}" --set backend.use=cuda_emu \
+    --samples 0
+has err 'backend cuda_emu .* step graph_cuda'
+run 4 train -c "$ini" --dir cpu "${small[@]}" --set backend.use=cpu --set step.use=graph_cuda
+has err 'it cannot run this: the backend is no CUDA device \(it has no nvidia.cuda-native/1\)'
+
+# Killed on the way, and resumed: graphs are made anew, the bits are the same.
+often=("${small[@]}" --set model.dropout=0.1 --set train.checkpoint_every=3)
+train whole graph_cuda "$ini" "${often[@]}"
+timeout -s KILL 1 "$MICROGPT" train -P "$MICROGPT_TEST_PLUGINS" -c "$ini" --dir killed --samples 0 \
+    --set backend.use=cuda_emu --set step.use=graph_cuda --set logger.use=jsonl "${often[@]}" \
+    >out 2>err </dev/null
+train killed graph_cuda "$ini" "${often[@]}" --resume
+[ "$(sum killed)" = "$(sum whole)" ] || fail 'killed and resumed: other bits'
+checks=$((checks + 1))
+echo "graph: $checks checks"
