@@ -1,9 +1,12 @@
 /* What the cuda backend does on the host: programs from rules, their cache, gathering of updates. */
 #include <config.h>
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "counters.h"
@@ -195,6 +198,106 @@ START_TEST(runs_at_the_same_time_do_not_spoil_the_cache)
 }
 END_TEST
 
+#define IMAGE 1000
+#define FILE_BYTES (32 + 9 + IMAGE) /* of a program below: head, key, image */
+
+static void write_program(int i)
+{
+    static const char image[IMAGE];
+    char key[16];
+
+    (void)snprintf(key, sizeof key, "program %d", i);
+    cuda_cache_write(key, image, sizeof image);
+    (void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL); /* so that times differ */
+}
+
+static bool has_program(int i)
+{
+    size_t size = 0;
+    char key[16], *image;
+
+    (void)snprintf(key, sizeof key, "program %d", i);
+    image = cuda_cache_read(key, &size);
+    ck_assert(!image || size == IMAGE);
+    free(image);
+    return image != NULL;
+}
+
+START_TEST(what_was_not_used_for_longest_goes_first)
+{
+    for (int i = 0; i < 8; i++)
+        write_program(i);
+    ck_assert(has_program(1)); /* and so it is used last */
+    cuda_cache_prune(8 * FILE_BYTES);
+    cuda_cache_prune(4 * FILE_BYTES + 10);
+    for (int i = 0; i < 8; i++)
+        ck_assert_msg(has_program(i) == (i == 1 || i > 4), "program %d", i);
+    cuda_cache_prune(0);
+    ck_assert(!has_program(7));
+}
+END_TEST
+
+/* A file that is being written has a name of its own, for as long as that takes. */
+START_TEST(files_that_nobody_finished_go_and_strangers_stay)
+{
+    const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    const char *const names[] = {"0123456789abcdef.AbC123", "0123456789abcdef.XyZ123", "notes"};
+    char path[1024];
+
+    write_program(0);
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(path, sizeof path, "%s/microgpt/cuda/%s", in_scratch("cache"), names[i]);
+        put_bytes(path, "x", 1);
+        if (i != 1)
+            ck_assert_int_eq(utimensat(AT_FDCWD, path, old, 0), 0);
+    }
+    cuda_cache_prune(0);
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(path, sizeof path, "%s/microgpt/cuda/%s", in_scratch("cache"), names[i]);
+        ck_assert_msg((access(path, F_OK) == 0) == (i > 0), "%s", path);
+    }
+}
+END_TEST
+
+/* Others prune while one reads and writes: a program is there, whole, or it is not. */
+static int prune_and_write(int me)
+{
+    static char image[20000];
+    char key[32];
+
+    (void)snprintf(key, sizeof key, "mine %d", me);
+    memset(image, 'a' + me, sizeof image);
+    for (int i = 0; i < 100; i++) {
+        size_t size = 0;
+        cuda_cache_write(key, image, sizeof image);
+        cuda_cache_prune((uint64_t)(i % 3) * sizeof image);
+        char *back = cuda_cache_read(key, &size);
+        int whole = !back || (size == sizeof image && memcmp(back, image, size) == 0);
+        free(back);
+        if (!whole)
+            return 1;
+    }
+    return 0;
+}
+
+START_TEST(runs_may_prune_at_the_same_time)
+{
+    pid_t children[4];
+
+    for (int i = 0; i < 4; i++) {
+        children[i] = fork();
+        ck_assert_int_ge(children[i], 0);
+        if (children[i] == 0)
+            _exit(prune_and_write(i));
+    }
+    for (int i = 0; i < 4; i++) {
+        int status = -1;
+        ck_assert_int_eq(waitpid(children[i], &status, 0), children[i]);
+        ck_assert_int_eq(status, 0);
+    }
+}
+END_TEST
+
 /* ---- gathering, on the emulation ---- */
 
 struct device {
@@ -333,6 +436,9 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, a_damaged_file_counts_as_none);
     tcase_add_test(tests, no_place_for_a_cache_is_no_error);
     tcase_add_test(tests, runs_at_the_same_time_do_not_spoil_the_cache);
+    tcase_add_test(tests, what_was_not_used_for_longest_goes_first);
+    tcase_add_test(tests, files_that_nobody_finished_go_and_strangers_stay);
+    tcase_add_test(tests, runs_may_prune_at_the_same_time);
     if (!test_has_backend("cuda_emu")) {
         puts("backend cuda_emu is not there: no C++ compiler");
         return;

@@ -5,11 +5,13 @@
  * their own and renamed: whoever reads meets a whole one or none. One that is damaged, or that
  * others may write, counts as none and is replaced. */
 #define _GNU_SOURCE 1
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "program.h"
@@ -17,6 +19,7 @@
 #define MAGIC "MGPTCUDA"
 #define PATH 1024
 #define LARGEST ((uint64_t)64 << 20)
+#define STALE 3600 /* seconds after which a file under a temporary name is nobody's any more */
 
 struct head {
     char magic[8];
@@ -138,10 +141,91 @@ char *cuda_cache_read(const char *key, size_t *size)
         image = NULL;
     } else {
         *size = (size_t)head.image_size;
+        (void)futimens(file, NULL); /* used now; if that fails it is only removed earlier */
     }
     free(kept);
     (void)close(file);
     return image;
+}
+
+/* ---- the limit ---- */
+
+struct entry {
+    char name[24]; /* 16 digits, or those with ".XXXXXX" */
+    uint64_t bytes;
+    struct timespec used;
+};
+
+static int is_entry(const char *name)
+{
+    size_t digits = strspn(name, "0123456789abcdef");
+
+    return digits == 16 && (!name[16] || (name[16] == '.' && strlen(name) == 23));
+}
+
+/* Used longest ago first. */
+static int by_use(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+
+    if (x->used.tv_sec != y->used.tv_sec)
+        return x->used.tv_sec < y->used.tv_sec ? -1 : 1;
+    if (x->used.tv_nsec != y->used.tv_nsec)
+        return x->used.tv_nsec < y->used.tv_nsec ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+/* All files of ours, malloc'd. A file that somebody is writing is not counted; one that was left
+ * half-written long ago is removed. */
+static struct entry *list(DIR *dir, size_t *n, uint64_t *total)
+{
+    struct entry *entries = NULL;
+    const struct dirent *d;
+    size_t room = 0;
+
+    while ((d = readdir(dir)) != NULL) {
+        struct stat st;
+        if (!is_entry(d->d_name) || fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !S_ISREG(st.st_mode))
+            continue;
+        if (d->d_name[16]) {
+            if (time(NULL) - st.st_mtime > STALE)
+                (void)unlinkat(dirfd(dir), d->d_name, 0);
+            continue;
+        }
+        if (*n == room) {
+            void *more = realloc(entries, (room = 2 * room + 64) * sizeof *entries);
+            if (!more)
+                break;
+            entries = more;
+        }
+        memcpy(entries[*n].name, d->d_name, 17);
+        entries[*n].bytes = (uint64_t)st.st_size;
+        entries[(*n)++].used = st.st_mtim;
+        *total += (uint64_t)st.st_size;
+    }
+    return entries;
+}
+
+void cuda_cache_prune(uint64_t limit)
+{
+    char path[PATH];
+    DIR *dir = folder(path) ? opendir(path) : NULL;
+    struct entry *entries;
+    uint64_t total = 0;
+    size_t n = 0;
+
+    if (!dir)
+        return;
+    entries = list(dir, &n, &total);
+    if (entries)
+        qsort(entries, n, sizeof *entries, by_use);
+    for (size_t i = 0; i < n && total > limit; i++) {
+        (void)unlinkat(dirfd(dir), entries[i].name, 0); /* gone already is as good */
+        total -= entries[i].bytes;
+    }
+    free(entries);
+    (void)closedir(dir);
 }
 
 void cuda_cache_write(const char *key, const char *image, size_t size)
@@ -162,4 +246,5 @@ void cuda_cache_write(const char *key, const char *image, size_t size)
             write_all(file, image, size);
     if (close(file) != 0 || !whole || rename(own, path) != 0)
         (void)unlink(own);
+    cuda_cache_prune(CUDA_CACHE_LIMIT);
 }

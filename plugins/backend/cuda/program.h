@@ -46,8 +46,12 @@ enum mgpt_status cuda_program_new(const struct mgpt_device *device,
 
 /* The image that was kept for the key, malloc'd; NULL: none, or it is damaged. */
 char *cuda_cache_read(const char *key, size_t *size);
-/* Keeps it, if that can be done. */
+/* Keeps it, if that can be done, and prunes. */
 void cuda_cache_write(const char *key, const char *image, size_t size);
+/* Removes programs until all take at most `limit` bytes, first those that were used longest ago. Other
+ * runs may read, write and prune at the same time: who does not find a program compiles it. */
+void cuda_cache_prune(uint64_t limit);
+#define CUDA_CACHE_LIMIT ((uint64_t)256 << 20)
 
 #ifdef __cplusplus
 }
