@@ -10,7 +10,7 @@
 #include "run/composed.h"
 #include "step_rig.h"
 
-static const char *const backends[] = {"ref", "cpu", "slow", "cuda_emu", NULL};
+static const char *const backends[] = {"ref", "cpu", "slow", "cuda", "cuda_emu", NULL};
 
 /* A module with its settings, and what it is to train. */
 struct subject {

@@ -86,9 +86,10 @@ TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = bash
 EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh %D%/server.py %D%/browser.py %D%/page.py %D%/watch.py \
     %D%/bench/compare.sh %D%/bench/generate.sh %D%/bench/gpt2.sh \
+    %D%/bench/gpu.sh \
     %D%/bench/products.sh %D%/bench/samples.sh %D%/bench/steps.sh \
     %D%/bench/toygpt.sh \
-    %D%/judge/gpt2.py %D%/judge/hf.py %D%/judge/muon.py %D%/judge/parity.py \
+    %D%/judge/gpt2.py %D%/judge/gpu.py %D%/judge/hf.py %D%/judge/muon.py %D%/judge/parity.py \
     %D%/judge/tensorboard_log.py %D%/judge/toygpt.py
 
 # The fuzz targets: `make fuzz` builds them with clang and runs each RUNS times. check_fuzz holds their

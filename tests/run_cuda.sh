@@ -38,4 +38,10 @@ ldconfig=$(PATH=$PATH:/sbin:/usr/sbin command -v ldconfig || true)
 if [ -n "$ldconfig" ] && ! "$ldconfig" -p | grep -q 'libcuda\.so\.1 '; then
     says none 'libcuda.so.1 not found'
 fi
+# What a GPU alone can show is skipped without one, and never passes.
+if ! command -v nvidia-smi >/dev/null; then
+    bash "$abs_top_srcdir/tests/bench/gpu.sh" >out 2>err
+    [ $? = 77 ] || fail 'tests/bench/gpu.sh: expected exit 77 without a GPU'
+    has out '^SKIP: no NVIDIA GPU here \('
+fi
 echo "cuda: $checks checks"

@@ -1,0 +1,280 @@
+#!/bin/bash
+# All that only a GPU can show, in one go: tests/bench/gpu.sh, from the top of the source tree. Says what machine this
+# is, builds, holds backend cuda and its steps against the reference, runs them under compute-sanitizer, trains both
+# recipes, measures steps and formats against PyTorch where there is one, and prints a table with our targets beside
+# what was measured. Some six minutes on an H200. Exits 77 without a GPU, 1 when something is wrong.
+# The environment may set: BUILD (./build-gpu: built there, unless microgpt runs there already; BUILD/lib may have the
+# libraries that it needs), OUT (the table and all logs are put there as well), PARTS (all: facts build conform sanitize
+# train measure torch), PYTHON (python3), LIMIT (450: seconds after which no part is begun), BACKEND (cuda; cuda_emu
+# tries the script itself, without a GPU and at sizes that say nothing about speed).
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+root=$PWD
+: "${BUILD:=$root/build-gpu}" "${PARTS:=facts build conform sanitize train measure torch}" "${PYTHON:=python3}"
+: "${LIMIT:=450}" "${BACKEND:=cuda}"
+umask 022 # the loader refuses what others may write
+
+if [ "$BACKEND" = cuda ]; then
+    command -v nvidia-smi >/dev/null || { echo 'SKIP: no NVIDIA GPU here (there is no nvidia-smi)'; exit 77; }
+    nvidia-smi -L 2>&1 | grep -q '^GPU ' || { echo "SKIP: no NVIDIA GPU here ($(nvidia-smi -L 2>&1 | head -n 1))"; exit 77; }
+fi
+
+work=$(mktemp -d) || exit 1
+mkdir -p "$work/logs"
+finish()
+{
+    [ -z "${OUT:-}" ] || { mkdir -p "$OUT" && cp -r "$work/logs" "$work/table" "$OUT"/ 2>/dev/null; }
+    rm -rf "$work"
+}
+trap finish EXIT
+: >"$work/table"
+export XDG_CACHE_HOME=$work/cache XDG_CONFIG_HOME=$work/no-config PYTHONDONTWRITEBYTECODE=1
+failed=0
+
+say() { echo "$*" | tee -a "$work/table"; }
+wants() { [[ " $PARTS " == *" $1 "* ]]; }
+late() { [ $SECONDS -ge "$LIMIT" ] && say "skipped: $1 (no time left)"; }
+verdict() # STATUS WHAT LOG
+{
+    if [ "$1" = 0 ]; then
+        say "ok: $2"
+    else
+        say "FAILED ($1): $2: $(grep -iE 'error|fail' "$3" | tail -n 1 | cut -c1-200)"
+        failed=1
+    fi
+}
+with_limit() # SECONDS COMMAND...
+{
+    local seconds=$1
+    shift
+    timeout -k 5 "$seconds" "$@"
+}
+
+# ---- the machine ----
+
+facts()
+{
+    say "date: $(date -u +%Y-%m-%dT%H:%MZ)"
+    say "commit: $(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
+    if [ "$BACKEND" = cuda ]; then
+        say "gpu: $(nvidia-smi --query-gpu=name,compute_cap,driver_version,memory.total,clocks.max.sm,power.limit,mig.mode.current \
+            --format=csv,noheader | head -n 1)"
+        say "toolkit: $(nvcc --version 2>/dev/null | tail -n 1)"
+    fi
+    say "host: $(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
+}
+
+# ---- the build ----
+
+use_build()
+{
+    export LD_LIBRARY_PATH=$BUILD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    export MICROGPT=$BUILD/microgpt MICROGPT_PLUGIN_PATH=$BUILD/plugins/.libs MICROGPT_TEST_PLUGINS=$work/none
+    export abs_top_srcdir=$root abs_top_builddir=$BUILD builddir=$BUILD
+    mkdir -p "$MICROGPT_TEST_PLUGINS"
+    plugins=()
+    [ "$BACKEND" = cuda ] || plugins=(-P "$BUILD/tests/plugins/.libs")
+    "$MICROGPT" --version >/dev/null 2>&1
+}
+
+build()
+{
+    local log=$work/logs/build arch
+    use_build && { say "build: found in $BUILD"; return 0; }
+    arch=sm_$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d .)
+    { [ -x configure ] || autoreconf -i; } >"$log" 2>&1 && mkdir -p "$BUILD" &&
+        (cd "$BUILD" && "$root/configure" --with-cuda NVCC_ARCH="$arch" && make -j"$(nproc)" &&
+            make -j"$(nproc)" check TESTS=) >>"$log" 2>&1
+    verdict $? "build for $arch in $SECONDS s" "$log"
+    use_build
+}
+
+# ---- right? ----
+
+conform()
+{
+    local name log
+    for name in conform_backend conform_step; do
+        log=$work/logs/$name
+        late $name && continue
+        [ -x "$BUILD/tests/$name" ] || { say "skipped: $name (not built: Check is missing)"; continue; }
+        CK_DEFAULT_TIMEOUT=120 with_limit 150 "$BUILD/tests/$name" >"$log" 2>&1
+        verdict $? "$name on $BACKEND: $(grep Checks: "$log")" "$log"
+    done
+}
+
+data=$root/conf/data/given-names.txt
+head -c 20000 "$data" >"$work/text"
+tiny=(--steps 6 --samples 0 --val-every 0 --set train.checkpoint_every=0)
+tinytoy=(--set dataset.path="$work/text" --set model.layers=2 --set model.heads=4 --set model.embd=64
+    --set model.mlp=256 --set model.context=32 --set train.batch=4)
+
+# trains NAME RECIPE OPTION...: in folder NAME; what it said is in logs/NAME
+trains()
+{
+    local name=$1 recipe=$2
+    shift 2
+    rm -rf "${work:?}/$name"
+    "${before[@]}" "$MICROGPT" train "${plugins[@]}" -c "$root/conf/$recipe.ini" --dir "$work/$name" \
+        --set backend.use="$BACKEND" --set backend.fallback=error --set logger.use=jsonl "$@" >"$work/logs/$name" 2>&1
+}
+before=()
+
+sanitize()
+{
+    local tool step
+    command -v compute-sanitizer >/dev/null || { say 'skipped: compute-sanitizer (not installed)'; return; }
+    for tool in memcheck racecheck initcheck; do
+        for step in composed graph_cuda; do
+            late "compute-sanitizer $tool" && continue
+            before=(timeout -k 5 60 compute-sanitizer --tool $tool --error-exitcode 9)
+            trains "$tool.$step" toygpt "${tiny[@]}" "${tinytoy[@]}" --set model.dropout=0.2 --set step.use=$step
+            verdict $? "compute-sanitizer $tool, step $step" "$work/logs/$tool.$step"
+            before=()
+        done
+    done
+}
+
+losses() { sed -n 's/.*"loss": *\([0-9.e+-]*\).*/\1/p' "$work/$1/metrics.jsonl"; }
+
+# Both recipes, held against the processor's losses: the same at first, close at the end.
+train()
+{
+    local recipe step most
+    local -A options=([microgpt]="--steps 200 --set dataset.path=$data"
+        [toygpt]="--steps 30 --set dataset.path=$work/text --set train.batch=8 --set model.context=64")
+    [ "$BACKEND" = cuda ] || options[toygpt]="--steps 6 ${tinytoy[*]}"
+    [ "$BACKEND" = cuda ] || options[microgpt]="--steps 20 --set dataset.path=$data"
+    for recipe in microgpt toygpt; do
+        late "training $recipe" && continue
+        # shellcheck disable=SC2086
+        BACKEND=cpu trains "$recipe.cpu" $recipe ${options[$recipe]} --samples 0 --val-every 0
+        for step in composed graph_cuda; do
+            # shellcheck disable=SC2086
+            trains "$recipe.$step" $recipe ${options[$recipe]} --samples 0 --val-every 0 --set step.use=$step
+            verdict $? "$recipe trains with step $step" "$work/logs/$recipe.$step"
+            most=$(paste <(losses "$recipe.cpu") <(losses "$recipe.$step") | awk '
+                NF != 2 { print "differ in number"; exit }
+                { d = $1 - $2; if (d < 0) d = -d; if (d > most) most = d } END { if (NR) print most + 0 }')
+            awk -v d="${most:-none}" 'BEGIN { exit !(d ~ /^[0-9.e+-]+$/ && d + 0 < 0.02) }' || failed=1
+            say "    largest difference of its losses from cpu: ${most:-no losses} (must be below 0.02)"
+        done
+        cmp -s "$work/$recipe.composed/latest/model.safetensors" "$work/$recipe.graph_cuda/latest/model.safetensors" ||
+            { say "FAILED: $recipe: graph_cuda has other bits than composed"; failed=1; }
+    done
+}
+
+# ---- fast? ----
+
+# Seconds a step after the first SKIP, from metrics.jsonl; lines of one block are timed as a whole.
+pace() # NAME SKIP
+{
+    sed -n 's/.*"step": *\([0-9]*\).*"seconds": *\([0-9.e+-]*\).*/\1 \2/p' "$work/$1/metrics.jsonl" |
+        awk -v skip="$2" '$1 <= skip { s = $1; t = $2 } { n = $1; u = $2 } END { if (n > s) print (u - t) / (n - s) }'
+}
+
+row() { say "$(printf '%-9s %-22s %-6s %14s %14s   %s' "$1" "$2" "$3" "$4" "$5" "$6")"; }
+
+# rate SECONDS TOKENS: "0.512 ms" and "8.0 M/s"
+in_words() { awk -v s="$1" 'BEGIN { if (s < 1e-3) printf "%.2f us", s * 1e6; else printf "%.3f ms", s * 1e3 }'; }
+per_second() { awk -v s="$1" -v n="$2" 'BEGIN { r = n / s; if (r > 1e6) printf "%.2f Mtok/s", r / 1e6; else printf "%.1f Ktok/s", r / 1e3 }'; }
+
+# one NAME RECIPE STEP FORMAT TOKENS SKIP TARGET OPTION...
+one()
+{
+    local name=$1 recipe=$2 step=$3 format=$4 tokens=$5 skip=$6 target=$7 seconds
+    shift 7
+    late "$name $step $format" && return
+    before=(timeout -k 5 60)
+    if trains "$name.$step.$format" "$recipe" --samples 0 --val-every 0 --set train.checkpoint_every=0 \
+        --set step.use="$step" --set precision.use="$format" "$@"; then
+        seconds=$(pace "$name.$step.$format" "$skip")
+        row "$name" "step $step" "$format" "$(in_words "$seconds")" "$(per_second "$seconds" "$tokens")" "$target"
+    else
+        row "$name" "step $step" "$format" - - "skipped: $(grep -i error "$work/logs/$name.$step.$format" | tail -n 1 |
+            sed 's/^microgpt: error: //' | cut -c1-110)"
+    fi
+    before=()
+}
+
+# GPT-2 124M on a text of 50,256 different characters, so that the vocabulary is GPT-2's.
+gpt2()
+{
+    local options=(--set model.layers=12 --set model.heads=12 --set model.embd=768 --set model.mlp=3072
+        --set model.context=1024 --set model.norm=layer --set model.norm_gain=true --set model.norm_bias=true
+        --set model.embed_norm=false --set model.final_norm=true --set model.activation=gelu_tanh
+        --set model.bias=qkv,proj,mlp --set model.tied=true --set model.dropout=0 --set train.batch=16
+        --set train.accumulate=1 --set train.lr=1e-4 --set dataset.path="$work/wide") step format
+    "$PYTHON" -c 'import random
+letters = [chr(c) for c in range(0x3400, 0x3400 + 60000) if not 0xd800 <= c < 0xe000][:50256]
+random.seed(1)
+print("".join(letters + random.choices(letters, k=1 << 20)))' >"$work/wide" 2>/dev/null ||
+        { say 'skipped: GPT-2 124M (no python3 to make its text)'; return; }
+    for format in bf16 tf32 fp32; do
+        for step in graph_cuda composed; do
+            one gpt2-124M toygpt $step $format 16384 4 "600 Ktok/s" --steps 24 "${options[@]}"
+        done
+    done
+}
+
+measure()
+{
+    local step format skip=640 n=3000 m=600
+    [ "$BACKEND" = cuda ] || { skip=4; n=12; m=10; }
+    say "$(printf '%-9s %-22s %-6s %14s %14s   %s' recipe what format 'a step' rate target)"
+    for step in composed graph_cuda micro_cuda; do
+        one names microgpt $step fp32 7 $skip "3-8 us (micro_cuda)" --steps $n --set dataset.path="$data"
+    done
+    for format in fp32 tf32 bf16 fp16; do
+        for step in composed graph_cuda micro_cuda; do
+            [ "$BACKEND" = cuda ] || tokens=("${tinytoy[@]}")
+            one toygpt toygpt $step $format 4096 $((skip < 100 ? skip : 128)) "0.45-0.65 ms" --steps $m \
+                --set dataset.path="$work/text" --set model.dropout=0 "${tokens[@]}"
+        done
+    done
+    [ "$BACKEND" != cuda ] || gpt2
+}
+tokens=()
+
+torch()
+{
+    local name rows format how words device=cuda result
+    "$PYTHON" -c 'import torch' 2>/dev/null || { say "skipped: PyTorch ($PYTHON has no torch)"; return; }
+    if [ "$BACKEND" = cuda ]; then
+        "$PYTHON" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null ||
+            { say 'skipped: PyTorch (it sees no GPU)'; return; }
+    else
+        device=cpu
+    fi
+    for name in names:1 toygpt:32 gpt2-124M:16; do
+        rows=${name#*:} name=${name%:*}
+        for format in fp32 tf32 bf16; do
+            for how in eager compile; do
+                [ "$name.$format" != names.bf16 ] && [ "$name.$format" != names.tf32 ] || continue
+                late "PyTorch $name $format $how" && continue
+                words=()
+                [ $how = eager ] || words=(--compile)
+                result=$work/logs/torch.$name.$format.$how
+                if with_limit 60 "$PYTHON" "$root/tests/judge/gpu.py" --model "${name%-*}" --rows "$rows" \
+                    --format $format --device $device --steps 30 "${words[@]}" >"$result" 2>"$result.err"; then
+                    result=$(sed 's/.*"seconds": \([0-9.e+-]*\), "tokens": \([0-9]*\).*/\1 \2/' "$result")
+                    row "$name" "PyTorch $how" $format "$(in_words "${result% *}")" \
+                        "$(per_second "${result% *}" "${result#* }")" ''
+                else
+                    row "$name" "PyTorch $how" $format - - "skipped: $(tail -n 1 "$result.err" | cut -c1-110)"
+                fi
+            done
+        done
+    done
+}
+
+for part in facts build conform sanitize train measure torch; do
+    wants $part || { [ $part = build ] && use_build; continue; }
+    $part
+    if [ $part = build ] && ! "$MICROGPT" --version >/dev/null 2>&1; then
+        say 'FAILED: there is no microgpt to go on with'
+        exit 1
+    fi
+done
+say "all of it: $SECONDS s"
+exit $failed
