@@ -342,6 +342,39 @@ START_TEST(so_do_they_with_every_choice_of_an_option)
 }
 END_TEST
 
+/* A whole matrix as one row, as an optimizer scales it: y = x / sqrt(mean of x^2 + eps). */
+static void long_norm_of(const struct mgpt_component *c, const struct mgpt_backend_api *api)
+{
+    static float x[200003], y[200003];
+    const int64_t n = sizeof x / sizeof *x;
+    struct mgpt_op op = {.size = sizeof op, .code = MGPT_OP_NORM, .norm = MGPT_NORM_RMS};
+    struct opened o = open_backend(c, NULL, NULL);
+    double sum = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = (float)(1 + i % 7) / 64;
+        sum += (double)x[i] * x[i];
+    }
+    op.in[0] = op.out[0] = (struct mgpt_tensor){.dtype = MGPT_F32, .rank = 2, .shape = {1, n}};
+    op.eps = 1e-6;
+    if (has_op(&o, &op, MGPT_F32)) {
+        upload_slot(&o, &op.in[0], x);
+        op.out[0] = op.in[0];
+        ck_ok(api->ops[op.code](o.device, &op, error));
+        ck_ok(api->download(o.device, op.in[0].buffer, OFFSET, y, sizeof y, error));
+        for (int64_t i = 0; i < n; i++)
+            ck_assert_double_eq_tol(y[i], x[i] / sqrt(sum / (double)n + op.eps), 1e-5);
+        api->buffer_free(o.device, op.in[0].buffer);
+    }
+    close_backend(&o);
+}
+
+START_TEST(a_norm_takes_a_whole_matrix_as_a_row)
+{
+    each_backend(long_norm_of);
+}
+END_TEST
+
 /* ---- errors ---- */
 
 /* An index far outside of its table, at the end of ids or targets. */
@@ -575,6 +608,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, ops_compute_what_the_reference_computes);
     tcase_add_test(tests, products_round_to_tf32_where_the_device_has_that);
     tcase_add_test(tests, so_do_they_with_every_choice_of_an_option);
+    tcase_add_test(tests, a_norm_takes_a_whole_matrix_as_a_row);
     tcase_add_test(tests, ids_out_of_range_are_refused_and_nothing_is_written);
     tcase_add_test(tests, update_applies_the_rule_to_scaled_gradients_and_skips_nonfinite_steps);
     tcase_add_test(tests, bits_do_not_depend_on_the_number_of_threads);

@@ -1,8 +1,11 @@
 /* Normalisation of each row, with an optional sum before it. Formulas: core/ref/norm.c
- * A warp takes a row: its sums are shuffles, and rows are a few thousand wide at most. */
+ * A warp takes a row of a few thousand: its sums are shuffles. A row that is longer, as a whole matrix
+ * that an optimizer scales, takes a block, and is summed in double. */
 #include "columns.cuh"
 
 #define NORM_WARPS 4 /* a block */
+#define NORM_WIDE 16384
+#define NORM_WIDE_THREADS 512
 
 struct norm_args {
     int64_t N, C;
@@ -12,6 +15,56 @@ struct norm_args {
     float *stats;
 };
 
+/* Who sums a row: the threads that take it, and what they add in. */
+struct norm_warp {
+    typedef float real;
+    static __device__ int lane()
+    {
+        return (int)threadIdx.x % CUDA_WARP;
+    }
+    static __device__ int lanes()
+    {
+        return CUDA_WARP;
+    }
+    static __device__ int64_t row()
+    {
+        return grid_index() / CUDA_WARP;
+    }
+    static __device__ int64_t rows()
+    {
+        return grid_size() / CUDA_WARP;
+    }
+    static __device__ float sum(float v)
+    {
+        return warp_sum(v);
+    }
+};
+
+struct norm_block {
+    typedef double real;
+    static __device__ int lane()
+    {
+        return (int)threadIdx.x;
+    }
+    static __device__ int lanes()
+    {
+        return (int)blockDim.x;
+    }
+    static __device__ int64_t row()
+    {
+        return blockIdx.x;
+    }
+    static __device__ int64_t rows()
+    {
+        return gridDim.x;
+    }
+    static __device__ double sum(double v)
+    {
+        CUDA_SHARED(double, shared); /* [NORM_WIDE_THREADS / CUDA_WARP] */
+        return block_sum(v, shared);
+    }
+};
+
 /* --- idea: norm --- */
 /* x [+ residual] */
 static __device__ inline float summed(const struct norm_args &a, int64_t i)
@@ -19,24 +72,25 @@ static __device__ inline float summed(const struct norm_args &a, int64_t i)
     return get(a.x, i) + (a.residual.at ? get(a.residual, i) : 0);
 }
 
-static __global__ void norm(struct norm_args a)
+template <class By> static __global__ void norm(struct norm_args a)
 {
-    int lane = (int)threadIdx.x % CUDA_WARP;
+    int lane = By::lane(), lanes = By::lanes();
     int64_t C = a.C;
 
-    for (int64_t n = grid_index() / CUDA_WARP; n < a.N; n += grid_size() / CUDA_WARP) {
-        float mean = 0, var = 0, rstd;
+    for (int64_t n = By::row(); n < a.N; n += By::rows()) {
+        typename By::real mean_sum = 0, var = 0;
+        float mean = 0, rstd;
         if (a.layer) {
-            for (int64_t c = lane; c < C; c += CUDA_WARP)
-                mean += summed(a, n * C + c);
-            mean = warp_sum(mean) / (float)C;
+            for (int64_t c = lane; c < C; c += lanes)
+                mean_sum += summed(a, n * C + c);
+            mean = (float)(By::sum(mean_sum) / (typename By::real)C);
         }
-        for (int64_t c = lane; c < C; c += CUDA_WARP) {
+        for (int64_t c = lane; c < C; c += lanes) {
             float d = summed(a, n * C + c) - mean;
-            var += d * d;
+            var += (typename By::real)d * d;
         }
-        rstd = 1 / sqrtf(warp_sum(var) / (float)C + a.eps);
-        for (int64_t c = lane; c < C; c += CUDA_WARP) {
+        rstd = 1 / sqrtf((float)(By::sum(var) / (typename By::real)C) + a.eps);
+        for (int64_t c = lane; c < C; c += lanes) {
             float s = summed(a, n * C + c);
             if (a.s.at)
                 put(a.s, n * C + c, s);
@@ -98,7 +152,12 @@ enum mgpt_status cuda_norm(struct mgpt_device *device, const struct mgpt_op *op,
     a.y = cuda_mixed(&op->out[0]);
     a.stats = cuda_f32(&op->out[1]);
     a.s = cuda_mixed(&op->out[2]);
-    CUDA_LAUNCH(norm, cuda_blocks(a.N, NORM_WARPS), NORM_WARPS * CUDA_WARP, 0, device->stream, a);
+    if (a.C > NORM_WIDE)
+        CUDA_LAUNCH(norm<norm_block>, cuda_blocks(a.N, 1), NORM_WIDE_THREADS,
+                    NORM_WIDE_THREADS / CUDA_WARP * sizeof(double), device->stream, a);
+    else
+        CUDA_LAUNCH(norm<norm_warp>, cuda_blocks(a.N, NORM_WARPS), NORM_WARPS * CUDA_WARP, 0,
+                    device->stream, a);
     return cuda_launched("norm", error);
 }
 
