@@ -64,16 +64,21 @@ START_TEST(rules_may_use_all_that_is_allowed)
 }
 END_TEST
 
-/* What is promised to authors of programs: shared memory, shuffles, the barrier of a grid. */
+struct mgpt_cuda_source graph_source(void); /* of plugins/step/graph_cuda */
+
+/* Those of step graph_cuda; and what is promised to authors of programs: shared memory, shuffles, the
+ * barrier of a grid. */
 START_TEST(a_program_of_a_module_compiles)
 {
-    struct mgpt_cuda_source source = NATIVE_SOURCE;
+    struct mgpt_cuda_source sources[] = {graph_source(), NATIVE_SOURCE};
     char *image = NULL;
     size_t size = 0;
 
-    ck_ok(cuda_compile(&source, architectures[_i], &image, &size, error));
-    ck_assert_mem_eq(image, "\177ELF", 4);
-    free(image);
+    for (int k = 0; k < 2; k++) {
+        ck_ok(cuda_compile(&sources[k], architectures[_i], &image, &size, error));
+        ck_assert_mem_eq(image, "\177ELF", 4);
+        free(image);
+    }
 }
 END_TEST
 

@@ -185,7 +185,8 @@ TESTS += %D%/check_nvrtc
 %C%_check_nvrtc_SOURCES = %D%/check_nvrtc.c %D%/native_text.h \
     plugins/backend/cuda/driver.c \
     plugins/backend/cuda/nvrtc.c \
-    plugins/backend/cuda/rule_text.c
+    plugins/backend/cuda/rule_text.c \
+    plugins/step/graph_cuda/text.c
 %C%_check_nvrtc_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/plugins/backend/cuda \
     $(CUDA_CPPFLAGS) -DCUDA_LIBDIR='"$(CUDA_LIBDIR)"'
 

@@ -142,6 +142,7 @@ double graph_mark(uint32_t index);
 
 enum { KERNEL_FEED = 0, KERNEL_KEEP = 1 };
 
+struct mgpt_cuda_source graph_source(void);
 enum mgpt_status graph_program_open(struct mgpt_step *step, struct mgpt_error *error);
 /* From the feed to where the parts belong. */
 enum mgpt_status graph_enqueue_parts(struct mgpt_step *step, struct mgpt_error *error);

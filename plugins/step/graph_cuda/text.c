@@ -26,11 +26,19 @@ static const char text[] =
     "        ring[0] = count + 1;\n"
     "}\n";
 
-enum mgpt_status graph_program_open(struct mgpt_step *s, struct mgpt_error *error)
+struct mgpt_cuda_source graph_source(void)
 {
     static const char *const kernels[] = {"feed", "keep", NULL};
-    struct mgpt_cuda_source source = {
-        .size = sizeof source, .name = "graph_cuda", .text = text, .kernels = kernels};
+
+    return (struct mgpt_cuda_source){.size = sizeof(struct mgpt_cuda_source),
+                                     .name = "graph_cuda",
+                                     .text = text,
+                                     .kernels = kernels};
+}
+
+enum mgpt_status graph_program_open(struct mgpt_step *s, struct mgpt_error *error)
+{
+    struct mgpt_cuda_source source = graph_source();
 
     return s->cuda->program_new(s->device, &source, &s->program, error);
 }
