@@ -448,6 +448,7 @@ void emu_run(const char *kernel, dim3 grid, dim3 block, size_t shared,
             b.any = b.gathered = 0;
             b.epoch = ++barriers;
         }
+        emu_shared = blocks[0].shared; /* not that of a launch before, whose place is others' now */
         emu_shared_bytes = shared;
         run_blocks(grid, order == EMU_BACKWARD ? all - at_once - i : i, block);
         emu_shared_bytes = 0;
