@@ -207,6 +207,13 @@ static bool opens(const struct subject *s)
     return opened;
 }
 
+/* A position takes some thousand turns of threads there. */
+static bool too_large_to_emulate(const struct subject *s)
+{
+    return strcmp(s->backend, "cuda_emu") == 0 &&
+           s->setup.rows * s->setup.micro * s->model.context > 50;
+}
+
 /* Calls check for a module with one instruction set, on each backend and case that it covers whole.
  */
 static void check_settings(const struct mgpt_component *component, const char *isa,
@@ -224,7 +231,7 @@ static void check_settings(const struct mgpt_component *component, const char *i
             s->backend = backends[b];
             if (i >= n_short && is_emulated(backends[b]))
                 continue;
-            if (bids_on(s) && opens(s)) {
+            if (!too_large_to_emulate(s) && bids_on(s) && opens(s)) {
                 check(s);
                 checked++;
             }

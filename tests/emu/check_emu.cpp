@@ -101,6 +101,18 @@ __global__ void rotate(float *x, int barriers)
     x[t] = s[next];
 }
 
+/* Each warp turns its values round, ordered by itself alone. */
+__global__ void rotate_warp(float *x, int syncs)
+{
+    CUDA_SHARED(float, s);
+    unsigned t = threadIdx.x, next = t / 32 * 32 + (t + 1) % 32;
+
+    s[t] = x[t];
+    if (syncs)
+        __syncwarp();
+    x[t] = s[next];
+}
+
 __global__ void diverge(float *x)
 {
     if (threadIdx.x < 16)
@@ -228,6 +240,23 @@ START_TEST(every_thread_of_every_block_runs_once)
 }
 END_TEST
 
+START_TEST(a_warp_orders_its_own_memory)
+{
+    std::vector<float> x(64);
+
+    for (int i = 0; i < 64; i++)
+        x[(size_t)i] = (float)i;
+    each_order([&] {
+        float *in = device(64, x.data());
+        CUDA_LAUNCH(rotate_warp, 1, 64, 64 * sizeof(float), stream, in, 1);
+        std::vector<float> back = host(in, 64);
+        for (int i = 0; i < 64; i++)
+            ck_assert_float_eq(back[(size_t)i], x[(size_t)(i / 32 * 32 + (i + 1) % 32)]);
+        (void)cudaFree(in);
+    });
+}
+END_TEST
+
 /* ---- what is caught ---- */
 
 #if defined __SANITIZE_THREAD__
@@ -245,6 +274,11 @@ START_TEST(races_are_named_in_every_order)
         emu_forget_fault();
         CUDA_LAUNCH(rotate, 1, 64, 64 * sizeof(float), stream, in, 0);
         expect_fault("rotate: race: thread ");
+        emu_forget_fault();
+        CUDA_LAUNCH(rotate_warp, 1, 64, 64 * sizeof(float), stream, in, 1);
+        ck_assert_int_eq(cudaStreamSynchronize(stream), cudaSuccess);
+        CUDA_LAUNCH(rotate_warp, 1, 64, 64 * sizeof(float), stream, in, 0);
+        expect_fault("rotate_warp: race: thread ");
         emu_forget_fault();
     });
 }
@@ -389,6 +423,7 @@ int main()
     tcase_add_test(tests, sums_through_shared_memory_and_shuffles);
     tcase_add_test(tests, votes_count_all_lanes_and_all_threads);
     tcase_add_test(tests, every_thread_of_every_block_runs_once);
+    tcase_add_test(tests, a_warp_orders_its_own_memory);
 #if defined __SANITIZE_THREAD__
     tcase_add_test(tests, races_are_named_in_every_order);
 #else

@@ -60,6 +60,7 @@ struct emu_copy {
 struct emu_thread {
     dim3 thread, block;
     unsigned index, warp, lane;
+    unsigned long syncs; /* how often its warp came together to order memory */
     std::vector<emu_copy> copies;
     std::vector<size_t> groups; /* of copies: the end of each */
 };
@@ -82,12 +83,13 @@ uint64_t emu_exchange(unsigned mask, uint64_t value, unsigned from, const char *
 /* Every lane of a warp shows `bytes`; all[lane] is where they lie until the next but one call. */
 void emu_gather(const void *mine, size_t bytes, const void *all[], const char *file, int line);
 unsigned emu_ballot(unsigned mask, int value, const char *file, int line);
+void emu_sync_warp(const char *file, int line);
 /* Of all threads of a cooperative launch. */
 void emu_grid_barrier(const char *file, int line);
 
 #define __syncthreads() emu_barrier(__FILE__, __LINE__)
 #define __syncthreads_or(value) emu_barrier_or(value, __FILE__, __LINE__)
-#define __syncwarp() ((void)emu_exchange(0xffffffffu, 0, 0, __FILE__, __LINE__))
+#define __syncwarp() emu_sync_warp(__FILE__, __LINE__)
 #define __ballot_sync(mask, value) emu_ballot(mask, value, __FILE__, __LINE__)
 #define __shfl_xor_sync(mask, value, other)                                                        \
     emu_shuffle(mask, value, emu_now->lane ^ (unsigned)(other), __FILE__, __LINE__)

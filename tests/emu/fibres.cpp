@@ -311,6 +311,7 @@ void run_blocks(dim3 grid, size_t first, dim3 block)
         f.index = (unsigned)t;
         f.warp = (unsigned)t / WARP;
         f.lane = (unsigned)t % WARP;
+        f.syncs = 0;
         f.what = state::ready;
         f.where = {"", 0};
         f.started = false;
@@ -417,6 +418,12 @@ void emu_gather(const void *mine, size_t bytes, const void *all[], const char *f
     emu_exchange(~0u, 0, f->lane, file, line);
     for (unsigned lane = 0; lane < WARP; lane++)
         all[lane] = warp[lane].shown[f->last].data();
+}
+
+void emu_sync_warp(const char *file, int line)
+{
+    (void)emu_exchange(0xffffffffu, 0, 0, file, line);
+    emu_now->syncs++;
 }
 
 unsigned emu_ballot(unsigned mask, int value, const char *file, int line)

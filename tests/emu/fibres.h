@@ -21,6 +21,9 @@ void emu_defer(cudaStream_t stream, std::function<void()> work);
 void emu_fault(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool emu_faulted();
 
+/* The thread whose turn it is reads or writes. (races.cpp, where that is built) */
+void emu_touch(const void *address, size_t size, bool write);
+
 /* Memory between two guards, full of NaN. */
 #define EMU_GUARD ((size_t)256)
 unsigned char *emu_guarded_new(size_t bytes);

@@ -31,6 +31,8 @@ struct emu_host_ {
     unsigned long (*exchange)(unsigned mask, unsigned long value, unsigned from, const char *file,
                               int line);
     unsigned (*ballot)(unsigned mask, int value, const char *file, int line);
+    void (*sync_warp)(const char *file, int line);
+    void (*touch)(const void *address, unsigned long size, bool write);
 };
 static const emu_host_ *emu_;
 template <class T>
@@ -54,7 +56,7 @@ static inline T emu_shuffle_(unsigned mask, T value, unsigned from, const char *
 #define __launch_bounds__(...)
 #define __syncthreads() emu_->barrier(__FILE__, __LINE__)
 #define __syncthreads_or(value) emu_->barrier_or(value, __FILE__, __LINE__)
-#define __syncwarp() ((void)emu_->exchange(0xffffffffu, 0, 0, __FILE__, __LINE__))
+#define __syncwarp() emu_->sync_warp(__FILE__, __LINE__)
 #define __ballot_sync(mask, value) emu_->ballot(mask, value, __FILE__, __LINE__)
 #define EMU_LANE_ ((*emu_->now)->lane)
 #define __shfl_sync(mask, value, from) \
@@ -77,6 +79,28 @@ using std::isnan;
 
 namespace
 {
+
+/* What -fsanitize=thread compiles in. */
+const char hooks[] = R"(
+#if defined __SANITIZE_THREAD__
+#define EMU_HOOK_ extern "C" __attribute__((visibility("hidden"), no_sanitize("thread"))) void
+#define EMU_HOOKS_(size) \
+    EMU_HOOK_ __tsan_read##size(void *at) { emu_->touch(at, size, false); } \
+    EMU_HOOK_ __tsan_write##size(void *at) { emu_->touch(at, size, true); } \
+    EMU_HOOK_ __tsan_unaligned_read##size(void *at) { emu_->touch(at, size, false); } \
+    EMU_HOOK_ __tsan_unaligned_write##size(void *at) { emu_->touch(at, size, true); }
+EMU_HOOKS_(1)
+EMU_HOOKS_(2)
+EMU_HOOKS_(4)
+EMU_HOOKS_(8)
+EMU_HOOKS_(16)
+EMU_HOOK_ __tsan_read_range(void *at, unsigned long size) { emu_->touch(at, size, false); }
+EMU_HOOK_ __tsan_write_range(void *at, unsigned long size) { emu_->touch(at, size, true); }
+EMU_HOOK_ __tsan_init() {}
+EMU_HOOK_ __tsan_func_entry(void *) {}
+EMU_HOOK_ __tsan_func_exit() {}
+#endif
+)";
 
 /* Calls a kernel with arguments that nobody here knows the types of, and says how large they are. */
 const char after[] = R"(
@@ -103,6 +127,12 @@ EMU_EXPORT_ void emu_call_%1$s(void *const *args) { emu_call_(%1$s, args); }
 EMU_EXPORT_ const std::size_t *emu_sizes_%1$s() { return emu_sizes_(%1$s); }
 )";
 
+#if defined __SANITIZE_THREAD__
+#define EMU_TOUCH emu_touch
+#else
+#define EMU_TOUCH nullptr
+#endif
+
 struct host {
     emu_thread **now;
     dim3 *block_dim, *grid_dim;
@@ -112,20 +142,30 @@ struct host {
     decltype(&emu_grid_barrier) grid_barrier;
     decltype(&emu_exchange) exchange;
     decltype(&emu_ballot) ballot;
-} const host = {&emu_now,       &emu_block_dim,   &emu_grid_dim, &emu_shared, emu_barrier,
-                emu_barrier_or, emu_grid_barrier, emu_exchange,  emu_ballot};
+    decltype(&emu_sync_warp) sync_warp;
+    decltype(&emu_touch) touch;
+} const host = {&emu_now,    &emu_block_dim, &emu_grid_dim,    &emu_shared,
+                emu_barrier, emu_barrier_or, emu_grid_barrier, emu_exchange,
+                emu_ballot,  emu_sync_warp,  EMU_TOUCH};
 
+/* The program is checked as the kernels are. */
 #if defined __SANITIZE_ADDRESS__
 #define EMU_CHECKS " -fsanitize=address"
+#define EMU_LINK " -fsanitize=address"
+#elif defined __SANITIZE_THREAD__
+#define EMU_CHECKS " -fsanitize=thread"
+#define EMU_LINK ""
 #else
 #define EMU_CHECKS ""
+#define EMU_LINK ""
 #endif
 
 /* Neither a contraction nor what the process was started with. */
 const char command[] =
-    "env -u LD_PRELOAD " EMU_CXX
-    " -std=c++17 -O1 -fPIC -shared -ffp-contract=off -fvisibility=hidden" EMU_CHECKS
-    " -x c++ -o '%s/rule.so' '%s/rule.cpp' >'%s/said' 2>&1";
+    "{ env -u LD_PRELOAD " EMU_CXX
+    " -std=c++17 -O1 -fPIC -ffp-contract=off -fvisibility=hidden" EMU_CHECKS
+    " -c -x c++ -o '%1$s/rule.o' '%1$s/rule.cpp' && env -u LD_PRELOAD " EMU_CXX EMU_LINK
+    " -shared -o '%1$s/rule.so' '%1$s/rule.o'; } >'%1$s/said' 2>&1";
 
 bool write_file(const std::string &path, const std::string &text)
 {
@@ -173,8 +213,8 @@ void cuda_compile_key(int capability, char *key, size_t size)
 
 static std::string whole_text(const struct mgpt_cuda_source *source)
 {
-    std::string text =
-        cuda_prelude + std::string("#line 1 \"") + source->name + "\"\n" + source->text + after;
+    std::string text = cuda_prelude + std::string("#line 1 \"") + source->name + "\"\n" +
+                       source->text + hooks + after;
     char line[1024];
 
     for (const char *const *k = source->kernels; *k; k++) {
@@ -193,11 +233,11 @@ enum mgpt_status cuda_compile(const struct mgpt_cuda_source *source, int, char *
 
     if (!mkdtemp(&folder[0]))
         return mgpt_fail(error, MGPT_IO, "cannot make a folder %s", folder.c_str());
-    snprintf(line, sizeof line, command, folder.c_str(), folder.c_str(), folder.c_str());
+    snprintf(line, sizeof line, command, folder.c_str());
     if (write_file(folder + "/rule.cpp", whole_text(source)) && system(line) == 0)
         data = read_file(folder + "/rule.so");
     said = read_file(folder + "/said");
-    for (const char *name : {"/rule.cpp", "/rule.so", "/said", ""})
+    for (const char *name : {"/rule.cpp", "/rule.o", "/rule.so", "/said", ""})
         (void)remove((folder + name).c_str());
     if (data.empty())
         return mgpt_fail(error, MGPT_UNSUPPORTED, "%s: %.600s", EMU_CXX, said.c_str());
