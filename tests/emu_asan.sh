@@ -1,6 +1,6 @@
 #!/bin/bash
 # The kernels of the cuda backend under AddressSanitizer: every op of conform_backend, on backend
-# cuda_emu as it is built with it.
+# cuda_emu as it is built with it; and the program of step micro_cuda.
 set -u
 cd "${abs_top_builddir:-.}" || exit 1
 
@@ -17,4 +17,11 @@ said=$(LD_PRELOAD=$runtime ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 \
     MICROGPT_PLUGIN_PATH=$PWD/$plugins CK_FORK=no tests/conform_backend 2>&1)
 status=$?
 echo "$said"
-[ $status -eq 0 ] && grep -q '^100%: Checks: ' <<<"$said" && ! grep -q 'has no .* in format 1$' <<<"$said"
+[ $status -eq 0 ] && grep -q '^100%: Checks: ' <<<"$said" && ! grep -q 'has no .* in format 1$' <<<"$said" || exit 1
+
+said=$(LD_PRELOAD=$runtime ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 MGPT_FEW=1 CK_FORK=no \
+    MICROGPT_PLUGIN_PATH=$PWD/plugins/.libs MICROGPT_TEST_PLUGINS=$PWD/$plugins \
+    tests/check_micro 2>&1)
+status=$?
+echo "$said"
+[ $status -eq 0 ] && grep -q '^100%: Checks: ' <<<"$said"

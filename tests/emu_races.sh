@@ -1,6 +1,6 @@
 #!/bin/bash
 # No races in shared memory: every op of conform_backend on backend cuda_emu, as it is built with a
-# check of each access.
+# check of each access; and the program of step micro_cuda.
 set -u
 cd "${abs_top_builddir:-.}" || exit 1
 
@@ -13,4 +13,10 @@ unset MICROGPT_TEST_PLUGINS
 said=$(MICROGPT_PLUGIN_PATH=$PWD/$plugins CK_FORK=no tests/conform_backend 2>&1)
 status=$?
 echo "$said"
-[ $status -eq 0 ] && grep -q '^100%: Checks: ' <<<"$said" && ! grep -q 'has no .* in format 1$' <<<"$said"
+[ $status -eq 0 ] && grep -q '^100%: Checks: ' <<<"$said" && ! grep -q 'has no .* in format 1$' <<<"$said" || exit 1
+
+said=$(MGPT_FEW=1 CK_FORK=no MICROGPT_PLUGIN_PATH=$PWD/plugins/.libs \
+    MICROGPT_TEST_PLUGINS=$PWD/$plugins tests/check_micro 2>&1)
+status=$?
+echo "$said"
+[ $status -eq 0 ] && grep -q '^100%: Checks: ' <<<"$said"

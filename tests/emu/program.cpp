@@ -84,18 +84,19 @@ namespace
 const char hooks[] = R"(
 #if defined __SANITIZE_THREAD__
 #define EMU_HOOK_ extern "C" __attribute__((visibility("hidden"), no_sanitize("thread"))) void
+#define EMU_TOUCH_(at, size, write) (emu_ ? emu_->touch(at, size, write) : (void)0)
 #define EMU_HOOKS_(size) \
-    EMU_HOOK_ __tsan_read##size(void *at) { emu_->touch(at, size, false); } \
-    EMU_HOOK_ __tsan_write##size(void *at) { emu_->touch(at, size, true); } \
-    EMU_HOOK_ __tsan_unaligned_read##size(void *at) { emu_->touch(at, size, false); } \
-    EMU_HOOK_ __tsan_unaligned_write##size(void *at) { emu_->touch(at, size, true); }
+    EMU_HOOK_ __tsan_read##size(void *at) { EMU_TOUCH_(at, size, false); } \
+    EMU_HOOK_ __tsan_write##size(void *at) { EMU_TOUCH_(at, size, true); } \
+    EMU_HOOK_ __tsan_unaligned_read##size(void *at) { EMU_TOUCH_(at, size, false); } \
+    EMU_HOOK_ __tsan_unaligned_write##size(void *at) { EMU_TOUCH_(at, size, true); }
 EMU_HOOKS_(1)
 EMU_HOOKS_(2)
 EMU_HOOKS_(4)
 EMU_HOOKS_(8)
 EMU_HOOKS_(16)
-EMU_HOOK_ __tsan_read_range(void *at, unsigned long size) { emu_->touch(at, size, false); }
-EMU_HOOK_ __tsan_write_range(void *at, unsigned long size) { emu_->touch(at, size, true); }
+EMU_HOOK_ __tsan_read_range(void *at, unsigned long size) { EMU_TOUCH_(at, size, false); }
+EMU_HOOK_ __tsan_write_range(void *at, unsigned long size) { EMU_TOUCH_(at, size, true); }
 EMU_HOOK_ __tsan_init() {}
 EMU_HOOK_ __tsan_func_entry(void *) {}
 EMU_HOOK_ __tsan_func_exit() {}

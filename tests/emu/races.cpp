@@ -44,7 +44,7 @@ void add_reader(byte *b)
 {
     int me = (int)emu_now->index, warp = (int)emu_now->warp;
 
-    if (b->reader == nobody || b->reader == me) {
+    if (!clashes_with_reader(*b)) { /* those before are done */
         b->reader = me;
         b->readers = warp;
     } else {
