@@ -1,4 +1,5 @@
-# Both recipes at small size on the emulated CUDA device: the losses of ref, within 1e-5 each.
+# Both recipes at small size on the emulated CUDA device, op by op, and the first in one launch too: the
+# losses of ref, within 1e-5 each.
 . "$abs_top_srcdir/tests/run.sh"
 
 [ -e "$MICROGPT_TEST_PLUGINS/backend_cuda_emu.so" ] || skip 'no C++ compiler (Debian package g++)'
@@ -9,7 +10,8 @@ with()
     name=$1 backend=$2 conf=$3
     shift 3
     run 0 train -P "$MICROGPT_TEST_PLUGINS" -c "$conf" --dir "$name.run" --samples 1 \
-        --set backend.use="$backend" --set backend.fallback=error --set logger.use=jsonl "$@"
+        --set backend.use="$backend" --set backend.fallback=error --set logger.use=jsonl \
+        --set step.use=composed "$@"
     sed -n 's/.*"loss": *\([0-9.e+-]*\).*/\1/p' "$name.run/metrics.jsonl" >"$name"
     [ "$(wc -l <"$name")" -ge 10 ] || fail "$name: $(wc -l <"$name") losses in metrics.jsonl"
 }
@@ -28,6 +30,9 @@ with names.ref ref "$ini" $small
 # shellcheck disable=SC2086
 with names.emu cuda_emu "$ini" $small
 agree names.ref names.emu
+# shellcheck disable=SC2086
+with names.micro cuda_emu "$ini" $small --set step.use=micro_cuda
+agree names.ref names.micro
 
 head -c 20000 "$abs_top_srcdir/conf/data/given-names.txt" >text
 toy="--steps 10 --set dataset.path=$PWD/text --set model.layers=2 --set model.heads=4
@@ -102,5 +107,9 @@ with mine.graph cuda_emu "$ini" $small -P "$PWD/strangers" --set optimizer.use=m
     --set step.use=graph_cuda
 [ "$(sum mine.graph.run)" = "$(sum mine.emu.run)" ] || fail 'step graph_cuda has other bits'
 agree mine.ref mine.emu
+# shellcheck disable=SC2086
+with mine.micro cuda_emu "$ini" $small -P "$PWD/strangers" --set optimizer.use=mine \
+    --set step.use=micro_cuda --set step.micro_cuda.threads=64 --set step.micro_cuda.steps=1
+agree mine.ref mine.micro
 [ "$(sum mine.emu.run)" != "$(sum names.emu.run)" ] || fail 'optimizer mine trained as adamw does'
 echo "emu: $checks checks"
