@@ -59,6 +59,9 @@ static __global__ void one(float *x) { x[[threadIdx.x]] = 1; }
 extern "C" int mgpt_try(void);
 int mgpt_try(void) { one<<<1, 32>>>(0); return (int)cudaGetLastError(); }
 END
+  # Kernels for five architectures are large, and loaded once.
+  AS_IF(["$NVCC" --compress-mode=size -c conftest.cu -o conftest_cu.o >/dev/null 2>&1],
+        [AS_VAR_APPEND([CUDA_CFLAGS], [" --compress-mode=size"])])
   AC_MSG_CHECKING([whether $NVCC works])
   "$NVCC" --dryrun -c conftest.cu >conftest.dry 2>&1
   CUDA_CPPFLAGS=`sed -n 's/^#\$ INCLUDES=//p' conftest.dry | tr -d '"' | sed 's/-I/-isystem /g'`

@@ -289,7 +289,11 @@ check_LTLIBRARIES += %D%/races/backend_cuda_emu.la
 %C%_races_backend_cuda_emu_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
 endif
 if HAVE_CHECK
-EMU_TESTS = %D%/check_emu
+EMU_TESTS = %D%/check_emu %D%/check_ptx
+%C%_check_ptx_SOURCES = %D%/emu/check_ptx.cpp %D%/emu/ptx.cpp $(EMU_CORE)
+%C%_check_ptx_CPPFLAGS = $(EMU_CPPFLAGS)
+%C%_check_ptx_CXXFLAGS = $(MGPT_CXXFLAGS)
+%C%_check_ptx_LDADD = $(CHECK_LIBS)
 %C%_check_emu_SOURCES = %D%/emu/check_emu.cpp $(EMU_CORE)
 %C%_check_emu_CPPFLAGS = $(EMU_CPPFLAGS)
 %C%_check_emu_CXXFLAGS = $(MGPT_CXXFLAGS)

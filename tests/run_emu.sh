@@ -1,5 +1,5 @@
-# Both recipes at small size on the emulated CUDA device, op by op, and the first in one launch too: the
-# losses of ref, within 1e-5 each.
+# Both recipes at small size on the emulated CUDA device, in every precision, and the first in one launch
+# too: the losses of ref, within 1e-5 each in fp32, within a thousandth in the others.
 . "$abs_top_srcdir/tests/run.sh"
 
 [ -e "$MICROGPT_TEST_PLUGINS/backend_cuda_emu.so" ] || skip 'no C++ compiler (Debian package g++)'
@@ -16,11 +16,13 @@ with()
     [ "$(wc -l <"$name")" -ge 10 ] || fail "$name: $(wc -l <"$name") losses in metrics.jsonl"
 }
 
+# agree ONE OTHER MOST [RELATIVE]: losses differ by MOST at most, or by so much of the other
 agree()
 {
-    paste "$1" "$2" | awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > most) most = d }
-        END { printf "largest difference of %d losses: %.2g\n", NR, most; exit !(most <= 1e-5) }' ||
-        fail "$1 and $2 differ by more than 1e-5"
+    paste "$1" "$2" | awk -v limit="$3" -v relative="${4:-}" '
+        { d = $1 - $2; if (d < 0) d = -d; if (relative) d /= $2; if (d > most) most = d }
+        END { printf "largest difference of %d losses: %.2g\n", NR, most; exit !(most <= limit) }' ||
+        fail "$1 and $2 differ by more than $3"
     checks=$((checks + 1))
 }
 
@@ -29,10 +31,10 @@ small="--steps 20 --set dataset.path=$abs_top_srcdir/conf/data/given-names.txt"
 with names.ref ref "$ini" $small
 # shellcheck disable=SC2086
 with names.emu cuda_emu "$ini" $small
-agree names.ref names.emu
+agree names.ref names.emu 1e-5
 # shellcheck disable=SC2086
 with names.micro cuda_emu "$ini" $small --set step.use=micro_cuda
-agree names.ref names.micro
+agree names.ref names.micro 1e-5
 
 head -c 20000 "$abs_top_srcdir/conf/data/given-names.txt" >text
 toy="--steps 10 --set dataset.path=$PWD/text --set model.layers=2 --set model.heads=4
@@ -40,17 +42,49 @@ toy="--steps 10 --set dataset.path=$PWD/text --set model.layers=2 --set model.he
     --set train.val_batches=2"
 for dropout in 0 0.2; do
     # shellcheck disable=SC2086
-    with toy$dropout.ref ref "$abs_top_srcdir/conf/toygpt.ini" $toy --set model.dropout=$dropout
+    with toy$dropout.ref ref "$abs_top_srcdir/conf/toygpt.ini" $toy --set model.dropout=$dropout \
+        --set precision.use=fp32
     # shellcheck disable=SC2086
-    with toy$dropout.emu cuda_emu "$abs_top_srcdir/conf/toygpt.ini" $toy --set model.dropout=$dropout
-    agree toy$dropout.ref toy$dropout.emu
+    with toy$dropout.emu cuda_emu "$abs_top_srcdir/conf/toygpt.ini" $toy --set model.dropout=$dropout \
+        --set precision.use=fp32
+    agree toy$dropout.ref toy$dropout.emu 1e-5
 done
+
+# Every precision: as ref in the same one, near fp32, and not the same as that.
+for mode in tf32 bf16 fp16; do
+    for run in names toy0.2; do
+        conf=$ini options=$small
+        [ $run = names ] ||
+            conf=$abs_top_srcdir/conf/toygpt.ini options="$toy --set model.dropout=0.2"
+        for backend in ref cuda_emu; do
+            # shellcheck disable=SC2086
+            with $run.$mode.$backend $backend "$conf" $options --samples 0 \
+                --set precision.use=$mode
+        done
+        agree $run.$mode.cuda_emu $run.$mode.ref 1e-3 relative
+        agree $run.$mode.cuda_emu $run.ref 0.02 relative
+        ! cmp -s $run.$mode.cuda_emu $run.emu || fail "$run: $mode rounds nothing"
+    done
+done
+# Turing has F16 alone; what it lacks it says.
+# shellcheck disable=SC2086
+with turing cuda_emu "$ini" $small --samples 0 --set precision.use=fp16 --set backend.cuda_emu.capability=75
+agree turing names.fp16.ref 1e-3 relative
+# shellcheck disable=SC2086
+run 4 train -P "$MICROGPT_TEST_PLUGINS" -c "$ini" --dir refused $small --set precision.use=bf16 \
+    --set backend.use=cuda_emu --set backend.cuda_emu.capability=75
+has err 'bf16 needs a device with BF16'
 
 # The same bits in any order of threads.
 # shellcheck disable=SC2086
 with toy.back cuda_emu "$abs_top_srcdir/conf/toygpt.ini" $toy --set model.dropout=0.2 \
-    --set backend.cuda_emu.order=backward
+    --set backend.cuda_emu.order=backward --set precision.use=fp32
 [ "$(sum toy.back.run)" = "$(sum toy0.2.emu.run)" ] || fail 'bits depend on the order of threads'
+# shellcheck disable=SC2086
+with toy.back16 cuda_emu "$abs_top_srcdir/conf/toygpt.ini" $toy --set model.dropout=0.2 \
+    --samples 0 --set backend.cuda_emu.order=backward --set precision.use=fp16
+[ "$(sum toy.back16.run)" = "$(sum toy0.2.fp16.cuda_emu.run)" ] ||
+    fail 'bits of fp16 depend on the order of threads'
 # A stranger's optimizer, built from the public headers alone, updates on the device as well.
 cat >mine.c <<'END'
 #include <stdlib.h>
@@ -106,10 +140,10 @@ with mine.emu cuda_emu "$ini" $small -P "$PWD/strangers" --set optimizer.use=min
 with mine.graph cuda_emu "$ini" $small -P "$PWD/strangers" --set optimizer.use=mine \
     --set step.use=graph_cuda
 [ "$(sum mine.graph.run)" = "$(sum mine.emu.run)" ] || fail 'step graph_cuda has other bits'
-agree mine.ref mine.emu
+agree mine.ref mine.emu 1e-5
 # shellcheck disable=SC2086
 with mine.micro cuda_emu "$ini" $small -P "$PWD/strangers" --set optimizer.use=mine \
     --set step.use=micro_cuda --set step.micro_cuda.threads=64 --set step.micro_cuda.steps=1
-agree mine.ref mine.micro
+agree mine.ref mine.micro 1e-5
 [ "$(sum mine.emu.run)" != "$(sum names.emu.run)" ] || fail 'optimizer mine trained as adamw does'
 echo "emu: $checks checks"

@@ -6,17 +6,7 @@
 #include "fibres.h"
 #include "ops.h"
 
-/* An F16 is sign, 5 bits of exponent, 10 of fraction; the smallest exponent is -14. */
-float f16_float(uint16_t bits)
-{
-    int exponent = bits >> 10 & 31, fraction = bits & 1023;
-    float value = exponent == 31  ? (fraction ? NAN : INFINITY)
-                  : exponent == 0 ? std::ldexp((float)fraction, -24)
-                                  : std::ldexp((float)(fraction + 1024), exponent - 25);
-
-    return bits >> 15 ? -value : value;
-}
-
+/* The smallest exponent of an F16 is -14. */
 uint16_t f16_bits(float value)
 {
     uint16_t sign = std::signbit(value) ? 0x8000 : 0;

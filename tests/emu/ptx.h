@@ -37,7 +37,16 @@ static inline float tf32_float(float value)
     return std::isfinite(value) ? float_of_bits((bits_of_float(value) + 0x1000) & ~0x1fffu) : value;
 }
 
-float f16_float(uint16_t bits);
+/* Sign, 5 bits of exponent, 10 of fraction: as those of an F32, whose exponent is larger by 112. */
+static inline float f16_float(uint16_t bits)
+{
+    uint32_t sign = (uint32_t)(bits & 0x8000) << 16, rest = (uint32_t)(bits & 0x7fff) << 13;
+
+    if (rest >= 0x0f800000) /* not finite */
+        return float_of_bits(sign | 0x7f800000 | rest);
+    return float_of_bits(sign | bits_of_float(float_of_bits(rest) * 0x1p112f));
+}
+
 uint16_t f16_bits(float value);
 
 static inline uint32_t bf16_pair(float low, float high)

@@ -1,6 +1,11 @@
 /* Large products by cuBLASLt. Row-major matrices are column-major transposed ones, so that
- * c = a b is computed as c^T = b^T a^T. F32 throughout; the algorithm of each shape is chosen once,
- * and the workspace is ours: the same bits every time. */
+ * c = a b is computed as c^T = b^T a^T. Sums are F32; the algorithm of each shape is chosen once, and
+ * the workspace is ours: the same bits every time.
+ *
+ * The library also does what follows the sum where that gives our numbers: an F32 bias where c is
+ * F32 (its bias has the format of c); GELU in the tanh form, forward and backward, where it keeps or
+ * takes what goes into it in the format of c. Its gradient of a bias is written and not added, so
+ * that one is ours. All else is done by a kernel of our own, from sums in F32. */
 #include "blas.h"
 
 #include <stdlib.h>
@@ -9,12 +14,19 @@
 #include "blas_calls.h"
 
 #define WORKSPACE ((size_t)32 << 20)
-#define CHOICES 256 /* shapes that are remembered; a model has some tens */
+#define ALIGNMENT 16 /* bytes, of matrices */
+#define CHOICES 256  /* shapes that are remembered; a model has some tens */
+
+/* What decides on an algorithm. Compared as bytes. */
+struct shape {
+    int64_t I, J, L;
+    uint32_t operands, format; /* of a and b where they are multiplied; of c */
+    int32_t a_layout, b_layout, accumulate, epilogue;
+};
 
 /* A shape with what was chosen for it. */
 struct choice {
-    int64_t I, J, L;
-    int a_layout, b_layout, bias, accumulate;
+    struct shape shape;
     int known; /* 1: algorithm is valid, -1: the library knows none */
     cublasLtMatmulAlgo_t algorithm;
 };
@@ -94,42 +106,84 @@ static enum mgpt_status set(const struct cuda_blas_calls *calls, const struct jo
                    "cublasLtMatmulDescSetAttribute", error);
 }
 
+static cudaDataType_t type_of(uint32_t format)
+{
+    return format == MGPT_BF16 ? CUDA_R_16BF : format == MGPT_F16 ? CUDA_R_16F : CUDA_R_32F;
+}
+
 /* A row-major matrix of rows x columns. */
-static enum mgpt_status layout(const struct cuda_blas_calls *calls, int64_t rows, int64_t columns,
-                               cublasLtMatrixLayout_t *out, struct mgpt_error *error)
+static enum mgpt_status layout(const struct cuda_blas_calls *calls, uint32_t format, int64_t rows,
+                               int64_t columns, cublasLtMatrixLayout_t *out,
+                               struct mgpt_error *error)
 {
     return checked(
-        calls->layout_create(out, CUDA_R_32F, (uint64_t)columns, (uint64_t)rows, columns),
+        calls->layout_create(out, type_of(format), (uint64_t)columns, (uint64_t)rows, columns),
         "cublasLtMatrixLayoutCreate", error);
 }
 
+static enum mgpt_status set_epilogue(const struct cuda_blas_calls *calls,
+                                     const struct cuda_product *p, cublasLtEpilogue_t epilogue,
+                                     const struct job *job, struct mgpt_error *error)
+{
+    const void *aux = epilogue == CUBLASLT_EPILOGUE_DGELU ? p->slope_of.at : p->pre.at;
+    enum mgpt_status status =
+        set(calls, job, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue, error);
+
+    if (status == MGPT_OK && epilogue == CUBLASLT_EPILOGUE_BIAS)
+        return set(calls, job, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias.at, sizeof p->bias.at,
+                   error);
+    if (status == MGPT_OK && epilogue != CUBLASLT_EPILOGUE_DEFAULT)
+        status =
+            set(calls, job, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &aux, sizeof aux, error);
+    if (status == MGPT_OK && epilogue != CUBLASLT_EPILOGUE_DEFAULT)
+        status = set(calls, job, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &p->J, sizeof p->J, error);
+    return status;
+}
+
 static enum mgpt_status make_job(const struct cuda_blas_calls *calls, const struct cuda_product *p,
-                                 const float *bias, struct job *job, struct mgpt_error *error)
+                                 cublasLtEpilogue_t epilogue, struct job *job,
+                                 struct mgpt_error *error)
 {
     cublasOperation_t b = p->b_layout == CUDA_ROWS ? CUBLAS_OP_N : CUBLAS_OP_T;
     cublasOperation_t a = p->a_layout == CUDA_ROWS ? CUBLAS_OP_N : CUBLAS_OP_T;
-    cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
-    enum mgpt_status status =
-        checked(calls->product_create(&job->product, CUBLAS_COMPUTE_32F, CUDA_R_32F),
-                "cublasLtMatmulDescCreate", error);
+    cublasComputeType_t compute =
+        p->operands == CUDA_TF32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+    enum mgpt_status status = checked(calls->product_create(&job->product, compute, CUDA_R_32F),
+                                      "cublasLtMatmulDescCreate", error);
 
     if (status == MGPT_OK)
         status = set(calls, job, CUBLASLT_MATMUL_DESC_TRANSA, &b, sizeof b, error);
     if (status == MGPT_OK)
         status = set(calls, job, CUBLASLT_MATMUL_DESC_TRANSB, &a, sizeof a, error);
-    if (status == MGPT_OK && bias)
-        status = set(calls, job, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue, error);
-    if (status == MGPT_OK && bias)
-        status = set(calls, job, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias, error);
     if (status == MGPT_OK)
-        status = p->b_layout == CUDA_ROWS ? layout(calls, p->L, p->J, &job->a, error)
-                                          : layout(calls, p->J, p->L, &job->a, error);
+        status = set_epilogue(calls, p, epilogue, job, error);
     if (status == MGPT_OK)
-        status = p->a_layout == CUDA_ROWS ? layout(calls, p->I, p->L, &job->b, error)
-                                          : layout(calls, p->L, p->I, &job->b, error);
+        status = p->b_layout == CUDA_ROWS ? layout(calls, p->b.format, p->L, p->J, &job->a, error)
+                                          : layout(calls, p->b.format, p->J, p->L, &job->a, error);
     if (status == MGPT_OK)
-        status = layout(calls, p->I, p->J, &job->c, error);
+        status = p->a_layout == CUDA_ROWS ? layout(calls, p->a.format, p->I, p->L, &job->b, error)
+                                          : layout(calls, p->a.format, p->L, p->I, &job->b, error);
+    if (status == MGPT_OK)
+        status = layout(calls, p->c.format, p->I, p->J, &job->c, error);
     return status;
+}
+
+/* Our workspace, and how matrices are aligned. */
+static enum mgpt_status set_preference(const struct cuda_blas *blas,
+                                       cublasLtMatmulPreference_t preference,
+                                       struct mgpt_error *error)
+{
+    static const cublasLtMatmulPreferenceAttributes_t matrices[] = {
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+    size_t workspace = WORKSPACE;
+    uint32_t alignment = ALIGNMENT;
+    cublasStatus_t code = blas->calls.preference_set(
+        preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace);
+
+    for (size_t i = 0; i < sizeof matrices / sizeof *matrices && code == CUBLAS_STATUS_SUCCESS; i++)
+        code = blas->calls.preference_set(preference, matrices[i], &alignment, sizeof alignment);
+    return checked(code, "cublasLtMatmulPreferenceSetAttribute", error);
 }
 
 /* The best algorithm that the library knows for the job and our workspace. */
@@ -138,17 +192,13 @@ static enum mgpt_status choose(const struct cuda_blas *blas, const struct job *j
 {
     cublasLtMatmulPreference_t preference = NULL;
     cublasLtMatmulHeuristicResult_t found;
-    size_t workspace = WORKSPACE;
     int count = 0;
     enum mgpt_status status = checked(blas->calls.preference_create(&preference),
                                       "cublasLtMatmulPreferenceCreate", error);
 
     if (status != MGPT_OK)
         return status;
-    status =
-        checked(blas->calls.preference_set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                                           &workspace, sizeof workspace),
-                "cublasLtMatmulPreferenceSetAttribute", error);
+    status = set_preference(blas, preference, error);
     if (status == MGPT_OK) {
         cublasStatus_t code = blas->calls.heuristic(blas->handle, job->product, job->a, job->b,
                                                     job->c, job->c, preference, 1, &found, &count);
@@ -160,50 +210,42 @@ static enum mgpt_status choose(const struct cuda_blas *blas, const struct job *j
     return status;
 }
 
-static struct choice *remembered(struct cuda_blas *blas, const struct cuda_product *p, int bias)
+static struct choice *remembered(struct cuda_blas *blas, const struct cuda_product *p,
+                                 cublasLtEpilogue_t epilogue)
 {
-    struct choice *c = NULL;
+    struct shape shape;
+    struct choice *c;
 
-    for (int i = 0; i < CHOICES && blas->choices[i].known; i++) {
-        c = &blas->choices[i];
-        if (c->I == p->I && c->J == p->J && c->L == p->L && c->a_layout == (int)p->a_layout &&
-            c->b_layout == (int)p->b_layout && c->bias == bias && c->accumulate == p->accumulate)
-            return c;
-    }
+    memset(&shape, 0, sizeof shape);
+    shape.I = p->I;
+    shape.J = p->J;
+    shape.L = p->L;
+    shape.operands = p->operands;
+    shape.format = p->c.format;
+    shape.a_layout = (int32_t)p->a_layout;
+    shape.b_layout = (int32_t)p->b_layout;
+    shape.accumulate = p->accumulate != 0;
+    shape.epilogue = (int32_t)epilogue;
+    for (int i = 0; i < CHOICES && blas->choices[i].known; i++)
+        if (memcmp(&blas->choices[i].shape, &shape, sizeof shape) == 0)
+            return &blas->choices[i];
     c = &blas->choices[blas->next];
     blas->next = (blas->next + 1) % CHOICES;
-    *c = (struct choice){.I = p->I,
-                         .J = p->J,
-                         .L = p->L,
-                         .a_layout = (int)p->a_layout,
-                         .b_layout = (int)p->b_layout,
-                         .bias = bias,
-                         .accumulate = p->accumulate};
+    memset(c, 0, sizeof *c);
+    c->shape = shape;
     return c;
 }
 
-static int is_f32(const struct cuda_mixed *x)
-{
-    return !x->at || x->format == MGPT_F32;
-}
-
-enum mgpt_status cuda_blas_product(struct mgpt_device *device, const struct cuda_product *p,
-                                   struct mgpt_error *error)
+/* c of *p by the library alone. */
+static enum mgpt_status multiply(struct mgpt_device *device, const struct cuda_product *p,
+                                 cublasLtEpilogue_t epilogue, struct mgpt_error *error)
 {
     struct cuda_blas *blas = device->blas;
-    int more = p->activation || p->pre.at || p->slope_of.at; /* than a sum and a bias */
-    const float *bias = more ? NULL : (const float *)p->bias.at;
-    struct choice *choice = remembered(blas, p, bias != NULL);
+    struct choice *choice = remembered(blas, p, epilogue);
     const float one = 1, beta = p->accumulate ? 1 : 0;
     struct job job = {NULL};
-    enum mgpt_status status;
+    enum mgpt_status status = make_job(&blas->calls, p, epilogue, &job, error);
 
-    if (more && p->accumulate)
-        return MGPT_UNSUPPORTED; /* the sum alone has no place to be */
-    if (p->operands != MGPT_F32 || !is_f32(&p->a) || !is_f32(&p->b) || !is_f32(&p->bias) ||
-        !is_f32(&p->c))
-        return MGPT_UNSUPPORTED;
-    status = make_job(&blas->calls, p, bias, &job, error);
     if (status == MGPT_OK && !choice->known)
         status = choose(blas, &job, choice, error);
     if (status == MGPT_OK && choice->known < 0)
@@ -215,5 +257,120 @@ enum mgpt_status cuda_blas_product(struct mgpt_device *device, const struct cuda
                                             device->stream),
                          "cublasLtMatmul", error);
     finish_job(&blas->calls, &job);
-    return status == MGPT_OK && more ? cuda_finish(device, p, 0, NULL, error) : status;
+    return status;
+}
+
+/* ---- what follows the sum ---- */
+
+static int same(const struct cuda_mixed *x, const struct cuda_product *p)
+{
+    return x->at && x->format == p->c.format && (uintptr_t)x->at % ALIGNMENT == 0 && p->J % 8 == 0;
+}
+
+/* Does the library end as we do? *epilogue: how. */
+static int ends_alike(const struct cuda_product *p, cublasLtEpilogue_t *epilogue)
+{
+    int is_short = p->c.format != MGPT_F32, gelu = p->activation == MGPT_ACT_GELU_TANH && is_short;
+
+    if (is_short && p->c.format != p->operands)
+        return 0;
+    *epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+    if (!p->activation && !p->pre.at && !p->slope_of.at) {
+        if (p->bias.at)
+            *epilogue = CUBLASLT_EPILOGUE_BIAS;
+        return !p->bias.at || (p->bias.format == MGPT_F32 && !is_short);
+    }
+    if (!gelu || p->bias.at || p->accumulate)
+        return 0;
+    *epilogue = p->slope_of.at ? CUBLASLT_EPILOGUE_DGELU : CUBLASLT_EPILOGUE_GELU_AUX;
+    return same(p->slope_of.at ? &p->slope_of : &p->pre, p);
+}
+
+/* Has c room for the sum alone, in F32? */
+static int sums_fit(const struct cuda_product *p)
+{
+    return p->c.format == MGPT_F32 && !p->accumulate;
+}
+
+/* The sum alone, in c or in `sums`; then the rest. */
+static enum mgpt_status multiply_and_finish(struct mgpt_device *device,
+                                            const struct cuda_product *p, float *sums,
+                                            struct mgpt_error *error)
+{
+    struct cuda_product plain = *p;
+    enum mgpt_status status;
+
+    if (!sums_fit(p)) {
+        plain.c.at = sums;
+        plain.c.format = MGPT_F32;
+    }
+    plain.accumulate = 0;
+    status = multiply(device, &plain, CUBLASLT_EPILOGUE_DEFAULT, error);
+    if (status != MGPT_OK)
+        return status;
+    return sums_fit(p) ? cuda_finish(device, p, 0, NULL, error)
+                       : cuda_finish(device, p, 1, sums, error);
+}
+
+/* ---- operands ---- */
+
+static int64_t bytes_of(uint32_t format, int64_t n)
+{
+    return (n * (int64_t)mgpt_dtype_size(format) + 255) / 256 * 256;
+}
+
+/* In the format in which it is multiplied: as it is, or a copy at *next. */
+static enum mgpt_status operand(struct mgpt_device *device, struct cuda_mixed *x, uint32_t format,
+                                int64_t n, char **next, struct mgpt_error *error)
+{
+    struct cuda_mixed copy = {*next, format};
+    enum mgpt_status status;
+
+    if (x->format == format)
+        return MGPT_OK;
+    *next += bytes_of(format, n);
+    status = cuda_cast(device, n, *x, copy, error);
+    *x = copy;
+    return status;
+}
+
+/* The library's product of operands that have their format. */
+static enum mgpt_status cast_product(struct mgpt_device *device, const struct cuda_product *p,
+                                     int alike, cublasLtEpilogue_t epilogue, char *sums,
+                                     struct mgpt_error *error)
+{
+    enum mgpt_status status = MGPT_UNSUPPORTED;
+
+    if (alike)
+        status = multiply(device, p, epilogue, error);
+    if (status != MGPT_UNSUPPORTED || (alike && epilogue == CUBLASLT_EPILOGUE_DEFAULT))
+        return status;
+    return multiply_and_finish(device, p, (float *)(void *)sums, error);
+}
+
+enum mgpt_status cuda_blas_product(struct mgpt_device *device, const struct cuda_product *p,
+                                   struct mgpt_error *error)
+{
+    struct cuda_product q = *p;
+    uint32_t format = p->operands == CUDA_TF32 ? (uint32_t)MGPT_F32 : p->operands;
+    cublasLtEpilogue_t epilogue;
+    int alike = ends_alike(p, &epilogue);
+    int64_t bytes = 0;
+    enum mgpt_status status;
+    void *scratch;
+    char *next;
+
+    if (((uintptr_t)p->a.at | (uintptr_t)p->b.at | (uintptr_t)p->c.at) % ALIGNMENT)
+        return MGPT_UNSUPPORTED;
+    bytes += p->a.format != format ? bytes_of(format, p->I * p->L) : 0;
+    bytes += p->b.format != format ? bytes_of(format, p->L * p->J) : 0;
+    if (!(alike && epilogue == CUBLASLT_EPILOGUE_DEFAULT) && !sums_fit(p))
+        bytes += bytes_of(MGPT_F32, p->I * p->J);
+    status = cuda_scratch(device, (size_t)bytes, &scratch, error);
+    next = scratch;
+    if (status == MGPT_OK)
+        status = operand(device, &q.a, format, p->I * p->L, &next, error);
+    if (status == MGPT_OK)
+        status = operand(device, &q.b, format, p->L * p->J, &next, error);
+    return status == MGPT_OK ? cast_product(device, &q, alike, epilogue, next, error) : status;
 }

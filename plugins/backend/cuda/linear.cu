@@ -6,7 +6,7 @@
 #include "columns.cuh"
 #include "matmul.h"
 
-/* Below so many multiplications a call of cuBLASLt costs more than it saves. */
+/* Below so many multiplications in F32 a call of cuBLASLt costs more than it saves. */
 #define LARGE ((int64_t)1 << 21)
 
 enum mgpt_status cuda_product(struct mgpt_device *device, const struct cuda_product *p,
@@ -14,7 +14,8 @@ enum mgpt_status cuda_product(struct mgpt_device *device, const struct cuda_prod
 {
     enum mgpt_status status = MGPT_UNSUPPORTED;
 
-    if (device->blas && p->I * p->J * p->L >= LARGE)
+    if (device->blas &&
+        p->I * p->J * p->L >= (p->operands == MGPT_F32 ? LARGE : device->tensor_large))
         status = cuda_blas_product(device, p, error);
     return status == MGPT_UNSUPPORTED ? cuda_matmul(device, p, error) : status;
 }

@@ -122,22 +122,26 @@ static __global__ void cast(int64_t n, struct cuda_mixed from, struct cuda_mixed
         put(to, i, get(from, i));
 }
 
-void cuda_cast(struct mgpt_device *device, int64_t n, struct cuda_mixed from, struct cuda_mixed to)
+enum mgpt_status cuda_cast(struct mgpt_device *device, int64_t n, struct cuda_mixed from,
+                           struct cuda_mixed to, struct mgpt_error *error)
 {
     CUDA_LAUNCH(cast, cuda_blocks(n, 256), 256, 0, device->stream, n, from, to);
+    return cuda_launched("cast", error);
 }
 
-/* An operand in F32: as it is, or copied to *next. */
-static struct cuda_mixed operand(struct mgpt_device *device, struct cuda_mixed x, int64_t n,
-                                 float **next)
+/* An operand in F32: as it is, or a copy at *next. */
+static enum mgpt_status operand(struct mgpt_device *device, struct cuda_mixed *x, int64_t n,
+                                float **next, struct mgpt_error *error)
 {
     struct cuda_mixed copy = {*next, MGPT_F32};
+    enum mgpt_status status;
 
-    if (x.format == MGPT_F32)
-        return x;
+    if (x->format == MGPT_F32)
+        return MGPT_OK;
     *next += n;
-    cuda_cast(device, n, x, copy);
-    return copy;
+    status = cuda_cast(device, n, *x, copy, error);
+    *x = copy;
+    return status;
 }
 
 enum mgpt_status cuda_finish(struct mgpt_device *device, const struct cuda_product *p,
@@ -204,8 +208,11 @@ static enum mgpt_status simple_matmul(struct mgpt_device *device, const struct c
     if (status != MGPT_OK)
         return status;
     next = (float *)scratch;
-    plain.a = operand(device, p->a, p->I * p->L, &next);
-    plain.b = operand(device, p->b, p->L * p->J, &next);
+    status = operand(device, &plain.a, p->I * p->L, &next, error);
+    if (status == MGPT_OK)
+        status = operand(device, &plain.b, p->L * p->J, &next, error);
+    if (status != MGPT_OK)
+        return status;
     if (shares > 1 || !ends_in_place(p))
         parts = next;
     if (large >= device->multiprocessors)

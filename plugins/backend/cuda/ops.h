@@ -39,9 +39,14 @@ struct mgpt_device {
     int captured;                    /* there is a graph, which knows the address of the scratch */
     struct mgpt_cuda_native native;
     char name[64];
+    int64_t tensor_large; /* multiplications from which cuBLASLt does products on tensor cores */
 };
 
 #define CUDA_STAGING ((size_t)1 << 20)
+
+/* Our kernel does all that follows a product and rounds operands on the way; the library has the
+ * faster sum. */
+#define CUDA_TENSOR_LARGE ((int64_t)1 << 30)
 
 /* Turing, the oldest that CUDA 13 compiles for. */
 #define CUDA_LEAST_CAPABILITY 75

@@ -39,6 +39,7 @@ static enum mgpt_status learn_device(struct mgpt_device *d, struct mgpt_error *e
     if (status != MGPT_OK)
         return status;
     d->capability = 10 * major + minor;
+    d->tensor_large = CUDA_TENSOR_LARGE;
     (void)snprintf(d->name, sizeof d->name, "%.63s", properties.name);
     if (d->capability < CUDA_LEAST_CAPABILITY)
         return mgpt_fail(error, MGPT_UNSUPPORTED,

@@ -136,7 +136,7 @@ static __device__ inline void store_piece(const struct cuda_product &p, const fl
 /* Grid: pieces along J, pieces along I, shares of L. parts (shares,I,J), or NULL for one share.
  * A_TERMS, B_TERMS: the terms of the sum are contiguous in a, in b. */
 template <int BITS, int A_TERMS, int B_TERMS>
-static __global__ void __launch_bounds__(TENSOR_THREADS)
+static __global__ void __launch_bounds__(TENSOR_THREADS, 4)
     tensor_matmul(struct cuda_product p, int64_t share, float *parts)
 {
     typedef typename element<BITS>::type type;
