@@ -105,16 +105,22 @@ static enum mgpt_status sync_device(struct mgpt_device *d, struct mgpt_error *er
     return MGPT_OK;
 }
 
+/* The caller says how much of it he knows of; nothing behind that is written. */
 static enum mgpt_status caps(struct mgpt_device *d, struct mgpt_caps *caps,
                              struct mgpt_error *error)
 {
+    struct mgpt_caps mine;
+
     (void)error;
-    caps->flags = MGPT_CAPS_HOST;
-    caps->formats = 1u << MGPT_F32;
-    caps->threads = 1;
-    caps->memory_total = d->limit;
-    caps->memory_free = d->limit > d->bytes ? d->limit - d->bytes : 0;
-    strcpy(caps->name, "my-name");
+    memset(&mine, 0, sizeof mine);
+    mine.size = caps->size;
+    mine.flags = MGPT_CAPS_HOST;
+    mine.formats = 1u << MGPT_F32;
+    mine.threads = 1;
+    mine.memory_total = d->limit;
+    mine.memory_free = d->limit > d->bytes ? d->limit - d->bytes : 0;
+    strcpy(mine.name, "my-name");
+    memcpy(caps, &mine, caps->size < sizeof mine ? caps->size : sizeof mine);
     return MGPT_OK;
 }
 

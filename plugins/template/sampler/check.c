@@ -10,7 +10,7 @@ static const struct mgpt_sampler_api *api;
 static const double chances[N] = {0.5, 0.25, 0.15, 0.07, 0.03};
 
 /* How often each id comes. */
-static void draw_many(const char *mass, int *counts)
+static void draw_many(const char *mass, const char *top_k, int *counts)
 {
     struct mgpt_error error;
     struct mgpt_sampler *s = NULL;
@@ -19,6 +19,7 @@ static void draw_many(const char *mass, int *counts)
 
     set("temperature", "1");
     set("mass", mass);
+    set("top_k", top_k);
     memset(counts, 0, N * sizeof counts[0]);
     CHECK(api->create(&host, NULL, N, &s, &error) == MGPT_OK);
     for (int k = 0; k < DRAWS; k++) {
@@ -36,7 +37,7 @@ static void draw_many(const char *mass, int *counts)
 static void draws_from_the_softmax(void)
 {
     int counts[N];
-    draw_many("1", counts);
+    draw_many("1", "0", counts);
     for (int i = 0; i < N; i++)
         CHECK(fabs((double)counts[i] / DRAWS - chances[i]) < 0.015);
 }
@@ -45,10 +46,19 @@ static void draws_from_the_softmax(void)
 static void keeps_what_is_typical(void)
 {
     int counts[N];
-    draw_many("0.2", counts);
+    draw_many("0.2", "0", counts);
     CHECK(counts[1] == DRAWS);
-    draw_many("0.7", counts);
+    draw_many("0.7", "0", counts);
     CHECK(counts[0] > 0 && counts[1] > 0 && counts[0] + counts[1] == DRAWS);
+}
+
+static void keeps_the_likeliest(void)
+{
+    int counts[N];
+    draw_many("1", "2", counts);
+    CHECK(counts[0] > counts[1] && counts[0] + counts[1] == DRAWS);
+    draw_many("1", "1", counts);
+    CHECK(counts[0] == DRAWS);
 }
 
 int main(int argc, char **argv)
@@ -57,6 +67,7 @@ int main(int argc, char **argv)
     api = (const struct mgpt_sampler_api *)component->api;
     draws_from_the_softmax();
     keeps_what_is_typical();
+    keeps_the_likeliest();
     puts("check: sampler my-name is sound");
     return 0;
 }

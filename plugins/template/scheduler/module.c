@@ -44,7 +44,7 @@ static double lr(const struct mgpt_scheduler *s, uint64_t step, uint64_t total, 
 
 /* key, default, help, unit, least, most (both 0: no limit), choices, type, 0 */
 static const struct mgpt_option options[] = {
-    {"warmup", "0", "steps of the rise", "steps", 0, 1e9, NULL, MGPT_OPTION_INT, 0},
+    {"warmup", "0", "steps of the rise", "steps", 0, 1e15, NULL, MGPT_OPTION_INT, 0},
     {"floor", "0.0", "rate that the end comes near to", NULL, 0, 1e9, NULL, MGPT_OPTION_FLOAT, 0},
     {"power", "2.0", "of the fall", NULL, 0, 100, NULL, MGPT_OPTION_FLOAT, 0},
 };
