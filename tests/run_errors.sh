@@ -26,7 +26,7 @@ ini() { printf '%s\n' "$@" >bad.ini; }
 bad 2 'tarin.*train' tarin
 bad 2 'step' train --stepz 5
 bad 2 'steps' train --steps
-bad 2 '.' train surplus
+bad 2 '.' eval surplus
 bad 2 'metrics.jsonl' train --json
 bad 3 'section.key=value' train --set nonsense
 bad 2 '.' config mend
