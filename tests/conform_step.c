@@ -167,7 +167,7 @@ static size_t fill_cases(struct subject *out)
     out[n++] = (struct subject){.model = wide, .setup = sgd};
     out[n++] = (struct subject){.model = longer, .setup = sgd};
     out[n++] = (struct subject){.model = other, .setup = usual};
-    return n;
+    return n + fill_long_cases(out + n);
 }
 
 /* A thread at a time: small models and few steps, enough for all that happens in the first ones. */
@@ -210,8 +210,7 @@ static bool opens(const struct subject *s)
 /* A position takes some thousand turns of threads there. */
 static bool too_large_to_emulate(const struct subject *s)
 {
-    return strcmp(s->backend, "cuda_emu") == 0 &&
-           s->setup.rows * s->setup.micro * s->model.context > 50;
+    return is_emulated(s->backend) && s->setup.rows * s->setup.micro * s->model.context > 50;
 }
 
 /* Calls check for a module with one instruction set, on each backend and case that it covers whole.
@@ -220,7 +219,7 @@ static void check_settings(const struct mgpt_component *component, const char *i
                            void (*check)(const struct subject *))
 {
     struct subject cases[16];
-    size_t n_short = fill_cases(cases), n = n_short + fill_long_cases(cases + n_short);
+    size_t n = fill_cases(cases);
     struct mgpt_config *config = settings(component, "isa", isa, "threads", "64", NULL);
 
     for (int b = 0; backends[b]; b++)
@@ -229,8 +228,6 @@ static void check_settings(const struct mgpt_component *component, const char *i
             s->api = component->api;
             s->config = config;
             s->backend = backends[b];
-            if (i >= n_short && is_emulated(backends[b]))
-                continue;
             if (!too_large_to_emulate(s) && bids_on(s) && opens(s)) {
                 check(s);
                 checked++;
