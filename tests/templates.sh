@@ -81,6 +81,13 @@ for words in 'optimizer mine' 'optimiser other' 'optimizer Other' 'optimizer ../
     [ $? = 2 ] || { echo "FAIL: plugins new $words: $(cat ../log)"; failed=1; }
 done
 [ "$(ls -A)" = mine ] && [ "$(ls -A mine)" = file ] || { echo 'FAIL: something was left behind'; failed=1; }
+# A disk that is full, as a limit on the size of files.
+(
+    trap '' XFSZ
+    ulimit -f 1
+    exec "$microgpt" plugins new optimizer late 2>/dev/null
+)
+[ $? = 1 ] && [ "$(ls -A)" = mine ] || { echo "FAIL: a write that fails leaves $(ls -A)"; failed=1; }
 if [ "$(id -u)" != 0 ]; then
     mkdir shut && chmod 555 shut && cd shut || exit 99
     "$microgpt" plugins new optimizer mine >../../log 2>&1
