@@ -83,9 +83,9 @@ build()
     use_build && { say "build: found in $BUILD"; return 0; }
     arch=sm_$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d .)
     { [ -x configure ] || autoreconf -i; } >"$log" 2>&1 && mkdir -p "$BUILD" &&
-        (cd "$BUILD" && "$root/configure" --with-cuda NVCC_ARCH="$arch" && make -j"$(nproc)" &&
-            make -j"$(nproc)" check TESTS=) >>"$log" 2>&1
+        (cd "$BUILD" && "$root/configure" --with-cuda NVCC_ARCH="$arch" && make -j"$(nproc)") >>"$log" 2>&1
     verdict $? "build for $arch in $SECONDS s" "$log"
+    (cd "$BUILD" && make -j"$(nproc)" tests/conform_backend tests/conform_step) >>"$log" 2>&1
     use_build
 }
 
