@@ -55,13 +55,22 @@ has err 'backend cuda_emu .* step graph_cuda'
 run 4 train -c "$ini" --dir cpu "${small[@]}" --set backend.use=cpu --set step.use=graph_cuda
 has err 'it cannot run this: the backend is no CUDA device \(it has no nvidia.cuda-native/1\)'
 
-# Killed on the way, and resumed: graphs are made anew, the bits are the same.
-often=("${small[@]}" --set model.dropout=0.1 --set train.checkpoint_every=3)
+# Killed after its first checkpoint, and resumed: graphs are made anew, the bits are the same.
+often=(--steps 60 --set dataset.path="$data" --set model.dropout=0.1 --set train.checkpoint_every=3)
 train whole graph_cuda "$ini" "${often[@]}"
-timeout -s KILL 1 "$MICROGPT" train -P "$MICROGPT_TEST_PLUGINS" -c "$ini" --dir killed --samples 0 \
+"$MICROGPT" train -P "$MICROGPT_TEST_PLUGINS" -c "$ini" --dir killed --samples 0 \
     --set backend.use=cuda_emu --set step.use=graph_cuda --set logger.use=jsonl "${often[@]}" \
-    >out 2>err </dev/null
+    >out 2>err </dev/null &
+for ((i = 0; i < 3000; i++)); do
+    [ ! -e killed/latest ] || break
+    sleep 0.02
+done
+kill -KILL $!
+wait $! 2>/dev/null
+[ -e killed/latest ] || fail 'no checkpoint within a minute'
+[ "$(lines killed | wc -l)" -lt 60 ] || fail 'the run was over before it was killed: this says nothing'
 train killed graph_cuda "$ini" "${often[@]}" --resume
 [ "$(sum killed)" = "$(sum whole)" ] || fail 'killed and resumed: other bits'
+[ "$(lines killed)" = "$(lines whole)" ] || fail 'killed and resumed: other losses'
 checks=$((checks + 1))
 echo "graph: $checks checks"
