@@ -135,6 +135,51 @@ START_TEST(nothing_is_captured_twice_and_nothing_waits_on_the_way)
 }
 END_TEST
 
+/* Parameters, state and step state after all steps of the rig, with a scale that grows every second
+ * step; the results of each. */
+static double *train_scaled(const struct mgpt_step_api *api, struct mgpt_step_result *results,
+                            struct mgpt_step_state *state, size_t *n)
+{
+    const struct rig_setup setup = {.optimizer = "adamw", .rows = 3, .micro = 2, .clip = 0.5};
+    struct mgpt_model model = test_model_names();
+    struct mgpt_step *step;
+    struct step_rig rig;
+    uint32_t got = 0;
+
+    step_rig_open_as(&rig, "cuda_emu", &model, MGPT_F32, &setup);
+    rig.net.precision.scale_interval = 2;
+    rig.net.precision.scale_growth = 2;
+    rig.net.precision.scale_backoff = 0.5;
+    ck_ok(api->open(mgpt_host(), NULL, &rig.spec, &step, error));
+    for (uint32_t i = 0; i < RIG_LONG; i += 5) {
+        ck_ok(api->run(step, rig.inputs + i, 5, error));
+        ck_ok(api->fence(step, results + i, &got, error));
+        ck_assert_uint_eq(got, 5);
+    }
+    double *values = step_rig_values(&rig, n);
+    *state = step_rig_state(&rig);
+    api->close(step);
+    step_rig_close(&rig);
+    return values;
+}
+
+START_TEST(the_scale_of_the_loss_grows_within_the_graph)
+{
+    struct mgpt_step_result want[RIG_LONG + MGPT_STEP_RING], got[RIG_LONG + MGPT_STEP_RING];
+    struct mgpt_step_state a, b;
+    size_t n;
+    double *x = train_scaled(mgpt_composed.api, want, &a, &n);
+    double *y = train_scaled(test_module(MGPT_KIND_STEP, "graph_cuda").component->api, got, &b, &n);
+
+    ck_assert_double_eq(b.loss_scale, 1 << RIG_LONG / 2);
+    ck_assert_mem_eq(&a, &b, sizeof a);
+    ck_assert_mem_eq(x, y, n * sizeof *x);
+    ck_assert_mem_eq(want, got, RIG_LONG * sizeof *want);
+    free(x);
+    free(y);
+}
+END_TEST
+
 START_TEST(a_ring_that_is_full_is_refused)
 {
     const struct rig_setup setup = {"sgd", 2, 1, 0};
@@ -237,6 +282,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, a_captured_step_is_one_launch_and_one_copy_a_micro_batch);
     tcase_add_test(tests, updates_of_whole_tensors_are_captured_too);
     tcase_add_test(tests, nothing_is_captured_twice_and_nothing_waits_on_the_way);
+    tcase_add_test(tests, the_scale_of_the_loss_grows_within_the_graph);
     tcase_add_test(tests, a_ring_that_is_full_is_refused);
     tcase_add_test(tests, it_bids_0_without_a_cuda_device);
     tcase_add_test(tests, it_bids_0_when_an_op_would_be_staged);
