@@ -6,7 +6,8 @@
 
 #include <vector>
 
-#define HOOK extern "C" __attribute__((visibility("hidden"), no_sanitize("thread")))
+#define UNSEEN __attribute__((no_sanitize("thread")))
+#define HOOK extern "C" __attribute__((visibility("hidden"))) UNSEEN
 
 namespace
 {
@@ -23,24 +24,24 @@ struct byte {
 const int nobody = -1, several = -2, many = -3;
 std::vector<byte> bytes;
 
-bool before(unsigned warp, unsigned long syncs)
+UNSEEN bool before(unsigned warp, unsigned long syncs)
 {
     return warp == emu_now->warp && syncs < emu_now->syncs;
 }
 
-bool clashes_with_writer(const byte &b)
+UNSEEN bool clashes_with_writer(const byte &b)
 {
     return b.writer != nobody && b.writer != (int)emu_now->index &&
            !before((unsigned)b.writer / 32, b.wrote);
 }
 
-bool clashes_with_reader(const byte &b)
+UNSEEN bool clashes_with_reader(const byte &b)
 {
     return b.reader != nobody && b.reader != (int)emu_now->index &&
            (b.reader == many || !before((unsigned)b.readers, b.read));
 }
 
-void add_reader(byte *b)
+UNSEEN void add_reader(byte *b)
 {
     int me = (int)emu_now->index, warp = (int)emu_now->warp;
 
@@ -54,8 +55,6 @@ void add_reader(byte *b)
 }
 
 } // namespace
-
-#define UNSEEN __attribute__((no_sanitize("thread")))
 
 UNSEEN void emu_touch(const void *address, size_t size, bool write)
 {
