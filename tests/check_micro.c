@@ -337,6 +337,24 @@ START_TEST(says_what_does_not_fit)
 }
 END_TEST
 
+START_TEST(refuses_threads_that_make_no_warps)
+{
+    const struct mgpt_component *component = one_module(MGPT_KIND_STEP, "micro_cuda");
+    const struct mgpt_step_api *api = component->api;
+    struct mgpt_model m = narrow(1, 27);
+    struct mgpt_config *config = settings(component, "threads", "33", NULL);
+    struct mgpt_error why = {0};
+    struct mgpt_step *step = NULL;
+    struct step_rig rig;
+
+    step_rig_open(&rig, "cuda_emu", &m, MGPT_F32);
+    ck_refused(api->open(mgpt_host(), config, &rig.spec, &step, &why), MGPT_INVALID, why);
+    ck_assert_ptr_nonnull(strstr(why.text, "[step.micro_cuda] threads = 33"));
+    step_rig_close(&rig);
+    mgpt_config_destroy(config);
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
     struct mgpt_model models[8];
@@ -349,6 +367,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, a_batch_is_a_block_a_document);
     tcase_add_test(tests, leaves_the_update_of_whole_tensors_to_the_core);
     tcase_add_test(tests, says_what_does_not_fit);
+    tcase_add_test(tests, refuses_threads_that_make_no_warps);
 }
 
 int main(void)
