@@ -275,7 +275,7 @@ static void tf32_of(const struct mgpt_component *c, const struct mgpt_backend_ap
     close_backend(&o);
 }
 
-/* Every `step`th case, from `first` on. */
+/* Every `step`th case, from `first` on; the large one with all others. */
 static void ops_in(const struct mgpt_component *c, const struct opened *o, uint32_t dtype,
                    int first, int step)
 {
@@ -283,7 +283,8 @@ static void ops_in(const struct mgpt_component *c, const struct opened *o, uint3
         int ran = 0;
         for (int i = first; i < op_case_count(code); i += step)
             check_case(o, code, i, dtype, &ran);
-        check_case(o, code, OP_CASE_LARGE, dtype, &ran);
+        if (step == 1)
+            check_case(o, code, OP_CASE_LARGE, dtype, &ran);
         if (!ran)
             printf("backend %s: has no %s in format %" PRIu32 "\n", c->name, mgpt_op_name(code),
                    dtype);
@@ -303,9 +304,10 @@ static void ops_in_all(const struct mgpt_component *c, const struct opened *o, i
 static void ops_of(const struct mgpt_component *c, const struct mgpt_backend_api *api)
 {
     struct opened o = open_backend(c, NULL, NULL);
+    const char *step = getenv("MICROGPT_TEST_STEP"); /* of cases with 16 bits, in slow builds */
 
     (void)api;
-    ops_in_all(c, &o, 0, 1);
+    ops_in_all(c, &o, 0, step ? atoi(step) : 1);
     close_backend(&o);
 }
 

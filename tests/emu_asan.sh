@@ -13,6 +13,7 @@ runtime=$(ldd $plugins/backend_cuda_emu.so | awk '/libasan/ { print $3 }')
 [ -n "$runtime" ] || { echo "emu_asan: $plugins/backend_cuda_emu.so is not linked with libasan"; exit 1; }
 
 unset MICROGPT_TEST_PLUGINS
+export MICROGPT_TEST_STEP=5
 said=$(LD_PRELOAD=$runtime ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 \
     MICROGPT_PLUGIN_PATH=$PWD/$plugins CK_FORK=no tests/conform_backend 2>&1)
 status=$?

@@ -10,6 +10,7 @@ plugins=tests/races/.libs
     exit 77
 }
 unset MICROGPT_TEST_PLUGINS
+export MICROGPT_TEST_STEP=5
 said=$(MICROGPT_PLUGIN_PATH=$PWD/$plugins CK_FORK=no tests/conform_backend 2>&1)
 status=$?
 echo "$said"
