@@ -6,7 +6,7 @@
 #include "kernel.cuh"
 
 #ifndef __CUDACC__
-#include "ptx.h"
+#include <ptx.h>
 #else
 
 static __device__ inline float float_of_bits(uint32_t bits)
