@@ -5,6 +5,7 @@ dist_doc_DATA = \
     %D%/add-a-plugin.md \
     %D%/kinds.md \
     %D%/performance.md \
+    %D%/run.png \
     %D%/shakespeare.txt
 
 # The whole algorithm in one Python file, which the tests run beside the program.

@@ -49,7 +49,7 @@ SCRIPT_TESTS = \
     %D%/format.sh \
     %D%/exports.sh \
     %D%/docs.sh \
-    %D%/explain.sh \
+    %D%/page.sh \
     %D%/emu_asan.sh \
     %D%/emu_races.sh \
     %D%/spills.sh \

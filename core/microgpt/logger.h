@@ -2,6 +2,8 @@
 #ifndef MICROGPT_LOGGER_H
 #define MICROGPT_LOGGER_H
 
+#include <string.h>
+
 #include <microgpt/plugin.h>
 
 #ifdef __cplusplus
@@ -38,6 +40,14 @@ struct mgpt_event {
     double loss_scale;  /* STEP: what the next step's loss is multiplied with; 0 or NAN: no scaling
                           (ABI 1.1) */
 };
+
+/* Bytes of an event's text, also of one made before text_size was there; 0 without text. */
+static inline size_t mgpt_event_text_size(const struct mgpt_event *event)
+{
+    if (!event->text || (MGPT_HAS(event, text_size) && event->text_size))
+        return event->text ? (size_t)event->text_size : 0;
+    return strlen(event->text);
+}
 
 /* Grows at the tail. Lives as long as the logger. */
 struct mgpt_run_info {

@@ -75,9 +75,8 @@ static size_t character(const unsigned char *c, size_t left)
  * UTF-8, C2 80 to C2 9F) among them, and bytes that are no UTF-8. */
 static void print_text(const struct mgpt_logger *l, const struct mgpt_event *e)
 {
-    const unsigned char *text = (const unsigned char *)(e->text ? e->text : "");
-    size_t size =
-        MGPT_HAS(e, text_size) && e->text_size ? (size_t)e->text_size : strlen((const char *)text);
+    const unsigned char *text = (const unsigned char *)e->text;
+    size_t size = mgpt_event_text_size(e);
 
     for (size_t at = 0, n; at < size; at += n) {
         const unsigned char *c = text + at;

@@ -150,7 +150,7 @@ static char *add(char *at, const char *key, double value)
 }
 
 /* One character of UTF-8 from *text on, which moves past it; U+FFFD for a byte that is not of one. */
-static uint32_t character(const unsigned char **text)
+static uint32_t character(const unsigned char **text, const unsigned char *end)
 {
     static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
     const unsigned char *at = *text;
@@ -161,7 +161,7 @@ static uint32_t character(const unsigned char **text)
     if (more < 0 || at[0] > 0xf4)
         return 0xfffd;
     for (int i = 1; i <= more; i++) {
-        if ((at[i] & 0xc0) != 0x80)
+        if (at + i >= end || (at[i] & 0xc0) != 0x80)
             return 0xfffd;
         code = code << 6 | (at[i] & 0x3fu);
     }
@@ -172,11 +172,13 @@ static uint32_t character(const unsigned char **text)
 }
 
 /* A string of JSON in ASCII. */
-static void quote(FILE *file, const char *text)
+static void quote(FILE *file, const char *text, size_t size)
 {
+    const unsigned char *at = (const unsigned char *)text, *end = at + size;
+
     putc('"', file);
-    for (const unsigned char *at = (const unsigned char *)text; *at;) {
-        uint32_t c = character(&at);
+    while (at < end) {
+        uint32_t c = character(&at, end);
         if (c == '"' || c == '\\')
             fprintf(file, "\\%c", (int)c);
         else if (c == '\n')
@@ -197,7 +199,7 @@ static enum mgpt_status sample(struct mgpt_logger *l, const struct mgpt_event *e
 {
     fprintf(l->file, "{\"step\": %llu, \"index\": %llu, \"sample\": ", (unsigned long long)e->step,
             (unsigned long long)e->index);
-    quote(l->file, e->text ? e->text : "");
+    quote(l->file, e->text, mgpt_event_text_size(e));
     fputs("}\n", l->file);
     return ferror(l->file) ? failed(l, error) : MGPT_OK;
 }

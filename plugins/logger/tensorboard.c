@@ -183,18 +183,18 @@ static bool add_scalar(struct bytes *summary, const char *tag, double value)
 }
 
 /* Value { tag, tensor of one string, metadata of plugin "text" }. */
-static bool add_sample(struct bytes *summary, const char *tag, const char *text)
+static bool add_sample(struct bytes *summary, const char *tag, const struct mgpt_event *e)
 {
     static const char metadata[] = {0x0a, 6, 0x0a, 4, 't', 'e', 'x', 't'};
     struct bytes tensor = {0}, value = {0};
-    size_t size = strlen(text);
+    size_t size = mgpt_event_text_size(e);
     bool ok = reserve(&tensor, HEAD + size) && reserve(&value, 2 * HEAD + size + strlen(tag)) &&
               reserve(summary, 3 * HEAD + size + strlen(tag));
 
     if (ok) {
         add_number(&tensor, 1, 7);
         add_text(&tensor, 2, "", 0); /* of no dimension */
-        add_text(&tensor, 8, text, size);
+        add_text(&tensor, 8, e->text, size);
         add_text(&value, 1, tag, strlen(tag));
         add_text(&value, 8, tensor.data, tensor.size);
         add_text(&value, 9, metadata, sizeof metadata);
@@ -227,7 +227,7 @@ static bool add_text_of(struct bytes *summary, const struct mgpt_event *e)
     char tag[HEAD / 2];
 
     (void)snprintf(tag, sizeof tag, "sample/%llu", (unsigned long long)e->index);
-    return add_sample(summary, tag, e->text);
+    return add_sample(summary, tag, e);
 }
 
 static enum mgpt_status event(struct mgpt_logger *l, const struct mgpt_event *e,
