@@ -30,7 +30,8 @@ EXPLAINED = \
     plugins/backend/cuda/attention.cu plugins/backend/cuda/attention_backward.cu \
     plugins/backend/cuda/activation.cuh plugins/backend/cuda/matmul.cu \
     plugins/backend/cuda/cross_entropy.cu plugins/backend/cuda/clip.cu \
-    plugins/backend/cuda/rule_text.c
+    plugins/backend/cuda/rule_text.c \
+    plugins/step/micro_cuda/forward.cu plugins/step/micro_cuda/one.cu
 
 %D%/microgpt.html: $(EXPLAIN_PARTS) $(EXPLAINED)
 	$(AM_V_GEN)$(MKDIR_P) %D% && \

@@ -1,5 +1,6 @@
 /* Forward: core/model/forward.c for one position, by one warp. Offsets such as QKV are of layer 0;
  * p + l * LAYER points at the parameters of layer l. */
+/* --- idea: model --- */
 DEVICE void embed_row(memory *m, const settings *now, const document *d, const float *p, int t)
 {
     EACH_LANE (c, C)
@@ -51,6 +52,7 @@ DEVICE void layer_row(memory *m, const settings *now, const document *d, const f
     __syncwarp();
 }
 
+/* --- end of idea --- */
 /* What the head reads. */
 DEVICE const float *last_row(const memory *m, int t)
 {

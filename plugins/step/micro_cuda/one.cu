@@ -55,6 +55,7 @@ DEVICE void clerk(memory *m, const args *a, int i, double total, double loss_sca
     }
 }
 
+/* --- idea: step --- */
 DEVICE void run_one(memory *m, const args *a)
 {
     float *p = P_HERE ? m->p : a->p, *g = G_HERE ? m->g : a->g, *s[4];
@@ -99,3 +100,4 @@ DEVICE void run_one(memory *m, const args *a)
     if (G_HERE && !UPDATES)
         copy(a->g, g);
 }
+/* --- end of idea --- */
