@@ -251,7 +251,7 @@ check_LTLIBRARIES += %D%/plugins/bad_symbol.la
 
 # Backend cuda_emu: the cuda backend with the emulation in the place of CUDA; and the same under
 # AddressSanitizer. What is tested of the emulation itself is a Check program.
-EMU_CORE = %D%/emu/fibres.cpp %D%/emu/runtime.cpp
+EMU_CORE = %D%/emu/fibres.cpp %D%/emu/warp.cpp %D%/emu/runtime.cpp
 EMU_SOURCES = $(CUDA_HOST) $(EMU_CORE) \
     %D%/emu/blas.cpp \
     %D%/emu/component.c \

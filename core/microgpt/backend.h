@@ -60,9 +60,10 @@ enum mgpt_op_code {
     /* in: s(N,C), stats, dy, [gain]   out: ds (ACCUMULATE adds), [dgain], [dbias] */
     MGPT_OP_NORM_BACKWARD = 4,
     /* pre = x w^T [+ bias]; y = activation(pre)
-     * When x is F32, MGPT_OP_TF32 has a say. When x is BF16 or F16, w (and backward dy) is rounded to that format, to nearest even, before
-     * it is multiplied; products are summed in F32 at least. Bias, activation and its slope work on
-     * the sum, and y and pre are rounded once, to their own formats.
+     * When x is F32, MGPT_OP_TF32 has a say. When x is BF16 or F16, w (and backward dy) is rounded to
+     * that format, to nearest even, before it is multiplied; products are summed in F32 at least.
+     * Bias, activation and its slope work on the sum, and y and pre are rounded once, to their own
+     * formats.
      * in: x(N,K), w(M,K), [bias(M)]   out: y(N,M), [pre(N,M)] (only with an activation) */
     MGPT_OP_LINEAR = 5,
     /* dx = dy w, then times activation'(pre) when x was activation(pre); dw += dy^T x; dbias += sum

@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-#define MGPT_CUDA_NATIVE "nvidia.cuda-native/1"
+#define MGPT_CUDA_NATIVE "nvidia.cuda-native/1" /* to ask `query` of the backend for */
 
 struct mgpt_cuda_program; /* compiled and loaded; the backend's own */
 struct mgpt_cuda_graph;   /* captured work; the backend's own */
@@ -52,15 +52,17 @@ struct mgpt_cuda_facts {
     uint32_t threads;   /* of a block, at most */
 };
 
+/* A set. */
 enum mgpt_cuda_launch_flags {
     MGPT_CUDA_COOPERATIVE = 1 /* all blocks run at once: MGPT_GRID_SYNC may be used */
 };
 
 /* Frozen. */
 struct mgpt_cuda_launch {
-    uint32_t grid[3], block[3]; /* 1 or more each */
-    uint32_t shared;            /* bytes of dynamic shared memory of a block, <= shared_most */
-    uint32_t flags;             /* enum mgpt_cuda_launch_flags */
+    uint32_t grid[3];  /* blocks, 1 or more in each direction */
+    uint32_t block[3]; /* threads, 1 or more in each direction */
+    uint32_t shared;   /* bytes of dynamic shared memory of a block, <= shared_most */
+    uint32_t flags;    /* enum mgpt_cuda_launch_flags */
 };
 
 /* Grows at the tail. Every function takes the device that was asked. Errors: MGPT_INVALID, the
@@ -68,11 +70,11 @@ struct mgpt_cuda_launch {
  * device failed, and it is of no more use. */
 struct mgpt_cuda_native {
     uint32_t size;
-    uint32_t capability; /* 90 is 9.0 */
-    uint32_t multiprocessors;
-    uint32_t shared_most; /* bytes of shared memory that a block can have */
-    void *context,
-        *stream; /* CUcontext, CUstream: for libraries of CUDA that a module opens itself */
+    uint32_t capability;      /* 90 is 9.0 */
+    uint32_t multiprocessors; /* of the device */
+    uint32_t shared_most;     /* bytes of shared memory that a block can have */
+    void *context;            /* CUcontext, for libraries of CUDA that a module opens itself */
+    void *stream;             /* CUstream: all work of the device goes there, in order */
     /* Where the data of a tensor is; NULL for "no tensor". [any] */
     void *(*address)(struct mgpt_device *device, const struct mgpt_tensor *tensor);
 

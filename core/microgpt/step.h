@@ -140,9 +140,10 @@ struct mgpt_step_api {
  * device and sees them all. Within a step they come in this order: an upload to the step state (the
  * three fields that the core writes); ops; for each micro-batch uploads of its ids and of its targets,
  * from the arrays of the input, then ops; CLIP; ops and updates; a download of the step state. `map`
- * may be NULL. Grows at the tail. */
+ * may be NULL. */
 #define MGPT_COMPOSED "microgpt.composed/1"
 
+/* What that is. Grows at the tail. */
 struct mgpt_composed {
     uint32_t size, reserved;
     const struct mgpt_step_api *api; /* `config` of open may be NULL; covers FBCUS */

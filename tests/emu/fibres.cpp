@@ -420,22 +420,6 @@ void emu_gather(const void *mine, size_t bytes, const void *all[], const char *f
         all[lane] = warp[lane].shown[f->last].data();
 }
 
-void emu_sync_warp(const char *file, int line)
-{
-    (void)emu_exchange(0xffffffffu, 0, 0, file, line);
-    emu_now->syncs++;
-}
-
-unsigned emu_ballot(unsigned mask, int value, const char *file, int line)
-{
-    unsigned votes = 0;
-
-    for (unsigned lane = 0; lane < WARP; lane++)
-        if (mask >> lane & 1 && emu_exchange(mask, value != 0, lane, file, line))
-            votes |= 1u << lane;
-    return votes;
-}
-
 void emu_run(const char *kernel, dim3 grid, dim3 block, size_t shared,
              const std::function<void()> &code, bool together)
 {
