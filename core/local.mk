@@ -43,6 +43,32 @@ libmicrogpt_la_SOURCES = \
     %D%/base/sha256.c %D%/base/sha256.h \
     %D%/base/stop.c %D%/base/stop.h \
     %D%/base/text.c %D%/base/text.h \
+    %D%/check/backend.c \
+    %D%/check/backend_ops.c \
+    %D%/check/bench_dataset.h \
+    %D%/check/bench_logger.h \
+    %D%/check/bench_optimizer.h \
+    %D%/check/bench_precision.h \
+    %D%/check/bench_sampler.h \
+    %D%/check/bench_scheduler.h \
+    %D%/check/bench_tokenizer.h \
+    %D%/check/check.c %D%/check/check.h \
+    %D%/check/child.c %D%/check/child.h \
+    %D%/check/dataset.c \
+    %D%/check/device.c %D%/check/device.h \
+    %D%/check/logger.c \
+    %D%/check/net.c %D%/check/net.h \
+    %D%/check/op_cases.c %D%/check/op_cases.h %D%/check/op_values.c \
+    %D%/check/optimizer.c \
+    %D%/check/precision.c \
+    %D%/check/rule.c %D%/check/rule.h \
+    %D%/check/sampler.c \
+    %D%/check/scheduler.c \
+    %D%/check/step.c \
+    %D%/check/step_rig.c %D%/check/step_rig.h \
+    %D%/check/suite.c %D%/check/suite.h \
+    %D%/check/tokenizer.c \
+    %D%/check/update_lab.c %D%/check/update_lab.h \
     %D%/conf/check.c \
     %D%/conf/conf.c %D%/conf/conf.h \
     %D%/conf/ini.c %D%/conf/ini.h \
@@ -159,6 +185,7 @@ microgpt_SOURCES = \
     %D%/cli/cmd_generate.c \
     %D%/cli/cmd_import.c \
     %D%/cli/cmd_plugins.c \
+    %D%/cli/cmd_plugins_check.c \
     %D%/cli/cmd_train.c \
     %D%/cli/cmd_watch.c \
     %D%/cli/configure.c \

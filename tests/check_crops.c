@@ -261,7 +261,7 @@ START_TEST(tells_how_long_a_text_must_be)
         char text[8192];
         memset(text, 'x', sizeof text);
         ck_ok(try_open(text, T, splits[i], 1, 1, &data, error));
-        ck_refused(api->encode(data, &one_a_byte, NULL, &why), MGPT_DATA, why);
+        check_refused(api->encode(data, &one_a_byte, NULL, &why), MGPT_DATA, why);
         ck_assert_has(why.text, "text.txt: 5 tokens, expected at least ");
         ck_assert_has(why.text, "context = 5");
         size_t least = strtoul(strstr(why.text, "least ") + 6, NULL, 10);
@@ -292,12 +292,12 @@ START_TEST(names_the_file_and_the_place)
     struct mgpt_error why = {0};
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        ck_refused(try_open(cases[i].text, strlen(cases[i].text), 0.9, 1, 1, &data, &why),
-                   MGPT_DATA, why);
+        check_refused(try_open(cases[i].text, strlen(cases[i].text), 0.9, 1, 1, &data, &why),
+                      MGPT_DATA, why);
         ck_assert_has(why.text, cases[i].says);
     }
     ck_ok(try_open("some text", 9, 0.9, 1, 1, &data, error));
-    ck_refused(api->encode(data, &none_a_byte, NULL, &why), MGPT_DATA, why);
+    check_refused(api->encode(data, &none_a_byte, NULL, &why), MGPT_DATA, why);
     ck_assert_has(why.text, "text.txt: byte 7: unknown character '!'");
     api->close(data);
 }

@@ -312,14 +312,14 @@ struct device {
 
 static void open_device(struct device *d)
 {
-    const struct mgpt_component *c = test_module(MGPT_KIND_BACKEND, "cuda_emu").component;
+    const struct mgpt_component *c = mgpt_check_module(MGPT_KIND_BACKEND, "cuda_emu");
     struct mgpt_step_state state = {.grad_scale = 1, .loss_scale = 1};
     static float values[3 * N];
 
     for (int i = 0; i < 3 * N; i++)
         values[i] = (float)(i % N);
     d->api = c->api;
-    d->config = test_defaults(c);
+    d->config = mgpt_check_settings(c, NULL);
     ck_ok(d->api->open(mgpt_host(), d->config, &d->device, error));
     d->counters = d->api->query(d->device, EMU_COUNTERS);
     for (int i = 0; i < 2; i++) {

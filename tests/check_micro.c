@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check/step_rig.h"
 #include "conform.h"
 #include "counters.h"
 #include "run/composed.h"
-#include "step_rig.h"
 
 #define STEPS RIG_LONG
 
@@ -43,9 +43,9 @@ struct trained {
 /* The device that is opened last says in which order threads take their turns. */
 static void set_order(const char *order)
 {
-    const struct mgpt_component *c = test_module(MGPT_KIND_BACKEND, "cuda_emu").component;
+    const struct mgpt_component *c = mgpt_check_module(MGPT_KIND_BACKEND, "cuda_emu");
     const struct mgpt_backend_api *api = c->api;
-    struct mgpt_config *config = settings(c, "order", order, NULL);
+    struct mgpt_config *config = mgpt_check_settings(c, "order", order, NULL);
     struct mgpt_device *device;
 
     ck_ok(api->open(mgpt_host(), config, &device, error));
@@ -138,12 +138,13 @@ static void train_micro(const struct subject *s, struct trained *out)
 
     memset(out, 0, sizeof *out);
     (void)snprintf(at_once, sizeof at_once, "%u", s->at_once);
-    struct mgpt_config *config = settings(component, "threads", s->threads, "steps", at_once, NULL);
+    struct mgpt_config *config =
+        mgpt_check_settings(component, "threads", s->threads, "steps", at_once, NULL);
     step_rig_open_as(&rig, "cuda_emu", &s->model, MGPT_F32, &s->setup);
     const struct emu_counters *counters = rig.spec.backend->query(rig.spec.device, EMU_COUNTERS);
     set_order(s->order);
     api->bid(&rig.spec, &bid);
-    ck_module(bid.score > 0, "%s", bid.reason);
+    check_that(bid.score > 0, "%s", bid.reason);
     out->covers = bid.covers;
     ck_ok(api->open(mgpt_host(), config, &rig.spec, &step, error));
     if (bid.covers < MGPT_COVERS_FBCUS)

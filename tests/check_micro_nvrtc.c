@@ -78,8 +78,7 @@ static struct mgpt_model recipe(void)
 
 static char *compile(const struct mgpt_model *m, uint32_t rows, int architecture, uint64_t shared)
 {
-    const struct mgpt_optimizer_api *adamw =
-        test_module(MGPT_KIND_OPTIMIZER, "adamw").component->api;
+    const struct mgpt_optimizer_api *adamw = mgpt_check_module(MGPT_KIND_OPTIMIZER, "adamw")->api;
     struct mgpt_params params = {0};
     struct micro_plan plan;
     char *text = NULL, *log;

@@ -222,7 +222,7 @@ static int no_fused_ops(struct mgpt_device *device, const struct mgpt_op *op)
 
 START_TEST(fused_ops_fall_into_their_parts)
 {
-    const struct mgpt_backend_api *apis[2] = {test_module(MGPT_KIND_BACKEND, "ref").component->api,
+    const struct mgpt_backend_api *apis[2] = {mgpt_check_module(MGPT_KIND_BACKEND, "ref")->api,
                                               &plain};
     struct mgpt_model m = test_model_toygpt();
     double *g[2], loss[2];

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check/update_lab.h"
 #include "conform.h"
 #include "run/plan.h"
-#include "update_lab.h"
 
 /* Matrices of every kind of shape: wide, tall, square; q wider than k and v. */
 static struct mgpt_model shapes(void)
@@ -145,9 +145,10 @@ static void follows(const char *backend, uint32_t dtype, double tolerance, struc
 
     snprintf(steps, sizeof steps, "%d", w.steps);
     update_lab_open(&lab, backend, &model, dtype, component->api,
-                    settings(component, "nesterov", w.nesterov ? "true" : "false", "momentum",
-                             w.momentum > 0.9 ? "0.95" : "0.5", "ns_steps", steps, "adjust_lr",
-                             w.original ? "original" : "match_rms_adamw", NULL));
+                    mgpt_check_settings(component, "nesterov", w.nesterov ? "true" : "false",
+                                        "momentum", w.momentum > 0.9 ? "0.95" : "0.5", "ns_steps",
+                                        steps, "adjust_lr",
+                                        w.original ? "original" : "match_rms_adamw", NULL));
     ck_assert_uint_le(lab.spec.n_params, 64);
     for (uint32_t i = 0; i < lab.spec.n_params; i++) {
         size_t n = (size_t)mgpt_tensor_count(&lab.spec.params[i].p);
@@ -238,7 +239,7 @@ START_TEST(singular_values_of_an_update_are_about_one)
     int seen = 0;
 
     update_lab_open(&lab, "ref", &model, MGPT_F64, component->api,
-                    settings(component, "adjust_lr", "original", NULL));
+                    mgpt_check_settings(component, "adjust_lr", "original", NULL));
     for (uint32_t i = 0; i < lab.spec.n_params; i++) {
         const struct mgpt_param *param = &lab.spec.params[i];
         if (!strstr(param->name, "mlp.") || param->p.rank < 2)
@@ -257,8 +258,8 @@ START_TEST(singular_values_of_an_update_are_about_one)
                     gram[a * s + b] += r < c ? before[a * c + k] * before[b * c + k]
                                              : before[k * c + a] * before[k * c + b];
         eigenvalues(gram, s, &low, &high);
-        ck_module(sqrt(low) >= 0.68 && sqrt(high) <= 1.2, "%s: from %g to %g", param->name,
-                  sqrt(low), sqrt(high));
+        check_that(sqrt(low) >= 0.68 && sqrt(high) <= 1.2, "%s: from %g to %g", param->name,
+                   sqrt(low), sqrt(high));
         free(gram);
         free(before);
         free(after);
@@ -277,9 +278,9 @@ START_TEST(what_is_no_hidden_matrix_is_updated_as_by_adamw_bit_for_bit)
     struct update_lab muon, adamw;
 
     update_lab_open(&muon, "cpu", &model, MGPT_F32, component_of("muon")->api,
-                    settings(component_of("muon"), "adamw_lr_ratio", "0.5", NULL));
+                    mgpt_check_settings(component_of("muon"), "adamw_lr_ratio", "0.5", NULL));
     update_lab_open(&adamw, "cpu", &model, MGPT_F32, component_of("adamw")->api,
-                    settings(component_of("adamw"), NULL));
+                    mgpt_check_settings(component_of("adamw"), NULL));
     for (uint64_t step = 0; step < 4; step++) {
         update_lab_draw(&muon, step, 2);
         update_lab_draw(&adamw, step, 2);
@@ -328,7 +329,7 @@ START_TEST(hidden_matrices_keep_no_second_moment_and_the_plan_counts_that)
     int64_t elements = 0;
 
     update_lab_open(&lab, "ref", &model, MGPT_F32, component_of("muon")->api,
-                    settings(component_of("muon"), NULL));
+                    mgpt_check_settings(component_of("muon"), NULL));
     for (uint32_t i = 0; i < lab.spec.n_params; i++) {
         const struct mgpt_param *param = &lab.spec.params[i];
         ck_assert_uint_eq(param->state[0].rank, param->p.rank);

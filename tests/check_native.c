@@ -21,10 +21,10 @@ struct device {
 
 static void open_device(struct device *d)
 {
-    const struct mgpt_component *c = test_module(MGPT_KIND_BACKEND, "cuda_emu").component;
+    const struct mgpt_component *c = mgpt_check_module(MGPT_KIND_BACKEND, "cuda_emu");
 
     d->api = c->api;
-    d->config = test_defaults(c);
+    d->config = mgpt_check_settings(c, NULL);
     ck_ok(d->api->open(mgpt_host(), d->config, &d->device, error));
     d->cuda = d->api->query(d->device, MGPT_CUDA_NATIVE);
     d->counters = d->api->query(d->device, EMU_COUNTERS);

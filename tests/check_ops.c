@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "op_cases.h"
+#include "check/op_cases.h"
 #include "ref/ops.h"
 #include "testing.h"
 

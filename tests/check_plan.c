@@ -25,12 +25,11 @@ struct planned {
 
 static void planned_open(struct planned *p, struct mgpt_model model, uint32_t rows)
 {
-    struct mgpt_module ref = test_module(MGPT_KIND_BACKEND, "ref");
+    const struct mgpt_component *ref = mgpt_check_module(MGPT_KIND_BACKEND, "ref");
 
     memset(p, 0, sizeof *p);
-    p->config = test_defaults(ref.component);
-    ck_ok(
-        mgpt_machine_open(&p->machine, ref.component->api, p->config, MGPT_FALLBACK_SILENT, error));
+    p->config = mgpt_check_settings(ref, NULL);
+    ck_ok(mgpt_machine_open(&p->machine, ref->api, p->config, MGPT_FALLBACK_SILENT, error));
     p->model = model;
     ck_ok(mgpt_params_init(&p->params, &p->model, MGPT_F32, true, error));
     p->precision = (struct mgpt_precision_plan){.size = sizeof p->precision,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "op_cases.h"
+#include "check/op_cases.h"
 #include "ref/ops.h"
 #include "testing.h"
 

@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check/step_rig.h"
 #include "conf/conf.h"
 #include "run/step.h"
-#include "step_rig.h"
+#include "testing.h"
 
 #define HUGE_SCALE 0x1p60 /* what no 16-bit gradient outlives */
 
@@ -33,7 +34,7 @@ static void open_scaled(struct scaled *s, const char *optimizer, uint32_t format
 
     memset(s, 0, sizeof *s);
     step_rig_open_as(&s->rig, "ref", &model, MGPT_F32,
-                     &(struct rig_setup){optimizer, 3, RIG_MICRO, 0.5});
+                     &(struct rig_setup){optimizer, 3, RIG_MICRO, 0.5, NULL});
     s->rig.net.precision.activation = s->rig.net.precision.product = format;
     s->rig.net.precision.scale_interval = interval;
     s->rig.net.precision.scale_initial = scale;

@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check/step_rig.h"
 #include "conf/conf.h"
 #include "run/step.h"
-#include "step_rig.h"
+#include "testing.h"
 
 /* ---- a module that covers FORWARD and BACKWARD alone ---- */
 

@@ -140,7 +140,7 @@ static struct mgpt_event make_event(enum mgpt_event_type type, uint64_t step)
 
 static void write_log(uint64_t first_step, const struct mgpt_event *events, size_t n)
 {
-    const struct mgpt_logger_api *api = test_module(MGPT_KIND_LOGGER, "tensorboard").component->api;
+    const struct mgpt_logger_api *api = mgpt_check_module(MGPT_KIND_LOGGER, "tensorboard")->api;
     struct mgpt_run_info run = {.size = sizeof run, .dir = scratch, .first_step = first_step};
     struct mgpt_logger *logger;
     ck_ok(api->open(mgpt_host(), NULL, &run, &logger, error));

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "update_lab.h"
+#include "check/update_lab.h"
+#include "testing.h"
 
 /* clang-format off */
 MGPT_RULE(keeping, (s), (lr), s += g; p -= lr * s;)

@@ -1,46 +1,22 @@
 /* What the conformance tests share: every module of a kind, found through the registry, so that a
- * new one is tested without editing a test. */
+ * new one is tested without editing a test; and the contract of the kind, which is core/check's. */
 #ifndef MGPT_TESTS_CONFORM_H
 #define MGPT_TESTS_CONFORM_H
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "plugin/options.h"
+#include "scratch.h"
 #include "testing.h"
 
+static const char *contract_kind;
 static const char *module_name = "?"; /* of the module that is being checked */
 
-static void module_failed(const char *file, int line, const char *condition, const char *format,
-                          ...) MGPT_PRINTF(4, 5);
-static void module_failed(const char *file, int line, const char *condition, const char *format,
-                          ...)
+static void module_failed(const char *text)
 {
-    char text[512];
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    ck_abort_msg("%s:%d: module %s: %s: %s", file, line, module_name, condition, text);
+    ck_abort_msg("%s %s: %s", contract_kind, module_name, text);
 }
-
-/* Fails the test, naming the module. */
-#define ck_module(condition, ...)                                                                  \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            module_failed(__FILE__, __LINE__, #condition, __VA_ARGS__);                            \
-    } while (0)
-
-/* A refusal is the status that was expected, and one line of text. */
-#define ck_refused(result, expected, why)                                                          \
-    do {                                                                                           \
-        int result_ = (result);                                                                    \
-        ck_module(result_ == (expected), "status %d, text \"%s\"", result_, (why).text);           \
-        ck_module((why).status == result_, "error.status is %d", (why).status);                    \
-        ck_module((why).text[0] && !strchr((why).text, '\n'), "\"%s\"", (why).text);               \
-    } while (0)
 
 /* Calls `check` with every module of the kind that can run here. */
 static inline void each_module(const char *kind, void (*check)(const struct mgpt_component *))
@@ -76,31 +52,36 @@ static inline const struct mgpt_component *one_module(const char *id, const char
     return module.component;
 }
 
-/* Settings at their defaults, but for pairs of key and value that a NULL ends; the module may lack
- * a key. The caller destroys it. */
-static inline struct mgpt_config *settings(const struct mgpt_component *component, ...)
+static void folder_setup(void)
 {
-    struct mgpt_config *config = NULL;
-    va_list args;
-
-    ck_ok(mgpt_config_create(&config, component->name, component->options, component->n_options,
-                             component->option_size, error));
-    va_start(args, component);
-    for (const char *key; (key = va_arg(args, const char *));) {
-        const char *value = va_arg(args, const char *);
-        if (mgpt_config_index(config, key) < mgpt_config_count(config))
-            ck_ok(mgpt_config_set(config, key, value, "test", error));
-    }
-    va_end(args);
-    return config;
+    scratch_setup();
+    mgpt_check_folder = scratch;
+    mgpt_check_on_failure = module_failed;
 }
 
-static inline bool has_option(const struct mgpt_component *component, const char *key)
+START_TEST(keeps_the_contract)
 {
-    for (uint32_t i = 0; i < component->n_options; i++)
-        if (!strcmp(mgpt_option_at(component, i)->key, key))
-            return true;
-    return false;
+    const struct mgpt_check_case *c = &mgpt_contract_of(contract_kind)[_i];
+
+    printf("%s %s, seed %llu\n", contract_kind, c->name, (unsigned long long)mgpt_check_seed);
+    each_module(contract_kind, c->run);
+}
+END_TEST
+
+/* A test for each case of the kind's contract, on every module of it. */
+static inline void add_contract(TCase *tests, const char *kind)
+{
+    const struct mgpt_check_case *cases = mgpt_contract_of(kind);
+    int n = 0;
+
+    contract_kind = kind;
+    if (getenv("MICROGPT_TEST_SEED"))
+        mgpt_check_seed = strtoull(getenv("MICROGPT_TEST_SEED"), NULL, 10);
+    while (cases[n].name)
+        n++;
+    tcase_set_timeout(tests, 600);
+    tcase_add_checked_fixture(tests, folder_setup, scratch_teardown);
+    tcase_add_loop_test(tests, keeps_the_contract, 0, n);
 }
 
 #endif

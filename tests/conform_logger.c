@@ -1,136 +1,14 @@
-/* Kind logger: every module takes every event, and says so when it cannot write. */
+/* Kind logger: every module keeps the contract, and ours write what they should. */
 #include <config.h>
 
-#include <fcntl.h>
 #include <jansson.h>
-#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include <microgpt/logger.h>
-
+#include "check/bench_logger.h"
 #include "conform.h"
 #include "scratch.h"
-
-/* ---- events ---- */
-
-static struct mgpt_run_info run_info(const char *dir, uint64_t first_step)
-{
-    return (struct mgpt_run_info){.size = sizeof(struct mgpt_run_info),
-                                  .vocab = 27,
-                                  .dir = dir,
-                                  .first_step = first_step,
-                                  .total_steps = 500,
-                                  .documents = 32033,
-                                  .train_documents = 28829,
-                                  .valid_documents = 3204,
-                                  .parameters = 3632,
-                                  .summary = "backend ref"};
-}
-
-static struct mgpt_event step_event(uint64_t step)
-{
-    return (struct mgpt_event){.size = sizeof(struct mgpt_event),
-                               .type = MGPT_EVENT_STEP,
-                               .step = step,
-                               .loss = 3.31848 / (double)step,
-                               .grad_norm = 0.9172,
-                               .lr = 1e-2,
-                               .tokens_per_s = 98123.4,
-                               .val_loss = NAN,
-                               .best_loss = NAN,
-                               .seconds = 0.01 * (double)step};
-}
-
-static struct mgpt_event other_event(enum mgpt_event_type type, uint64_t step, const char *text)
-{
-    return (struct mgpt_event){.size = sizeof(struct mgpt_event),
-                               .type = type,
-                               .step = step,
-                               .index = 1,
-                               .loss = NAN,
-                               .grad_norm = NAN,
-                               .lr = NAN,
-                               .tokens_per_s = NAN,
-                               .val_loss = type == MGPT_EVENT_VALIDATION ? 2.80429 : NAN,
-                               .best_loss = 2.80429,
-                               .train_loss = NAN,
-                               .text = text};
-}
-
-/* A logger that is open. */
-struct bench {
-    const struct mgpt_logger_api *api;
-    struct mgpt_logger *it;
-};
-
-static struct bench opened(const struct mgpt_component *component, struct mgpt_config *config,
-                           const struct mgpt_run_info *run)
-{
-    struct bench b = {.api = component->api};
-
-    ck_ok(b.api->open(mgpt_host(), config, run, &b.it, error));
-    mgpt_config_destroy(config);
-    return b;
-}
-
-static void put_event(struct bench *b, struct mgpt_event event)
-{
-    ck_ok(b->api->event(b->it, &event, error));
-}
-
-static void flush(struct bench *b)
-{
-    if (b->api->flush)
-        ck_ok(b->api->flush(b->it, error));
-}
-
-/* From now on what is printed goes to a file, or to /dev/full. */
-static void print_to(const char *path)
-{
-    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-    ck_assert_int_ge(file, 0);
-    fflush(stdout);
-    ck_assert_int_eq(dup2(file, STDOUT_FILENO), STDOUT_FILENO);
-    close(file);
-}
-
-/* ---- every module ---- */
-
-static void check_events(const struct mgpt_component *component)
-{
-    for (int kept = 0; kept < 2; kept++) {
-        struct mgpt_run_info run = run_info(kept ? scratch : NULL, 0);
-        struct bench b = opened(component, settings(component, NULL), &run);
-        struct mgpt_event bad = step_event(3);
-        put_event(&b, step_event(1));
-        put_event(&b, step_event(2));
-        bad.loss = INFINITY;
-        bad.grad_norm = NAN;
-        bad.skipped = 1;
-        put_event(&b, bad);
-        put_event(&b, other_event(MGPT_EVENT_VALIDATION, 3, NULL));
-        put_event(&b, other_event(MGPT_EVENT_CHECKPOINT, 3, "/run/checkpoints/step-3"));
-        flush(&b);
-        put_event(&b, other_event(MGPT_EVENT_SAMPLE, 3, "anna"));
-        put_event(&b, other_event(MGPT_EVENT_SAMPLE, 3, NULL));
-        put_event(&b, other_event(MGPT_EVENT_NOTE, 3, "a word"));
-        put_event(&b,
-                  other_event((enum mgpt_event_type)99, 3, NULL)); /* of a later minor version */
-        flush(&b);
-        b.api->close(b.it);
-        b.api->close(NULL);
-    }
-}
-
-START_TEST(takes_every_event)
-{
-    print_to(in_scratch("printed"));
-    each_module("logger", check_events);
-}
-END_TEST
 
 /* ---- jsonl ---- */
 
@@ -139,7 +17,7 @@ static struct bench open_jsonl(uint64_t first_step)
     const struct mgpt_component *component = one_module(MGPT_KIND_LOGGER, "jsonl");
     struct mgpt_run_info run = run_info(scratch, first_step);
 
-    return opened(component, settings(component, NULL), &run);
+    return opened(component, mgpt_check_settings(component, NULL), &run);
 }
 
 /* Line i of metrics.jsonl as an object, or NULL past the end. The caller lets go of it. */
@@ -320,7 +198,7 @@ START_TEST(jsonl_says_why_it_cannot_write)
     struct mgpt_error why = {0};
     struct mgpt_logger *it = NULL;
 
-    ck_refused(api->open(mgpt_host(), NULL, &run, &it, &why), MGPT_IO, why);
+    check_refused(api->open(mgpt_host(), NULL, &run, &it, &why), MGPT_IO, why);
     ck_assert_has(why.text, "missing/metrics.jsonl: No such file or directory");
     ck_assert_ptr_null(it);
 
@@ -334,7 +212,7 @@ START_TEST(jsonl_says_why_it_cannot_write)
     }
     if (status == MGPT_OK)
         status = b.api->flush(b.it, &why);
-    ck_refused(status, MGPT_IO, why);
+    check_refused(status, MGPT_IO, why);
     ck_assert_has(why.text, "metrics.jsonl: File too large");
     b.api->close(b.it);
 }
@@ -348,7 +226,8 @@ static struct bench open_console(const char *live, const char *every, uint64_t f
     struct mgpt_run_info run = run_info(NULL, first_step);
 
     print_to(in_scratch("printed"));
-    return opened(component, settings(component, "live", live, "every", every, NULL), &run);
+    return opened(component, mgpt_check_settings(component, "live", live, "every", every, NULL),
+                  &run);
 }
 
 /* What was printed (malloc). */
@@ -468,7 +347,7 @@ START_TEST(console_says_why_it_cannot_print)
     struct mgpt_error why = {0};
 
     print_to("/dev/full");
-    ck_refused(b.api->event(b.it, &event, &why), MGPT_IO, why);
+    check_refused(b.api->event(b.it, &event, &why), MGPT_IO, why);
     ck_assert_str_eq(why.text, "standard output: No space left on device");
     b.api->close(b.it);
 }
@@ -476,9 +355,8 @@ END_TEST
 
 static void add_tests(TCase *tests)
 {
+    add_contract(tests, "logger");
     unsetenv("NO_COLOR");
-    tcase_add_checked_fixture(tests, scratch_setup, scratch_teardown);
-    tcase_add_test(tests, takes_every_event);
     tcase_add_test(tests, jsonl_keeps_nine_digits);
     tcase_add_test(tests, jsonl_writes_null_for_what_is_not_finite);
     tcase_add_test(tests, jsonl_cuts_back_to_the_step_it_resumes_from);

@@ -1,142 +1,11 @@
-/* Kind sampler: every module picks an id that exists, and draws as often for the same logits. */
+/* Kind sampler: every module keeps the contract, and ours draw what they are called. */
 #include <config.h>
 
 #include <math.h>
 #include <stdlib.h>
 
-#include <microgpt/sampler.h>
-
-#include "base/rng.h"
+#include "check/bench_sampler.h"
 #include "conform.h"
-
-#define N 12
-
-/* A stream that counts its draws. */
-struct counted {
-    struct mgpt_rng rng;
-    unsigned draws;
-};
-
-static double uniform(void *context)
-{
-    struct counted *c = context;
-
-    c->draws++;
-    return mgpt_rng_uniform(&c->rng);
-}
-
-static uint64_t below(void *context, uint64_t n)
-{
-    struct counted *c = context;
-
-    c->draws++;
-    return mgpt_rng_below(&c->rng, n);
-}
-
-static double gauss(void *context, double mu, double sigma)
-{
-    struct counted *c = context;
-
-    c->draws++;
-    return mgpt_rng_gauss(&c->rng, mu, sigma);
-}
-
-/* A sampler over n ids and its stream. */
-struct bench {
-    const struct mgpt_sampler_api *api;
-    struct mgpt_sampler *it;
-    uint32_t n;
-    struct counted counted;
-};
-
-static void bench_open(struct bench *b, const struct mgpt_component *component, uint32_t n,
-                       struct mgpt_config *config)
-{
-    b->api = component->api;
-    b->it = NULL;
-    b->n = n;
-    ck_ok(b->api->create(mgpt_host(), config, n, &b->it, error));
-    mgpt_config_destroy(config);
-    mgpt_rng_seed(&b->counted.rng, 1);
-    b->counted.draws = 0;
-}
-
-static int32_t next(struct bench *b, const double *logits)
-{
-    struct mgpt_stream stream = {&b->counted, uniform, below, gauss};
-    double copy[64];
-
-    memcpy(copy, logits, b->n * sizeof *copy);
-    int32_t id = b->api->next(b->it, copy, b->n, &stream);
-    ck_module(id >= 0 && id < (int32_t)b->n, "id %d of %u", id, b->n);
-    return id;
-}
-
-static void check_choices(const struct mgpt_component *component)
-{
-    struct bench b;
-    double logits[64];
-
-    for (uint32_t n = 1; n <= 64; n = 2 * n + 1) {
-        bench_open(&b, component, n, settings(component, NULL));
-        for (int trial = 0; trial < 20; trial++) {
-            for (uint32_t i = 0; i < n; i++)
-                logits[i] = mgpt_rng_gauss(&b.counted.rng, 0, trial < 10 ? 3 : 1e6);
-            b.counted.draws = 0;
-            (void)next(&b, logits);
-            unsigned draws = b.counted.draws;
-            (void)next(&b, logits);
-            ck_module(b.counted.draws == 2 * draws, "%u draws, then %u", draws,
-                      b.counted.draws - draws);
-        }
-        b.api->destroy(b.it);
-    }
-    b.api->destroy(NULL);
-}
-
-START_TEST(picks_an_id_that_exists)
-{
-    each_module("sampler", check_choices);
-}
-END_TEST
-
-static void check_winner(const struct mgpt_component *component)
-{
-    struct bench b;
-    double logits[N] = {0};
-
-    bench_open(&b, component, N, settings(component, NULL));
-    for (int32_t winner = 0; winner < N; winner++) {
-        memset(logits, 0, sizeof logits);
-        logits[winner] = 1000;
-        for (int i = 0; i < 20; i++)
-            ck_module(next(&b, logits) == winner, "not %d", winner);
-    }
-    b.api->destroy(b.it);
-}
-
-START_TEST(picks_what_is_far_ahead)
-{
-    each_module("sampler", check_winner);
-}
-END_TEST
-
-static void check_ties(const struct mgpt_component *component)
-{
-    struct bench b;
-    const double tied[N] = {0, 1, 2, 5, 5, 0, 5, 1, 5, 4, 3, 2};
-
-    bench_open(&b, component, N, settings(component, "top_k", "1", NULL));
-    for (int i = 0; i < 50; i++)
-        ck_module(next(&b, tied) == 3, "a tie does not go to the lowest id");
-    b.api->destroy(b.it);
-}
-
-START_TEST(gives_ties_to_the_lower_id)
-{
-    each_module("sampler", check_ties);
-}
-END_TEST
 
 /* ---- topk, greedy ---- */
 
@@ -158,12 +27,12 @@ START_TEST(topk_draws_as_python_does)
     double logits[N];
 
     logits_of(logits);
-    bench_open(&b, component, N, settings(component, NULL));
+    bench_open(&b, component, N, mgpt_check_settings(component, NULL));
     for (int i = 0; i < 40; i++)
         ck_assert_int_eq(next(&b, logits), five[i]);
     ck_assert_uint_eq(b.counted.draws, 40);
     b.api->destroy(b.it);
-    bench_open(&b, component, N, settings(component, "top_k", "0", NULL));
+    bench_open(&b, component, N, mgpt_check_settings(component, "top_k", "0", NULL));
     for (int i = 0; i < 40; i++)
         ck_assert_int_eq(next(&b, logits), all[i]);
     b.api->destroy(b.it);
@@ -201,9 +70,9 @@ START_TEST(topk_follows_the_softmax)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_SAMPLER, "topk");
 
-    follows(settings(component, "temperature", "1.5", "top_k", "0", NULL), 1.5,
+    follows(mgpt_check_settings(component, "temperature", "1.5", "top_k", "0", NULL), 1.5,
             (int[N]){1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1});
-    follows(settings(component, "temperature", "0.7", "top_k", "3", NULL), 0.7,
+    follows(mgpt_check_settings(component, "temperature", "0.7", "top_k", "3", NULL), 0.7,
             (int[N]){[8] = 1, [5] = 1, [2] = 1});
 }
 END_TEST
@@ -213,11 +82,13 @@ START_TEST(topk_keeps_the_fewest_with_the_share)
     const struct mgpt_component *component = one_module(MGPT_KIND_SAMPLER, "topk");
 
     /* Of 8 5 2 10, at temperature 0.35, shares of 0.644, 0.237, 0.087, 0.032. */
-    follows(settings(component, "temperature", "0.35", "top_k", "4", "top_p", "0.7", NULL), 0.35,
-            (int[N]){[8] = 1, [5] = 1});
-    follows(settings(component, "temperature", "0.35", "top_k", "4", "top_p", "0.9", NULL), 0.35,
-            (int[N]){[8] = 1, [5] = 1, [2] = 1});
-    follows(settings(component, "temperature", "0.35", "top_p", "0", NULL), 0.35,
+    follows(
+        mgpt_check_settings(component, "temperature", "0.35", "top_k", "4", "top_p", "0.7", NULL),
+        0.35, (int[N]){[8] = 1, [5] = 1});
+    follows(
+        mgpt_check_settings(component, "temperature", "0.35", "top_k", "4", "top_p", "0.9", NULL),
+        0.35, (int[N]){[8] = 1, [5] = 1, [2] = 1});
+    follows(mgpt_check_settings(component, "temperature", "0.35", "top_p", "0", NULL), 0.35,
             (int[N]){[8] = 1});
 }
 END_TEST
@@ -227,10 +98,11 @@ START_TEST(topk_drops_what_is_far_less_likely)
     const struct mgpt_component *component = one_module(MGPT_KIND_SAMPLER, "topk");
 
     /* At temperature 0.35 each is 0.368 as likely as the one before. */
-    follows(settings(component, "temperature", "0.35", "top_k", "0", "min_p", "0.13", NULL), 0.35,
-            (int[N]){[8] = 1, [5] = 1, [2] = 1});
-    follows(settings(component, "temperature", "0.35", "top_k", "0", "min_p", "1", NULL), 0.35,
-            (int[N]){[8] = 1});
+    follows(
+        mgpt_check_settings(component, "temperature", "0.35", "top_k", "0", "min_p", "0.13", NULL),
+        0.35, (int[N]){[8] = 1, [5] = 1, [2] = 1});
+    follows(mgpt_check_settings(component, "temperature", "0.35", "top_k", "0", "min_p", "1", NULL),
+            0.35, (int[N]){[8] = 1});
 }
 END_TEST
 
@@ -241,8 +113,8 @@ START_TEST(cold_topk_is_greedy_and_draws_nothing)
     struct bench a, b;
     double logits[N];
 
-    bench_open(&a, cold, N, settings(cold, "temperature", "0", NULL));
-    bench_open(&b, greedy, N, settings(greedy, NULL));
+    bench_open(&a, cold, N, mgpt_check_settings(cold, "temperature", "0", NULL));
+    bench_open(&b, greedy, N, mgpt_check_settings(greedy, NULL));
     for (int trial = 0; trial < 50; trial++) {
         for (int i = 0; i < N; i++)
             logits[i] = floor(mgpt_rng_gauss(&a.counted.rng, 0, 2));
@@ -259,9 +131,7 @@ END_TEST
 
 static void add_tests(TCase *tests)
 {
-    tcase_add_test(tests, picks_an_id_that_exists);
-    tcase_add_test(tests, picks_what_is_far_ahead);
-    tcase_add_test(tests, gives_ties_to_the_lower_id);
+    add_contract(tests, "sampler");
     tcase_add_test(tests, topk_draws_as_python_does);
     tcase_add_test(tests, topk_follows_the_softmax);
     tcase_add_test(tests, topk_keeps_the_fewest_with_the_share);

@@ -1,87 +1,10 @@
-/* Kind scheduler: every module gives a finite rate from 0 to the base, a pure function of the step.
- */
+/* Kind scheduler: every module keeps the contract, and ours are what they are called. */
 #include <config.h>
 
 #include <math.h>
 
-#include <microgpt/scheduler.h>
-
+#include "check/bench_scheduler.h"
 #include "conform.h"
-
-static struct mgpt_scheduler *make(const struct mgpt_component *component, const char *warmup,
-                                   const char *floor)
-{
-    const struct mgpt_scheduler_api *api = component->api;
-    struct mgpt_config *config = settings(component, "warmup", warmup, "floor", floor, NULL);
-    struct mgpt_scheduler *scheduler = NULL;
-
-    ck_ok(api->create(mgpt_host(), config, &scheduler, error));
-    mgpt_config_destroy(config); /* what it needs it has read */
-    return scheduler;
-}
-
-static const char *const warmups[] = {"0", "1", "3", "1000000000000"};
-static const char *const floors[] = {"0", "1e-4", "1000"};
-static const uint64_t totals[] = {1, 2, 7, 500, 1000003, UINT64_C(1) << 53, UINT64_MAX};
-
-static void check_rates(const struct mgpt_scheduler_api *api, const struct mgpt_scheduler *s,
-                        uint64_t total, double base)
-{
-    const uint64_t steps[] = {0, 1, 2, 3, total / 3, total / 2, total - 2, total - 1};
-
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        if (steps[i] >= total)
-            continue;
-        double lr = api->lr(s, steps[i], total, base);
-        ck_module(isfinite(lr) && lr >= 0 && lr <= base * (1 + 1e-15),
-                  "lr %g of %g at step %llu of %llu", lr, base, (unsigned long long)steps[i],
-                  (unsigned long long)total);
-        ck_module(api->lr(s, steps[i], total, base) == lr, "a second call gives another rate");
-    }
-}
-
-static void check_range(const struct mgpt_component *component)
-{
-    const struct mgpt_scheduler_api *api = component->api;
-
-    for (size_t w = 0; w < sizeof warmups / sizeof warmups[0]; w++)
-        for (size_t f = 0; f < sizeof floors / sizeof floors[0]; f++) {
-            struct mgpt_scheduler *s = make(component, warmups[w], floors[f]);
-            for (size_t t = 0; t < sizeof totals / sizeof totals[0]; t++) {
-                check_rates(api, s, totals[t], 1e-2);
-                check_rates(api, s, totals[t], 1e-12);
-                check_rates(api, s, totals[t], 3.0);
-            }
-            api->destroy(s);
-        }
-    api->destroy(NULL);
-}
-
-START_TEST(gives_finite_rates_up_to_the_base)
-{
-    each_module("scheduler", check_range);
-}
-END_TEST
-
-static void check_warmup(const struct mgpt_component *component)
-{
-    const struct mgpt_scheduler_api *api = component->api;
-
-    if (!has_option(component, "warmup"))
-        return;
-    struct mgpt_scheduler *s = make(component, "4", "0");
-    for (uint64_t step = 0; step < 4; step++)
-        ck_module(fabs(api->lr(s, step, 100, 0.4) - 0.1 * ((double)step + 1)) < 1e-15,
-                  "lr %g at step %llu of a warmup of 4 to 0.4", api->lr(s, step, 100, 0.4),
-                  (unsigned long long)step);
-    api->destroy(s);
-}
-
-START_TEST(warms_up_in_equal_steps)
-{
-    each_module("scheduler", check_warmup);
-}
-END_TEST
 
 START_TEST(cosine_follows_the_recipe_of_names)
 {
@@ -142,8 +65,8 @@ static struct mgpt_scheduler *wsd(const struct mgpt_scheduler_api **api, const c
                                   const char *shape)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_SCHEDULER, "wsd");
-    struct mgpt_config *config =
-        settings(component, "warmup", "100", "floor", "0.2", "decay", decay, "shape", shape, NULL);
+    struct mgpt_config *config = mgpt_check_settings(component, "warmup", "100", "floor", "0.2",
+                                                     "decay", decay, "shape", shape, NULL);
     struct mgpt_scheduler *s = NULL;
 
     *api = component->api;
@@ -197,8 +120,7 @@ END_TEST
 
 static void add_tests(TCase *tests)
 {
-    tcase_add_test(tests, gives_finite_rates_up_to_the_base);
-    tcase_add_test(tests, warms_up_in_equal_steps);
+    add_contract(tests, "scheduler");
     tcase_add_test(tests, cosine_follows_the_recipe_of_names);
     tcase_add_test(tests, cosine_follows_the_recipe_of_toygpt);
     tcase_add_test(tests, linear_is_a_straight_line);

@@ -13,7 +13,8 @@ plugin    ref base microgpt
 conf      plugin base microgpt
 model     conf plugin ref base microgpt
 run       model conf plugin ref base microgpt
-cli       run model conf plugin ref base microgpt
+check     run model conf plugin ref base microgpt
+cli       check run model conf plugin ref base microgpt
 '
 
 # file:line:form:name of each #include in the files given; form is < or ".

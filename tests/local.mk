@@ -150,11 +150,8 @@ check_LTLIBRARIES += %D%/libtesting.la
     %D%/conf_fixture.h \
     %D%/conform.h \
     %D%/modules.h \
-    %D%/op_cases.c %D%/op_cases.h %D%/op_values.c \
     %D%/scratch.h \
     %D%/small_snapshot.h \
-    %D%/step_rig.c %D%/step_rig.h \
-    %D%/update_lab.c %D%/update_lab.h \
     %D%/testing.c %D%/testing.h
 LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 

@@ -96,6 +96,7 @@ enum mgpt_status mgpt_cmd_doctor(struct mgpt_cli *cli, struct mgpt_error *error)
 enum mgpt_status mgpt_cmd_export(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_fetch(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_import(struct mgpt_cli *cli, struct mgpt_error *error);
+enum mgpt_status mgpt_cmd_plugins_check(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_config(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_explain(struct mgpt_cli *cli, struct mgpt_error *error);
 enum mgpt_status mgpt_cmd_watch(struct mgpt_cli *cli, struct mgpt_error *error);

@@ -411,10 +411,12 @@ enum mgpt_status mgpt_cmd_plugins(struct mgpt_cli *cli, struct mgpt_error *error
     bool listing = cli->n_operands == 1 && !strcmp(word, "list");
     if (!strcmp(word, "new"))
         return mgpt_plugins_new(cli, error);
+    if (!strcmp(word, "check"))
+        return mgpt_cmd_plugins_check(cli, error);
     if (!listing && (cli->n_operands != 2 || strcmp(word, "inspect")))
         return mgpt_fail(error, MGPT_USAGE,
                          "plugins: expected list; inspect and one of NAME, KIND/NAME, "
-                         "/ABSOLUTE/FILE.so; or new, a kind and a name");
+                         "/ABSOLUTE/FILE.so; new, a kind and a name; or check and a file");
     struct mgpt_registry *registry;
     /* A file is looked at alone: another of its name may be in use. */
     bool file = !listing && cli->operands[1][0] == '/';

@@ -64,6 +64,10 @@ static const struct mgpt_cli_option bench_options[] = {
 static const struct mgpt_cli_option plugins_options[] = {
     {"why", NULL, NULL, "list: also every path tried, and what came of it", 0},
     {"lang", "LANG", NULL, "new: the language of the module, c or c++; else c", 0},
+    {"kind", "KIND", NULL, "check: only modules of this kind", 0},
+    {"name", "NAME", NULL, "check: only the module of this name", 0},
+    {"seed", "N", NULL, "check: of all that is random in it", 0},
+    {"limit", "SECONDS", NULL, "check: that one of them may take, at most", 0},
     {NULL, NULL, NULL, NULL, 0},
 };
 
@@ -116,8 +120,9 @@ const struct mgpt_command mgpt_commands[] = {
      mgpt_cmd_import, import_spares},
     {"fetch", "NAME...", "download texts to train on: names, tinyshakespeare", NULL, mgpt_cmd_fetch,
      all_spares},
-    {"plugins", "list|inspect NAME|new KIND NAME", "show the modules there are, or begin one",
-     plugins_options, mgpt_cmd_plugins, NULL},
+    {"plugins", "list|inspect NAME|new KIND NAME|check FILE",
+     "show the modules there are, begin one, or check one", plugins_options, mgpt_cmd_plugins,
+     NULL},
     {"config", "show|check", "show the settings in effect, or check them", NULL, mgpt_cmd_config,
      NULL},
     {"explain", NULL, "open the page that shows the algorithm in Python, C and CUDA",

@@ -1,13 +1,13 @@
 /* The data of cases: random numbers, formats, comparison. */
 #include <config.h>
 
-#include <check.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "op_cases.h"
+#include "check/check.h"
+#include "check/op_cases.h"
 #include "ref/ops.h"
 
 uint64_t op_case_random(uint64_t *state)
@@ -104,9 +104,9 @@ static void compare_floats(const char *label, int slot, const double *want, cons
     for (int64_t i = 0; i < n; i++)
         magnitude = fmax(magnitude, fabs(want[i]));
     for (int64_t i = 0; i < n; i++)
-        if (!(fabs(got[i] - want[i]) <= relative * magnitude)) /* Check's asserts are slow */
-            ck_abort_msg("%s: output %d element %lld is %.9g, expected %.9g (largest %.3g)", label,
-                         slot, (long long)i, got[i], want[i], magnitude);
+        check_that(fabs(got[i] - want[i]) <= relative * magnitude,
+                   "%s: output %d element %lld is %.9g, expected %.9g (largest %.3g)", label, slot,
+                   (long long)i, got[i], want[i], magnitude);
 }
 
 static int close_enough(double got, double want, double relative)
@@ -122,15 +122,15 @@ static void compare_states(const char *label, const struct mgpt_step_state *want
                close_enough(got->loss_scale, want->loss_scale, 0) &&
                close_enough(got->inv_targets, want->inv_targets, 0);
 
-    ck_assert_msg(same, "%s: a count of the step state differs", label);
+    check_that(same, "%s: a count of the step state differs", label);
     if (isfinite(want->loss))
-        ck_assert_msg(close_enough(got->loss, want->loss, relative), "%s: loss %.9g, expected %.9g",
-                      label, got->loss, want->loss);
+        check_that(close_enough(got->loss, want->loss, relative), "%s: loss %.9g, expected %.9g",
+                   label, got->loss, want->loss);
     if (!want->nonfinite)
-        ck_assert_msg(close_enough(got->grad_norm, want->grad_norm, relative) &&
-                          close_enough(got->grad_scale, want->grad_scale, relative),
-                      "%s: norm %.9g scale %.9g, expected %.9g %.9g", label, got->grad_norm,
-                      got->grad_scale, want->grad_norm, want->grad_scale);
+        check_that(close_enough(got->grad_norm, want->grad_norm, relative) &&
+                       close_enough(got->grad_scale, want->grad_scale, relative),
+                   "%s: norm %.9g scale %.9g, expected %.9g %.9g", label, got->grad_norm,
+                   got->grad_scale, want->grad_norm, want->grad_scale);
 }
 
 void op_case_compare(const struct op_case *want, const struct op_case *got, uint32_t dtype)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "step_rig.h"
+#include "check/step_rig.h"
 
 static void fill_spec(struct step_rig *rig, const struct rig_setup *setup)
 {
@@ -45,8 +45,8 @@ static struct mgpt_optimizer *instance_of(const struct mgpt_component *component
 
     if (!MGPT_HAS(api, takes) || !api->takes)
         return NULL;
-    config = test_defaults(component);
-    ck_ok(api->create(mgpt_host(), config, &optimizer, error));
+    config = mgpt_check_settings(component, NULL);
+    check_ok(api->create(mgpt_host(), config, &optimizer, error));
     mgpt_config_destroy(config);
     return optimizer;
 }
@@ -77,8 +77,7 @@ static void fill_scalars(const struct mgpt_rule *rule, uint64_t step, double dec
                 h[i] = known[k].value;
                 found = true;
             }
-        ck_assert_msg(found, "the rig does not know scalar %.*s of %s", (int)length, at,
-                      rule->name);
+        check_that(found, "the rig does not know scalar %.*s of %s", (int)length, at, rule->name);
         at += length + 1;
         at += strspn(at, " ");
     }
@@ -106,21 +105,13 @@ void step_rig_open(struct step_rig *rig, const char *backend, const struct mgpt_
                      &(struct rig_setup){"adamw", 3, RIG_MICRO, 0.5, NULL});
 }
 
-void step_rig_open_as(struct step_rig *rig, const char *backend, const struct mgpt_model *model,
-                      uint32_t dtype, const struct rig_setup *setup)
+/* The inputs of all steps, with batches of their own. */
+static void fill_inputs(struct step_rig *rig, const struct mgpt_model *model,
+                        const struct rig_setup *setup)
 {
-    struct mgpt_module module;
+    const struct mgpt_optimizer_api *optimizer = rig->spec.optimizer;
     struct mgpt_rng rng;
 
-    memset(rig, 0, sizeof *rig);
-    rig->registry = test_registry();
-    ck_ok(mgpt_registry_use(rig->registry, MGPT_KIND_OPTIMIZER, setup->optimizer, &module, error));
-    const struct mgpt_optimizer_api *optimizer =
-        setup->stranger ? setup->stranger : module.component->api;
-    rig->optimizer = setup->stranger ? NULL : instance_of(module.component);
-    test_net_open_for(&rig->net, backend, model, dtype, optimizer, rig->optimizer);
-    fill_spec(rig, setup);
-    rig->spec.optimizer = optimizer;
     mgpt_rng_seed(&rng, 5);
     for (uint32_t i = 0; i < RIG_LONG; i++) {
         struct mgpt_step_input *input = &rig->inputs[i];
@@ -139,6 +130,35 @@ void step_rig_open_as(struct step_rig *rig, const char *backend, const struct mg
                 fill_scalars(optimizer->rule, i, tick.weight_decay, input->scalars[group]);
         }
     }
+}
+
+void step_rig_open_as(struct step_rig *rig, const char *backend, const struct mgpt_model *model,
+                      uint32_t dtype, const struct rig_setup *setup)
+{
+    const struct mgpt_component *component = mgpt_check_module(MGPT_KIND_BACKEND, backend);
+    struct mgpt_config *config = mgpt_check_settings(component, NULL);
+
+    step_rig_open_on(rig, component->api, config, model, dtype, setup);
+    rig->net.config = config;
+}
+
+void step_rig_open_on(struct step_rig *rig, const struct mgpt_backend_api *api,
+                      const struct mgpt_config *config, const struct mgpt_model *model,
+                      uint32_t dtype, const struct rig_setup *setup)
+{
+    struct mgpt_module module;
+
+    memset(rig, 0, sizeof *rig);
+    rig->registry = mgpt_check_registry();
+    check_ok(
+        mgpt_registry_use(rig->registry, MGPT_KIND_OPTIMIZER, setup->optimizer, &module, error));
+    const struct mgpt_optimizer_api *optimizer =
+        setup->stranger ? setup->stranger : module.component->api;
+    rig->optimizer = setup->stranger ? NULL : instance_of(module.component);
+    test_net_open_with(&rig->net, api, config, model, dtype, optimizer, rig->optimizer);
+    fill_spec(rig, setup);
+    rig->spec.optimizer = optimizer;
+    fill_inputs(rig, model, setup);
 }
 
 void step_rig_close(struct step_rig *rig)
@@ -161,11 +181,11 @@ double *step_rig_values(struct step_rig *rig, size_t *n)
     double *values = malloc((1 + params->n_state) * count * sizeof *values);
     void *raw = malloc(count * size);
 
-    ck_assert(values && raw);
+    check_that(values && raw, "out of memory");
     *n = 0;
     for (uint32_t k = 0; k <= params->n_state; k++) {
         const struct mgpt_tensor *t = k ? &params->state[k - 1] : &params->p;
-        ck_ok(mgpt_machine_read(&rig->net.machine, t, raw, error));
+        check_ok(mgpt_machine_read(&rig->net.machine, t, raw, error));
         for (size_t i = 0; i < (size_t)mgpt_tensor_count(t); i++)
             values[(*n)++] = size == 8 ? ((double *)raw)[i] : (double)((float *)raw)[i];
     }
@@ -177,6 +197,6 @@ struct mgpt_step_state step_rig_state(struct step_rig *rig)
 {
     struct mgpt_step_state state;
 
-    ck_ok(mgpt_machine_read(&rig->net.machine, &rig->net.state, &state, error));
+    check_ok(mgpt_machine_read(&rig->net.machine, &rig->net.state, &state, error));
     return state;
 }

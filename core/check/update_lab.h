@@ -1,9 +1,10 @@
 /* Stage UPDATE alone: a small model with any optimizer, gradients that the test chooses. */
-#ifndef MGPT_TESTS_UPDATE_LAB_H
-#define MGPT_TESTS_UPDATE_LAB_H
+#ifndef MGPT_CHECK_UPDATE_LAB_H
+#define MGPT_CHECK_UPDATE_LAB_H
 
+#include "check/check.h"
+#include "check/net.h"
 #include "run/update.h"
-#include "testing.h"
 
 struct update_lab {
     struct test_net net;
@@ -32,5 +33,8 @@ void update_lab_run(struct update_lab *lab, double lr, double decay, double grad
 double *update_lab_read(struct update_lab *lab, const struct mgpt_tensor *tensor);
 /* All parameters and state in one piece of memory (malloc), for comparison by memcmp. */
 char *update_lab_bits(struct update_lab *lab, size_t *size);
+
+/* Puts such a piece back. */
+void update_lab_restore(struct update_lab *lab, const char *bits);
 
 #endif

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "op_cases.h"
+#include "check/op_cases.h"
+#include "check/update_lab.h"
 #include "ref/ops.h"
-#include "update_lab.h"
 
 void update_lab_open(struct update_lab *lab, const char *backend, const struct mgpt_model *model,
                      uint32_t dtype, const struct mgpt_optimizer_api *api,
@@ -16,7 +16,7 @@ void update_lab_open(struct update_lab *lab, const char *backend, const struct m
 
     memset(lab, 0, sizeof *lab);
     lab->api = api;
-    ck_ok(api->create(mgpt_host(), config, &lab->optimizer, error));
+    check_ok(api->create(mgpt_host(), config, &lab->optimizer, error));
     mgpt_config_destroy(config);
     test_net_open_for(net, backend, model, dtype, api, lab->optimizer);
     lab->spec = (struct mgpt_step_spec){.size = sizeof lab->spec,
@@ -34,7 +34,7 @@ void update_lab_open(struct update_lab *lab, const char *backend, const struct m
                                         .optimizer_instance = lab->optimizer,
                                         .places = net->params.places};
     memcpy(lab->spec.state, net->params.state, sizeof lab->spec.state);
-    ck_ok(mgpt_updater_open(&lab->updater, &net->machine, &lab->spec, error));
+    check_ok(mgpt_updater_open(&lab->updater, &net->machine, &lab->spec, error));
 }
 
 void update_lab_close(struct update_lab *lab)
@@ -48,9 +48,9 @@ static void write_values(struct update_lab *lab, const struct mgpt_tensor *t, co
 {
     void *raw = malloc(op_case_bytes(t));
 
-    ck_assert_ptr_nonnull(raw);
+    check_that(raw, "out of memory");
     mgpt_ref_store(t->dtype, values, raw, mgpt_tensor_count(t));
-    ck_ok(mgpt_machine_write(&lab->net.machine, t, raw, error));
+    check_ok(mgpt_machine_write(&lab->net.machine, t, raw, error));
     free(raw);
 }
 
@@ -61,7 +61,7 @@ static void set_gradients(struct update_lab *lab, uint64_t seed, double low, dou
         const struct mgpt_tensor *g = &lab->spec.params[i].g;
         int64_t n = mgpt_tensor_count(g);
         double *values = malloc((size_t)n * sizeof *values);
-        ck_assert_ptr_nonnull(values);
+        check_that(values, "out of memory");
         for (int64_t k = 0; k < n; k++)
             values[k] = (float)op_case_uniform(&seed, low, high);
         write_values(lab, g, values);
@@ -91,9 +91,9 @@ void update_lab_run(struct update_lab *lab, double lr, double decay, double grad
         lab->api->scalars(lab->optimizer, &tick, input.scalars[group]);
     }
     lab->step++;
-    ck_ok(mgpt_machine_write(&lab->net.machine, &lab->spec.step_state, &state, error));
-    ck_ok(mgpt_updater_run(&lab->updater, &input, error));
-    ck_ok(lab->net.machine.api->sync(lab->net.machine.device, error));
+    check_ok(mgpt_machine_write(&lab->net.machine, &lab->spec.step_state, &state, error));
+    check_ok(mgpt_updater_run(&lab->updater, &input, error));
+    check_ok(lab->net.machine.api->sync(lab->net.machine.device, error));
 }
 
 double *update_lab_read(struct update_lab *lab, const struct mgpt_tensor *t)
@@ -101,8 +101,8 @@ double *update_lab_read(struct update_lab *lab, const struct mgpt_tensor *t)
     double *values = malloc((size_t)mgpt_tensor_count(t) * sizeof *values);
     void *raw = malloc(op_case_bytes(t));
 
-    ck_assert(values && raw);
-    ck_ok(mgpt_machine_read(&lab->net.machine, t, raw, error));
+    check_that(values && raw, "out of memory");
+    check_ok(mgpt_machine_read(&lab->net.machine, t, raw, error));
     mgpt_ref_load(t->dtype, raw, values, mgpt_tensor_count(t));
     free(raw);
     return values;
@@ -113,14 +113,27 @@ char *update_lab_bits(struct update_lab *lab, size_t *size)
     const struct mgpt_params *params = &lab->net.params;
     char *bits = malloc((1 + params->n_state) * op_case_bytes(&params->p));
 
-    ck_assert_ptr_nonnull(bits);
+    check_that(bits, "out of memory");
     *size = 0;
     for (uint32_t k = 0; k <= params->n_state; k++) {
         const struct mgpt_tensor *t = k ? &params->state[k - 1] : &params->p;
         if (!t->rank)
             continue;
-        ck_ok(mgpt_machine_read(&lab->net.machine, t, bits + *size, error));
+        check_ok(mgpt_machine_read(&lab->net.machine, t, bits + *size, error));
         *size += op_case_bytes(t);
     }
     return bits;
+}
+
+void update_lab_restore(struct update_lab *lab, const char *bits)
+{
+    const struct mgpt_params *params = &lab->net.params;
+
+    for (uint32_t k = 0; k <= params->n_state; k++) {
+        const struct mgpt_tensor *t = k ? &params->state[k - 1] : &params->p;
+        if (!t->rank)
+            continue;
+        check_ok(mgpt_machine_write(&lab->net.machine, t, bits, error));
+        bits += op_case_bytes(t);
+    }
 }

@@ -1,10 +1,11 @@
 /* A rig for step modules: a small model with its optimizer, and the inputs of a few steps. */
-#ifndef MGPT_TESTS_STEP_RIG_H
-#define MGPT_TESTS_STEP_RIG_H
+#ifndef MGPT_CHECK_STEP_RIG_H
+#define MGPT_CHECK_STEP_RIG_H
 
 #include <microgpt/step.h>
 
-#include "testing.h"
+#include "check/check.h"
+#include "check/net.h"
 
 #define RIG_STEPS 6
 #define RIG_LONG 20 /* steps there are inputs for */
@@ -34,6 +35,10 @@ void step_rig_open(struct step_rig *rig, const char *backend, const struct mgpt_
                    uint32_t dtype);
 /* The same with another optimizer (adamw, sgd, or one that takes whole tensors), other batches. */
 void step_rig_open_as(struct step_rig *rig, const char *backend, const struct mgpt_model *model,
+                      uint32_t dtype, const struct rig_setup *setup);
+/* The same on a table of the caller's, with its settings. */
+void step_rig_open_on(struct step_rig *rig, const struct mgpt_backend_api *api,
+                      const struct mgpt_config *config, const struct mgpt_model *model,
                       uint32_t dtype, const struct rig_setup *setup);
 void step_rig_close(struct step_rig *rig);
 

@@ -1,7 +1,7 @@
 /* Ops with data to run them on: odd shapes, random shapes, every variant and every alias that is
  * allowed. */
-#ifndef TESTS_OP_CASES_H
-#define TESTS_OP_CASES_H
+#ifndef MGPT_CHECK_OP_CASES_H
+#define MGPT_CHECK_OP_CASES_H
 
 #include "ref/ref.h"
 

@@ -1,0 +1,121 @@
+/* Kind backend: each of its ops against the reference in double, at odd and random sizes. */
+#include <config.h>
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "check/device.h"
+
+/* In double, and where 16 bits round operands of products also in the same formats, which is
+ * closer. */
+static void check_case(const struct device *o, uint32_t code, int index, uint32_t dtype, int *ran)
+{
+    struct op_case got, exact, same;
+    struct mgpt_error refused = {0};
+
+    op_case_make(&got, code, index, dtype, mgpt_check_seed);
+    if (device_has(o, &got.op, dtype)) {
+        op_case_convert(&got, MGPT_F64, &exact);
+        op_case_convert(&got, 0, &same);
+        check_that(device_run(o, &got, &refused) == MGPT_OK, "%s: %s", got.label, refused.text);
+        check_ok(mgpt_ref_run(&exact.op, (const void *const *)exact.in, exact.out, error));
+        op_case_compare(&exact, &got, dtype);
+        check_ok(mgpt_ref_run(&same.op, (const void *const *)same.in, same.out, error));
+        op_case_compare(&same, &got, 0);
+        op_case_finish(&same);
+        op_case_finish(&exact);
+        ++*ran;
+    }
+    op_case_finish(&got);
+}
+
+static void ops_in(const struct device *o, uint32_t dtype)
+{
+    for (uint32_t code = 1; code < MGPT_OP_COUNT; code++) {
+        int ran = 0;
+        for (int i = 0; i < op_case_count(code); i++)
+            check_case(o, code, i, dtype, &ran);
+        check_case(o, code, OP_CASE_LARGE, dtype, &ran);
+        if (!ran)
+            mgpt_check_note("no %s in format %" PRIu32, mgpt_op_name(code), dtype);
+    }
+}
+
+static void ops_in_all(const struct device *o)
+{
+    uint32_t all = device_formats(o);
+
+    for (uint32_t dtype = MGPT_F32; dtype <= MGPT_BF16; dtype++)
+        if (all >> dtype & 1)
+            ops_in(o, dtype);
+}
+
+void mgpt_check_ops(const struct mgpt_component *c)
+{
+    struct device o = device_open(c, NULL, NULL);
+
+    ops_in_all(&o);
+    device_close(&o);
+}
+
+/* Each choice of each option, where this machine has what it names. */
+void mgpt_check_choices(const struct mgpt_component *c)
+{
+    const struct mgpt_backend_api *api = c->api;
+
+    for (uint32_t i = 0; i < c->n_options; i++) {
+        const struct mgpt_option *option = mgpt_option_at(c, i);
+        for (int k = 0; option->type == MGPT_OPTION_ENUM && option->choices[k]; k++) {
+            struct device o = {.api = api};
+            struct mgpt_error said = {0};
+            enum mgpt_status status = device_try(&o, c, option->key, option->choices[k], &said);
+            check_that(status == MGPT_OK || status == MGPT_UNSUPPORTED, "%s", said.text);
+            if (status == MGPT_OK)
+                ops_in_all(&o);
+            device_close(&o);
+        }
+    }
+}
+
+/* ---- errors ---- */
+
+/* An index far outside of its table, at the end of ids or targets. */
+static void spoil_ids(struct op_case *c, int slot)
+{
+    ((int32_t *)c->in[slot])[mgpt_tensor_count(&c->op.in[slot]) - 1] = 1000000;
+}
+
+void mgpt_check_bad_ids(const struct mgpt_component *c)
+{
+    static const struct {
+        uint32_t code;
+        int slot;
+    } ops[] = {{MGPT_OP_EMBED, 0}, {MGPT_OP_EMBED_BACKWARD, 0}, {MGPT_OP_CROSS_ENTROPY, 1}};
+    struct device o = device_open(c, NULL, NULL);
+    struct mgpt_caps caps = device_caps(&o);
+
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        struct op_case before, after;
+        struct mgpt_error refused = {0};
+        int last = op_case_count(ops[i].code) - 1;
+        op_case_make(&before, ops[i].code, last, MGPT_F32, mgpt_check_seed);
+        spoil_ids(&before, ops[i].slot);
+        op_case_convert(&before, MGPT_F32, &after);
+        /* a device need not look at ids; one on the host must, since it would corrupt the process
+         */
+        if (caps.flags & MGPT_CAPS_HOST && device_has(&o, &after.op, MGPT_F32)) {
+            check_that(device_run(&o, &after, &refused) == MGPT_INVALID,
+                       "%s: an index of 1000000 was not refused with MGPT_INVALID", after.label);
+            check_that(strstr(refused.text, "1000000"), "\"%s\" does not name the index 1000000",
+                       refused.text);
+            for (int k = 0; k < MGPT_OP_MAX_OUT; k++)
+                if (before.out[k])
+                    check_that(
+                        memcmp(after.out[k], before.out[k], op_case_bytes(&before.op.out[k])) == 0,
+                        "it failed and has written");
+        }
+        op_case_finish(&after);
+        op_case_finish(&before);
+    }
+    device_close(&o);
+}

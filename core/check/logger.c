@@ -1,0 +1,146 @@
+/* Kind logger: every event, and a word when it cannot write. */
+#include <config.h>
+
+#include "check/bench_logger.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+static void check_events(const struct mgpt_component *component)
+{
+    print_to(mgpt_check_path("printed"));
+    for (int kept = 0; kept < 2; kept++) {
+        struct mgpt_run_info run = run_info(kept ? mgpt_check_folder : NULL, 0);
+        struct bench b = opened(component, mgpt_check_settings(component, NULL), &run);
+        struct mgpt_event bad = step_event(3);
+        put_event(&b, step_event(1));
+        put_event(&b, step_event(2));
+        bad.loss = INFINITY;
+        bad.grad_norm = NAN;
+        bad.skipped = 1;
+        put_event(&b, bad);
+        put_event(&b, other_event(MGPT_EVENT_VALIDATION, 3, NULL));
+        put_event(&b, other_event(MGPT_EVENT_CHECKPOINT, 3, "/run/checkpoints/step-3"));
+        flush(&b);
+        put_event(&b, other_event(MGPT_EVENT_SAMPLE, 3, "anna"));
+        put_event(&b, other_event(MGPT_EVENT_SAMPLE, 3, NULL));
+        put_event(&b, other_event(MGPT_EVENT_NOTE, 3, "a word"));
+        put_event(&b,
+                  other_event((enum mgpt_event_type)99, 3, NULL)); /* of a later minor version */
+        flush(&b);
+        b.api->close(b.it);
+        b.api->close(NULL);
+    }
+}
+
+/* Steps until something fails; flushed. */
+static enum mgpt_status talk(struct bench *b, int steps, struct mgpt_error *why)
+{
+    enum mgpt_status status = MGPT_OK;
+
+    for (int i = 1; i <= steps && status == MGPT_OK; i++) {
+        struct mgpt_event event = step_event((uint64_t)i);
+        status = b->api->event(b->it, &event, why);
+    }
+    if (status == MGPT_OK && b->api->flush)
+        status = b->api->flush(b->it, why);
+    return status;
+}
+
+static off_t size_of(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : 0;
+}
+
+/* The largest file of the folder. */
+static off_t largest(void)
+{
+    DIR *folder = opendir(mgpt_check_folder);
+    off_t most = 0;
+
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        off_t size = strcmp(entry->d_name, "printed") ? size_of(mgpt_check_path(entry->d_name)) : 0;
+        most = size > most ? size : most;
+    }
+    if (folder)
+        closedir(folder);
+    return most;
+}
+
+/* Files may not grow past LIMIT, and standard output is full: what wrote there has to say so. */
+static void check_full(const struct mgpt_component *component)
+{
+    enum { LIMIT = 4096, STEPS = 400 };
+    struct rlimit limit, before;
+    struct mgpt_run_info run = run_info(mgpt_check_folder, 0), nowhere = run;
+    struct mgpt_error why = {0};
+    struct mgpt_logger *it = NULL;
+
+    nowhere.dir = mgpt_check_path("missing");
+    print_to(mgpt_check_path("printed"));
+    struct mgpt_config *config = mgpt_check_settings(component, NULL);
+    const struct mgpt_logger_api *api = component->api;
+    enum mgpt_status status = api->open(mgpt_host(), config, &nowhere, &it, &why);
+    if (status == MGPT_OK)
+        api->close(it);
+    else
+        check_refused(status, MGPT_IO, why);
+    mgpt_config_destroy(config);
+
+    struct bench b = opened(component, mgpt_check_settings(component, NULL), &run);
+    check_that(talk(&b, STEPS, &why) == MGPT_OK, "%s", why.text);
+    b.api->close(b.it);
+    off_t printed = (fflush(stdout), size_of(mgpt_check_path("printed"))), kept = largest();
+
+    signal(SIGXFSZ, SIG_IGN);
+    bool limited = getrlimit(RLIMIT_FSIZE, &before) == 0;
+    limit = (struct rlimit){LIMIT, before.rlim_max};
+    limited = limited && setrlimit(RLIMIT_FSIZE, &limit) == 0;
+    check_that(limited, "cannot limit the size of files");
+    print_to(access("/dev/full", W_OK) == 0 ? "/dev/full" : "/dev/null");
+    config = mgpt_check_settings(component, NULL);
+    it = NULL;
+    status = api->open(mgpt_host(), config, &run, &it, &why);
+    mgpt_config_destroy(config);
+    if (status == MGPT_OK) {
+        b.it = it;
+        status = talk(&b, STEPS, &why);
+        api->close(it);
+    }
+    (void)setrlimit(RLIMIT_FSIZE, &before);
+    if (status != MGPT_OK)
+        check_refused(status, MGPT_IO, why);
+    check_that(status == MGPT_IO || kept <= LIMIT, "its file is full, and it says nothing");
+    check_that(status == MGPT_IO || printed == 0 || access("/dev/full", W_OK) != 0,
+               "standard output is full, and it says nothing");
+}
+
+static void once(const struct mgpt_component *component)
+{
+    struct mgpt_run_info run = run_info(mgpt_check_folder, 0);
+    struct bench b = opened(component, mgpt_check_settings(component, NULL), &run);
+
+    (void)talk(&b, 3, NULL);
+    b.api->close(b.it);
+}
+
+static void check_left(const struct mgpt_component *component)
+{
+    print_to(mgpt_check_path("printed"));
+    mgpt_check_leaks(component, once);
+}
+
+const struct mgpt_check_case mgpt_check_logger[] = {
+    {"takes_every_event",
+     "a run would stop at an event that the module does not know, or that has no number",
+     check_events, 0},
+    {"says_when_it_cannot_write", "a full disk would go unnoticed, and the metrics have a hole",
+     check_full, 0},
+    {"leaves_nothing_behind", "what open takes, close gives back", check_left, 0},
+    {NULL, NULL, NULL, 0},
+};

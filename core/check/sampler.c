@@ -1,0 +1,133 @@
+/* Kind sampler: an id that exists, as often drawn for the same logits. */
+#include <config.h>
+
+#include "check/bench_sampler.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static void check_choices(const struct mgpt_component *component)
+{
+    struct bench b;
+    double logits[64];
+
+    for (uint32_t n = 1; n <= 64; n = 2 * n + 1) {
+        bench_open(&b, component, n, mgpt_check_settings(component, NULL));
+        for (int trial = 0; trial < 20; trial++) {
+            for (uint32_t i = 0; i < n; i++)
+                logits[i] = mgpt_rng_gauss(&b.counted.rng, 0, trial < 10 ? 3 : 1e6);
+            b.counted.draws = 0;
+            (void)next(&b, logits);
+            unsigned draws = b.counted.draws;
+            (void)next(&b, logits);
+            check_that(b.counted.draws == 2 * draws, "%u draws, then %u", draws,
+                       b.counted.draws - draws);
+        }
+        b.api->destroy(b.it);
+    }
+    b.api->destroy(NULL);
+}
+
+static void check_winner(const struct mgpt_component *component)
+{
+    struct bench b;
+    double logits[N] = {0};
+
+    bench_open(&b, component, N, mgpt_check_settings(component, NULL));
+    for (int32_t winner = 0; winner < N; winner++) {
+        memset(logits, 0, sizeof logits);
+        logits[winner] = 1000;
+        for (int i = 0; i < 20; i++)
+            check_that(next(&b, logits) == winner, "not %d", winner);
+    }
+    b.api->destroy(b.it);
+}
+
+static void check_ties(const struct mgpt_component *component)
+{
+    struct bench b;
+    const double tied[N] = {0, 1, 2, 5, 5, 0, 5, 1, 5, 4, 3, 2};
+
+    bench_open(&b, component, N, mgpt_check_settings(component, "top_k", "1", NULL));
+    for (int i = 0; i < 50; i++)
+        check_that(next(&b, tied) == 3, "a tie does not go to the lowest id");
+    b.api->destroy(b.it);
+}
+
+/* Any sampler that is fair in some sense: of two ids the likelier one comes at least as often, within
+ * five standard deviations of 20,000 draws (chi squared of the two counts, one degree of freedom,
+ * would have to exceed 25). */
+static void check_order(const struct mgpt_component *component)
+{
+    enum { DRAWS = 20000 };
+    struct bench b;
+    double logits[N];
+    int counts[N] = {0};
+
+    for (int i = 0; i < N; i++)
+        logits[i] = (i * 37 % 11) * 0.35 - 1;
+    bench_open(&b, component, N, mgpt_check_settings(component, NULL));
+    for (int i = 0; i < DRAWS; i++)
+        counts[next(&b, logits)]++;
+    for (int i = 0; i < N; i++)
+        for (int k = 0; k < N; k++)
+            if (logits[i] > logits[k] && counts[k] > counts[i]) {
+                double sum = counts[i] + counts[k], gap = counts[k] - counts[i];
+                check_that(gap * gap / sum < 25,
+                           "id %d (logit %g) came %d times, id %d (logit %g) %d times", i,
+                           logits[i], counts[i], k, logits[k], counts[k]);
+            }
+    b.api->destroy(b.it);
+}
+
+/* Two samplers with streams of one seed, one of which has sampled something else in between. */
+static void check_pure(const struct mgpt_component *component)
+{
+    struct bench a, b;
+    double logits[N], other[N] = {0};
+
+    for (int i = 0; i < N; i++)
+        logits[i] = (i * 37 % 11) * 0.35 - 1;
+    bench_open(&a, component, N, mgpt_check_settings(component, NULL));
+    bench_open(&b, component, N, mgpt_check_settings(component, NULL));
+    for (int i = 0; i < 200; i++) {
+        struct counted kept = b.counted;
+        (void)next(&b, other);
+        b.counted = kept;
+        int32_t one = next(&a, logits), two = next(&b, logits);
+        check_that(one == two, "draw %d: %d, and %d by one that had sampled before", i, one, two);
+    }
+    a.api->destroy(a.it);
+    b.api->destroy(b.it);
+}
+
+static void once(const struct mgpt_component *component)
+{
+    struct bench b;
+    double logits[N] = {0};
+
+    bench_open(&b, component, N, mgpt_check_settings(component, NULL));
+    (void)next(&b, logits);
+    b.api->destroy(b.it);
+}
+
+static void check_left(const struct mgpt_component *component)
+{
+    mgpt_check_leaks(component, once);
+}
+
+const struct mgpt_check_case mgpt_check_sampler[] = {
+    {"picks_an_id_that_exists",
+     "generation would read past the vocabulary, or samples would change with what was sampled "
+     "before",
+     check_choices, 0},
+    {"picks_what_is_far_ahead", "a token whose probability is 1 is not drawn", check_winner, 0},
+    {"gives_ties_to_the_lower_id", "samples differ between machines whose logits tie", check_ties,
+     0},
+    {"keeps_the_order_of_the_logits", "a less likely token is drawn more often than a likelier one",
+     check_order, 0},
+    {"takes_no_part_in_what_is_drawn_elsewhere",
+     "the same stream gives other ids: state is kept between calls", check_pure, 0},
+    {"leaves_nothing_behind", "what create takes, destroy gives back", check_left, 0},
+    {NULL, NULL, NULL, 0},
+};
