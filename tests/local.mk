@@ -58,6 +58,7 @@ SCRIPT_TESTS = \
     %D%/tutorial.sh \
     %D%/run_bench.sh \
     %D%/run_bf16.sh \
+    %D%/run_broken.sh \
     %D%/run_judge.sh \
     %D%/run_muon.sh \
     %D%/run_names.sh \
@@ -84,7 +85,7 @@ SCRIPT_TESTS = \
 TESTS = $(SCRIPT_TESTS)
 TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = bash
-EXTRA_DIST += $(SCRIPT_TESTS) %D%/run.sh %D%/server.py %D%/browser.py %D%/page.py %D%/watch.py \
+EXTRA_DIST += %D%/plugins/broken.c $(SCRIPT_TESTS) %D%/run.sh %D%/server.py %D%/browser.py %D%/page.py %D%/watch.py \
     %D%/bench/compare.sh %D%/bench/generate.sh %D%/bench/gpt2.sh \
     %D%/bench/gpu.sh \
     %D%/bench/products.sh %D%/bench/samples.sh %D%/bench/steps.sh \
@@ -335,6 +336,7 @@ AM_TESTS_ENVIRONMENT = \
     abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir; \
     abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
     builddir='$(builddir)'; export builddir; \
+    CC='$(CC)'; CXX='$(CXX)'; export CC CXX; \
     MICROGPT='$(abs_builddir)/microgpt$(EXEEXT)'; export MICROGPT; \
     MICROGPT_PLUGIN_PATH='$(abs_builddir)/plugins/.libs'; export MICROGPT_PLUGIN_PATH; \
     MICROGPT_TEST_PLUGINS='$(abs_builddir)/%D%/plugins/.libs'; export MICROGPT_TEST_PLUGINS; \

@@ -100,7 +100,7 @@ void device_get(const struct device *d, const struct mgpt_tensor *t, void *data,
     check_that(at == BEFORE, "%s: wrote out of bounds, %zu bytes before the start", what,
                BEFORE - at);
     at = first_broken(bytes + BEFORE + size, BEHIND);
-    check_that(at == BEHIND, "%s: wrote out of bounds, %zu bytes past the end", what, at);
+    check_that(at == BEHIND, "%s: wrote out of bounds, byte %zu past the end", what, at + 1);
     memcpy(data, bytes + BEFORE, size);
     free(bytes);
 }

@@ -305,11 +305,13 @@ static enum mgpt_status run_modules(struct mgpt_suite *suite, const char *told,
         at += strcspn(at, "\n");
         at += *at == '\n';
     }
-    if (status == MGPT_OK && !wanted)
-        return mgpt_fail(error, MGPT_PLUGIN, "%s: holds no %s %s that this microgpt knows",
-                         suite->path, suite->kind ? suite->kind : "module",
-                         suite->name ? suite->name : "");
-    return status;
+    if (status != MGPT_OK || wanted)
+        return status;
+    const char *other = strstr(told, "U"); /* kinds are in lower case */
+    return mgpt_fail(error, MGPT_PLUGIN, "%s: holds no %s%s%s that this microgpt knows%s%.*s",
+                     suite->path, suite->kind ? suite->kind : "module", suite->name ? " " : "",
+                     suite->name ? suite->name : "", other ? ", but one of kind " : "",
+                     other ? (int)strcspn(other + 1, " \n") : 0, other ? other + 1 : "");
 }
 
 enum mgpt_status mgpt_suite_run(struct mgpt_suite *suite, struct mgpt_error *error)

@@ -1,4 +1,5 @@
-/* Backend "wrong", for tests: on host memory, with one op of its own, fill, which is a little off. */
+/* Backend "wrong", for tests: on host memory, with one op of its own, fill, which is a little off; or,
+ * with a name that run_broken.sh defines, has another fault. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,8 +46,10 @@ static enum mgpt_status wrong_buffer_new(struct mgpt_device *device, uint64_t by
 static void wrong_buffer_free(struct mgpt_device *device, struct mgpt_buffer *buffer)
 {
     (void)device;
+#ifndef BACKEND_LEAKS
     if (buffer)
         free(buffer->data);
+#endif
     free(buffer);
 }
 
@@ -91,8 +94,17 @@ static enum mgpt_status wrong_fill(struct mgpt_device *device, const struct mgpt
 
     (void)device;
     (void)error;
+#ifdef BACKEND_WRITES_OUT_OF_BOUNDS
+    for (int64_t i = 0; i <= mgpt_tensor_count(y); i++)
+        data[i] = (float)op->value;
+#elif defined BACKEND_FAILS_HALFWAY
+    for (int64_t i = 0; i < mgpt_tensor_count(y); i++)
+        data[i] = (float)op->value;
+    return mgpt_fail(error, MGPT_DEVICE, "the device is full of fill");
+#else
     for (int64_t i = 0; i < mgpt_tensor_count(y); i++)
         data[i] = (float)op->value + 1e-3F;
+#endif
     return MGPT_OK;
 }
 

@@ -1,0 +1,103 @@
+#!/bin/bash
+# Plugins with one fault each: `plugins check` names the fault of every one, and neither crashes nor
+# hangs. A fault is a name in tests/plugins/broken.c or bad_backend.c, or what is done to the file.
+set -u
+here=${abs_top_srcdir:?}/tests/plugins
+[ -n "${CC:-}" ] || { echo "SKIP: no C compiler"; exit 77; }
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+umask 022
+export XDG_CONFIG_HOME=$scratch TMPDIR=$scratch
+failed=0 tried=0
+
+build() { # SOURCE NAME: $scratch/NAME.so
+    $CC -shared -fPIC -O1 -fno-math-errno -w -I"$abs_top_srcdir/core" ${2:+-D$2} \
+        "$here/$1.c" -o "$scratch/${2:-sound}.so" || { echo "cannot compile $1 $2"; exit 1; }
+}
+
+# FILE WORDS [OPTIONS]: the report of FILE says WORDS, and the exit code is 4.
+reports() {
+    local file=$1 words=$2 code begun=$SECONDS
+    shift 2
+    timeout 100 "${MICROGPT:?}" plugins check "$scratch/$file.so" "$@" >"$scratch/said" 2>&1
+    code=$?
+    tried=$((tried + 1))
+    if [ $code -ne 4 ] || ! grep -qF -- "$words" "$scratch/said"; then
+        echo "$file: exit code $code, expected 4 and \"$words\":"
+        cat "$scratch/said"
+        failed=$((failed + 1))
+    else
+        echo "$file: $(grep -F -m1 -- "$words" "$scratch/said" | cut -c1-180) ($((SECONDS - begun)) s)"
+    fi
+}
+
+# What the others are made of is sound.
+build broken ''
+"$MICROGPT" plugins check "$scratch/sound.so" >"$scratch/said" 2>&1 ||
+    { echo "the sound one is refused:"; cat "$scratch/said"; exit 1; }
+
+# Each with the module it concerns, and what the report says.
+while read -r source name kind words; do
+    [ -n "$source" ] || continue
+    build "$source" "$name"
+    reports "$name" "$words" --kind "$kind" --limit 10
+done <<'TABLE'
+broken      CONSTRUCTOR_CRASHES           scheduler loading it crashed: signal 11
+broken      CONSTRUCTOR_EXITS             scheduler loading it ended the process
+broken      DESCRIPTOR_IS_NULL            scheduler microgpt_plugin_v1() returned NULL
+broken      KIND_OF_THE_FUTURE            scheduler but one of kind scheduler/2
+broken      PROBE_CRASHES                 scheduler probe() crashed: signal 6
+broken      TABLE_TOO_SHORT               scheduler too few for lr, which every scheduler/1 has
+broken      NULL_FUNCTION                 scheduler lr is NULL, every scheduler/1 has it
+broken      OPTIONS_TWICE                 scheduler options 0 and 1 are both called rise
+broken      DEFAULT_OUT_OF_RANGE          scheduler option floor has the default 1.5
+broken      SCHEDULER_IS_IMPURE           scheduler a second call gives another rate
+broken      SCHEDULER_GIVES_NAN           scheduler lr nan of
+broken      SCHEDULER_EXITS               scheduler the check ended the process (exit code 0)
+broken      SCHEDULER_LEAKS               scheduler bytes, again and again
+broken      RULE_CALLS_A_FUNCTION         optimizer "square_of" is called, which no device can
+broken      RULE_HAS_A_NAKED_LITERAL      optimizer "1.0" is a literal without its cast
+broken      SCALARS_REMEMBER              optimizer a second call gives other scalars
+broken      SCALARS_OVERFLOW              optimizer wrote scalar 2 of 2
+broken      SAMPLER_OUT_OF_RANGE          sampler   id 1 of 1
+broken      STEP_LIES                     step      covers UPDATE, and parameters and state are what they were
+bad_backend BACKEND_WRITES_OUT_OF_BOUNDS  backend   wrote out of bounds, byte 1 past the end
+bad_backend BACKEND_FAILS_HALFWAY         backend   the op failed and has written
+bad_backend BACKEND_IS_WRONG              backend   expected -1.5
+bad_backend BACKEND_LEAKS                 backend   bytes, again and again
+TABLE
+
+# What waits for ever, with a limit of three seconds.
+for name in CONSTRUCTOR_HANGS PROBE_HANGS; do
+    build broken $name
+done
+reports CONSTRUCTOR_HANGS 'loading it did not end within 3 seconds' --limit 3
+reports PROBE_HANGS 'probe() did not end within 3 seconds' --kind scheduler --limit 3
+
+# One that cannot run here is no failure: it is skipped, and says why.
+build broken PROBE_REFUSES
+"$MICROGPT" plugins check "$scratch/PROBE_REFUSES.so" --kind scheduler >"$scratch/said" 2>&1 &&
+    grep -qF 'the device is at the menders' "$scratch/said" ||
+    { echo "PROBE_REFUSES:"; cat "$scratch/said"; failed=$((failed + 1)); }
+
+# Files that are none.
+size=$(stat -c %s "$scratch/sound.so")
+head -c $((size / 2)) "$scratch/sound.so" >"$scratch/cut.so"
+reports cut 'truncated'
+cp "$scratch/sound.so" "$scratch/machine.so"
+printf '\x14\x00' | dd of="$scratch/machine.so" bs=1 seek=18 conv=notrunc status=none # PowerPC
+reports machine 'built for machine 20, expected'
+cp "$scratch/sound.so" "$scratch/open.so"
+chmod 666 "$scratch/open.so"
+reports open 'lets others write it'
+printf '#!/bin/sh\n# longer than the header of an ELF file, which has sixty-four bytes\n' >"$scratch/script.so"
+reports script 'expected'
+for name in bad_abi:'built for ABI 99.3' bad_symbol:'does not export microgpt_plugin_v1' \
+    bad_undefined:'undefined symbol: mgpt_test_nobody_defines_this' \
+    bad_magic:'starts with 0x12345678' bad_size:'too few for api'; do
+    cp "${MICROGPT_TEST_PLUGINS:?}/${name%%:*}.so" "$scratch/"
+    reports "${name%%:*}" "${name#*:}"
+done
+
+echo "$tried broken plugins, $failed not reported as they should be"
+[ $failed -eq 0 ] && [ $tried -ge 20 ]
