@@ -85,6 +85,11 @@ libmicrogpt_la_SOURCES = \
     %D%/plugin/probe.c \
     %D%/plugin/registry.c %D%/plugin/registry.h \
     %D%/plugin/search.c %D%/plugin/search.h \
+    %D%/plugin/validate.c %D%/plugin/validate.h \
+    %D%/plugin/validate_backend.c \
+    %D%/plugin/validate_data.c \
+    %D%/plugin/validate_run.c \
+    %D%/plugin/validate_step.c \
     %D%/plugin/value.c %D%/plugin/value.h \
     %D%/ref/activation.c \
     %D%/ref/add.c \

@@ -99,5 +99,50 @@ for name in bad_abi:'built for ABI 99.3' bad_symbol:'does not export microgpt_pl
     reports "${name%%:*}" "${name#*:}"
 done
 
+# In a run, with MICROGPT_VALIDATE=1: the plugin, the function and the rule; a sound run stays what it
+# is, bit for bit.
+run() { # FOLDER SETTING...
+    local folder=$1 settings=() s
+    shift
+    for s; do settings+=(--set "$s"); done
+    rm -rf "$scratch/$folder"
+    timeout 100 "$MICROGPT" train -P "$scratch/modules" --dir "$scratch/$folder" \
+        --set dataset.path="$abs_top_srcdir/conf/data/given-names.txt" --set model.embd=8 \
+        --set generate.samples=2 --set train.val_docs=2 --steps 4 "${settings[@]}" \
+        >"$scratch/said" 2>&1
+}
+mkdir "$scratch/modules"
+for on in '' 1; do
+    for backend in ref cpu; do
+        MICROGPT_VALIDATE=$on run "$backend$on" backend.use=$backend optimizer.use=muon ||
+            { echo "a sound run fails:"; cat "$scratch/said"; failed=$((failed + 1)); }
+    done
+done
+grep -q 'validate: backend cpu is held to its contract' "$scratch/said" ||
+    { echo "nothing is validated:"; cat "$scratch/said"; failed=$((failed + 1)); }
+for backend in ref cpu; do
+    cmp "$scratch/$backend"{,1}/checkpoints/step-4/model.safetensors || failed=$((failed + 1))
+done
+while read -r source name kind module words; do
+    [ -n "$source" ] || continue
+    build "$source" "$name"
+    cp "$scratch/$name.so" "$scratch/modules/${kind}_$module.so"
+    MICROGPT_VALIDATE=1 run v "$kind.use=$module" backend.fallback=silent
+    code=$?
+    tried=$((tried + 1))
+    if [ $code -ne 4 ] || ! grep -qF -- "$words" "$scratch/said"; then
+        echo "$name in a run: exit code $code, expected 4 and \"$words\":"
+        tail -5 "$scratch/said"
+        failed=$((failed + 1))
+    fi
+done <<'TABLE'
+broken      SCHEDULER_IS_IMPURE           scheduler broken validate: scheduler broken: lr: 0.01 at step 0, then
+broken      SCALARS_REMEMBER              optimizer broken validate: optimizer broken: scalars: two calls for step 0 differ
+broken      SCALARS_OVERFLOW              optimizer broken validate: optimizer broken: scalars: wrote scalar 2 of 2
+broken      SAMPLER_OUT_OF_RANGE          sampler   broken validate: sampler broken: next: gave id
+bad_backend BACKEND_WRITES_OUT_OF_BOUNDS  backend   wrong  validate: backend wrong: fill: wrote out of bounds: byte 1 past the end
+bad_backend BACKEND_FAILS_HALFWAY         backend   wrong  validate: backend wrong: fill: failed with status -4 and has written output 0
+TABLE
+
 echo "$tried broken plugins, $failed not reported as they should be"
 [ $failed -eq 0 ] && [ $tried -ge 20 ]

@@ -14,6 +14,7 @@
 #include "plugin/kinds.h"
 #include "plugin/loader.h"
 #include "plugin/search.h"
+#include "plugin/validate.h"
 
 #define MAX_NAME 200 /* so that KIND_NAME.so fits in a folder */
 
@@ -45,8 +46,7 @@ static const char *folder_at(const struct mgpt_registry *r, size_t i)
     return i < r->added.count ? r->added.items[i] : r->standard.items[i - r->added.count];
 }
 
-/* MICROGPT_PLUGIN_PATH, which a setuid program would not look at. An empty entry would mean the
- * working directory to a shell; here it means nothing. */
+/* Not in a setuid program. An empty entry, a shell's working directory, means nothing here. */
 static enum mgpt_status add_environment(struct mgpt_registry *r, struct mgpt_error *error)
 {
     const char *list = secure_getenv("MICROGPT_PLUGIN_PATH");
@@ -399,7 +399,7 @@ enum mgpt_status mgpt_registry_use(struct mgpt_registry *r, const char *want, co
                          found.path, kind, name, found.component->kind, want);
     status = mgpt_module_probe(&found, error);
     if (status == MGPT_OK)
-        *module = found;
+        *module = mgpt_validated(found);
     return status;
 }
 

@@ -98,8 +98,7 @@ static enum mgpt_status wrong_fill(struct mgpt_device *device, const struct mgpt
     for (int64_t i = 0; i <= mgpt_tensor_count(y); i++)
         data[i] = (float)op->value;
 #elif defined BACKEND_FAILS_HALFWAY
-    for (int64_t i = 0; i < mgpt_tensor_count(y); i++)
-        data[i] = (float)op->value;
+    data[0] = (float)op->value + 1;
     return mgpt_fail(error, MGPT_DEVICE, "the device is full of fill");
 #else
     for (int64_t i = 0; i < mgpt_tensor_count(y); i++)
