@@ -1,6 +1,7 @@
 # What is read: installed with the program.
 dist_doc_DATA = \
     README.md \
+    %D%/ABI.md \
     %D%/HACKING.md \
     %D%/add-a-plugin.md \
     %D%/kinds.md \

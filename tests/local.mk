@@ -57,6 +57,7 @@ SCRIPT_TESTS = \
     %D%/templates.sh \
     %D%/tutorial.sh \
     %D%/run_bench.sh \
+    %D%/run_abi.sh \
     %D%/run_bf16.sh \
     %D%/run_broken.sh \
     %D%/run_judge.sh \
@@ -85,7 +86,7 @@ SCRIPT_TESTS = \
 TESTS = $(SCRIPT_TESTS)
 TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = bash
-EXTRA_DIST += %D%/plugins/broken.c $(SCRIPT_TESTS) %D%/run.sh %D%/server.py %D%/browser.py %D%/page.py %D%/watch.py \
+EXTRA_DIST += %D%/plugins/broken.c %D%/plugins/cpp.cpp $(SCRIPT_TESTS) %D%/run.sh %D%/server.py %D%/browser.py %D%/page.py %D%/watch.py \
     %D%/bench/compare.sh %D%/bench/generate.sh %D%/bench/gpt2.sh \
     %D%/bench/gpu.sh \
     %D%/bench/products.sh %D%/bench/samples.sh %D%/bench/steps.sh \
@@ -124,6 +125,22 @@ fuzz:
 	$(MKDIR_P) %D%/fuzz
 	sh $(srcdir)/%D%/fuzz/run.sh $(srcdir) $(INIH_CFLAGS) $(JANSSON_CFLAGS) $(NETTLE_CFLAGS) \
 	    $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS) $(CURL_LIBS) $(LIBS)
+
+# The public headers of every released minor version of the ABI, as they were.
+EXTRA_DIST += %D%/abi/1.0/microgpt/backend.h \
+    %D%/abi/1.0/microgpt/dataset.h \
+    %D%/abi/1.0/microgpt/logger.h \
+    %D%/abi/1.0/microgpt/model.h \
+    %D%/abi/1.0/microgpt/optimizer.h \
+    %D%/abi/1.0/microgpt/plugin.h \
+    %D%/abi/1.0/microgpt/precision.h \
+    %D%/abi/1.0/microgpt/random.h \
+    %D%/abi/1.0/microgpt/sampler.h \
+    %D%/abi/1.0/microgpt/scheduler.h \
+    %D%/abi/1.0/microgpt/status.h \
+    %D%/abi/1.0/microgpt/step.h \
+    %D%/abi/1.0/microgpt/tensor.h \
+    %D%/abi/1.0/microgpt/tokenizer.h
 
 # What tests/bench/products.sh builds and runs.
 EXTRA_PROGRAMS += %D%/bench/products

@@ -1,6 +1,7 @@
 /* The step of a run: the bids, the winner, and the stages that it leaves to the core. */
 #include <config.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +15,9 @@ enum mgpt_status mgpt_builtin_register(struct mgpt_registry *registry, struct mg
     return mgpt_registry_add_builtin(registry, &mgpt_composed, error);
 }
 
-static struct mgpt_bid ask(const struct mgpt_step_api *api, const struct mgpt_step_spec *spec)
+static struct mgpt_bid ask(const struct mgpt_module *module, const struct mgpt_step_spec *spec)
 {
+    const struct mgpt_step_api *api = module->component->api;
     struct mgpt_bid bid = {.size = sizeof bid};
 
     api->bid(spec, &bid);
@@ -23,6 +25,15 @@ static struct mgpt_bid ask(const struct mgpt_step_api *api, const struct mgpt_st
     if (bid.covers < MGPT_COVERS_FB || bid.covers > MGPT_COVERS_FBCUS ||
         (spec->ranks > 1 && bid.covers != MGPT_COVERS_FB))
         bid.score = 0;
+    /* Of ABI 1.0: it cannot know of optimizers that take parameters as whole tensors. */
+    if (spec->optimizer_instance && module->plugin && module->plugin->abi_minor < 1 &&
+        bid.score > 0 && bid.covers > MGPT_COVERS_FBC) {
+        bid.score = 0;
+        (void)snprintf(bid.reason, sizeof bid.reason,
+                       "built for ABI 1.%u, it does not know optimizers that take whole tensors: "
+                       "rebuild it",
+                       (unsigned)module->plugin->abi_minor);
+    }
     return bid;
 }
 
@@ -42,7 +53,7 @@ enum mgpt_status mgpt_step_ask_all(struct mgpt_registry *registry,
         (void)snprintf(answer->name, sizeof answer->name, "%s",
                        mgpt_registry_at(registry, "step", i).component->name);
         if (mgpt_registry_use(registry, MGPT_KIND_STEP, answer->name, &module, &why) == MGPT_OK)
-            answer->bid = ask(module.component->api, spec);
+            answer->bid = ask(&module, spec);
         else
             (void)snprintf(answer->bid.reason, sizeof answer->bid.reason, "%.*s",
                            (int)sizeof answer->bid.reason - 1, why.text);
@@ -99,7 +110,7 @@ static enum mgpt_status choose_named(struct mgpt_stepper *stepper, struct mgpt_r
 
     if (status != MGPT_OK)
         return status;
-    struct mgpt_bid bid = ask(module.component->api, &stepper->spec);
+    struct mgpt_bid bid = ask(&module, &stepper->spec);
     if (bid.score <= 0)
         return mgpt_fail(error, MGPT_PLUGIN, "[step] use = %s, but it cannot run this: %s", name,
                          bid.reason);

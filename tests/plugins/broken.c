@@ -164,14 +164,11 @@ static void scalars(const struct mgpt_optimizer *optimizer, const struct mgpt_ti
 #endif
 }
 
-static const struct mgpt_optimizer_api optimizer_api = {(uint32_t)sizeof optimizer_api,
-                                                        0,
-                                                        &plain,
-                                                        optimizer_create,
-                                                        optimizer_destroy,
-                                                        scalars,
-                                                        NULL,
-                                                        NULL};
+static const struct mgpt_optimizer_api optimizer_api = {.size = sizeof optimizer_api,
+                                                        .rule = &plain,
+                                                        .create = optimizer_create,
+                                                        .destroy = optimizer_destroy,
+                                                        .scalars = scalars};
 static const struct mgpt_component optimizer = {(uint32_t)sizeof optimizer,
                                                 MGPT_NO_OPTIONS,
                                                 0,
