@@ -89,6 +89,7 @@ SH_LOG_COMPILER = bash
 EXTRA_DIST += %D%/plugins/broken.c %D%/plugins/cpp.cpp $(SCRIPT_TESTS) %D%/run.sh %D%/server.py %D%/browser.py %D%/page.py %D%/watch.py \
     %D%/bench/compare.sh %D%/bench/generate.sh %D%/bench/gpt2.sh \
     %D%/bench/gpu.sh \
+    %D%/bench/linked.c %D%/bench/linked.sh \
     %D%/bench/products.sh %D%/bench/samples.sh %D%/bench/steps.sh \
     %D%/bench/toygpt.sh \
     %D%/judge/gpt2.py %D%/judge/gpu.py %D%/judge/hf.py %D%/judge/muon.py %D%/judge/parity.py \
@@ -342,7 +343,7 @@ installcheck-local:
 
 # Where tests keep compiled programs.
 clean-local:
-	-rm -rf %D%/cache doc/api/html
+	-rm -rf %D%/cache %D%/bench/linked.dir doc/api/html
 
 # What run_crash.sh kills.
 check_PROGRAMS += %D%/save_once
