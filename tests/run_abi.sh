@@ -89,6 +89,7 @@ grep -qF 'built for ABI 1.0, it does not know optimizers' "$scratch/said" ||
 # A minor to come: a higher number, tables that have grown at their tails.
 mkdir -p "$scratch/later"
 cp -r "$top/core/microgpt" "$scratch/later/"
+chmod -R u+w "$scratch/later"
 sed -i 's/\(define MGPT_ABI_MINOR\) [0-9]*/\1 9/' "$scratch/later/microgpt/plugin.h"
 for kind in scheduler optimizer sampler tokenizer dataset logger precision backend; do
     sed -i "/^struct mgpt_${kind}_api {/,/^};/s/^};/    void (*of_the_future)(void);\n};/" \

@@ -150,6 +150,9 @@ size_t mgpt_check_heap(void)
 #ifdef HAVE_MALLINFO2
     struct mallinfo2 info = mallinfo2();
     return info.uordblks + info.hblkhd;
+#elif defined HAVE_MALLINFO /* wraps at 4 GiB, and so do differences */
+    struct mallinfo info = mallinfo();
+    return (unsigned)info.uordblks + (unsigned)info.hblkhd;
 #else
     return 0;
 #endif
