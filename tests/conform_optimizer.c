@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "check/bench_optimizer.h"
+#include "check/rule.h"
 #include "conform.h"
 
 START_TEST(adamw_is_the_paper)
@@ -90,9 +91,51 @@ START_TEST(sgd_has_nesterov_momentum)
 }
 END_TEST
 
+/* NULL: it is of the language; else what is said of it. */
+START_TEST(the_language_of_rules_is_what_the_header_says)
+{
+    static const struct {
+        const char *body, *says;
+    } cases[] = {
+        {"p -= lr * g;", NULL},
+        {"const real u = b * m + g, w = u; p -= lr * (u > 0 ? u : -w); m = u;", NULL},
+        {"if (g > 0) { p -= lr; } else p += lr;", NULL},
+        {"real t = (real)1e-3 * sqrt(fabs(g)); p -= copysign(fmin(t, fmax(g, lr)), g); m = t;",
+         NULL},
+        {"int n = (g > 0) - (g < 0); p -= lr * n;", NULL},
+        {"p -= 0.5 * g;", "\"0.5\" is a literal without its cast"},
+        {"p -= 1e-3f * g;", "\"1e-3f\" is a literal without its cast"},
+        {"p -= lr * exp(g);", "\"exp\" is called"},
+        {"p -= lr * fma(g, g, g);", "\"fma\" is called"},
+        {"p -= rate * g;", "\"rate\" does not compile for a device"},
+        {"p[0] -= g;", "\"[\" is not of the language"},
+        {"for (int i = 0; i < 3; i++) p -= g;", "\"for\" is called"},
+        {"return;", "\"return\" does not compile"},
+        {"double d = g; p -= d;", "\"double\" does not compile"},
+        {"p -= g; #define X", "\"#\" is not of the language"},
+        {"p -= (g;", "ends within parentheses"},
+        {"p -= g);", "closes what was not opened"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct mgpt_rule rule = {.size = sizeof rule,
+                                       .name = "tried",
+                                       .state = "(m)",
+                                       .scalars = "(lr, b)",
+                                       .body = cases[i].body};
+        struct mgpt_error why = {0};
+        enum mgpt_status status = mgpt_rule_check(&rule, &why);
+        ck_assert_msg((status == MGPT_OK) == !cases[i].says, "%s: %s", cases[i].body, why.text);
+        if (cases[i].says)
+            ck_assert_has(why.text, cases[i].says);
+    }
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
     add_contract(tests, "optimizer");
+    tcase_add_test(tests, the_language_of_rules_is_what_the_header_says);
     tcase_add_test(tests, adamw_is_the_paper);
     tcase_add_test(tests, lion_is_the_paper);
     tcase_add_test(tests, sgd_has_momentum);
