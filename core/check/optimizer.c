@@ -274,7 +274,7 @@ static double *trained_on(const struct mgpt_component *component, const char *de
 /* Those with an update of their own too: there the rule's text may be what is run. */
 static void check_devices(const struct mgpt_component *component)
 {
-    static const char *const others[] = {"cpu", "slow", "cuda"};
+    static const char *const others[] = {"cpu", "slow", "cuda", "cuda_emu"};
     size_t n;
     double *want = trained_on(component, "ref", &n);
 
