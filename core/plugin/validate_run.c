@@ -366,12 +366,24 @@ static enum mgpt_status precision_plan(int slot, const struct mgpt_host *host,
         return mgpt_validate_refusal(status, c, "plan", error);
     if (plan->size != size)
         return mgpt_violation(error, c, "plan", "changed the plan's size to %u", plan->size);
+    if (*plan->use) {
+        if (!memchr(plan->use, '\0', sizeof plan->use) ||
+            !memchr(plan->reason, '\0', sizeof plan->reason) || !*plan->reason)
+            return mgpt_violation(error, c, "plan", "names another module, and no reason");
+        return MGPT_OK; /* the rest is not read */
+    }
     if (plan->master != MGPT_F32 && plan->master != MGPT_F64)
         return mgpt_violation(error, c, "plan", "master is %u, expected F32 or F64", plan->master);
     if (!is_among(plan->master, caps->formats) || !is_among(plan->activation, caps->formats) ||
         !is_among(plan->product, caps->formats))
         return mgpt_violation(error, c, "plan", "formats %u, %u, %u of a device that takes %x",
                               plan->master, plan->activation, plan->product, caps->formats);
+    if (plan->tf32 &&
+        (plan->tf32 != 1 || plan->product != MGPT_F32 || !(caps->flags & MGPT_CAPS_TF32)))
+        return mgpt_violation(error, c, "plan", "tf32 is %u, with products of format %u, on %s",
+                              plan->tf32, plan->product,
+                              caps->flags & MGPT_CAPS_TF32 ? "a device that has it"
+                                                           : "a device that has none");
     if (plan->scale_interval && !(plan->scale_initial > 0 && plan->scale_growth > 1 &&
                                   plan->scale_backoff > 0 && plan->scale_backoff < 1))
         return mgpt_violation(error, c, "plan", "loss scale %g, growth %g, backoff %g",
