@@ -70,6 +70,9 @@ offers 'microgpt train --set optimizer.adamw.b' optimizer.adamw.beta1=
 offers 'microgpt plugins ' list
 offers 'microgpt plugins in' inspect
 offers 'microgpt plugins inspect mu' muon
+offers 'microgpt plugins ch' check
+touch optimizer_mine.so
+offers 'microgpt plugins check opt' optimizer_mine.so
 offers 'microgpt plugins new sch' scheduler
 offers 'microgpt plugins new scheduler x --lang ' c++
 offers 'microgpt config sh' show
