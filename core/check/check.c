@@ -186,11 +186,12 @@ static ptrdiff_t more_threads(size_t before)
 }
 
 /* The first calls fill what is kept for the life of the process: buffers of streams, locales, the
- * caches of malloc, which count as in use. A leak grows in every round, by 16 bytes a call or more. */
+ * caches of malloc, which count as in use and take many rounds to fill. A leak grows in every round, by
+ * 16 bytes a call or more. */
 void mgpt_check_leaks(const struct mgpt_component *component,
                       void (*body)(const struct mgpt_component *component))
 {
-    enum { CALLS = 8, ROUNDS = 4, LEAST = 16 };
+    enum { CALLS = 8, ROUNDS = 32, LEAST = 16 };
     ptrdiff_t least = PTRDIFF_MAX;
 
     body(component);
