@@ -2,6 +2,8 @@
 #include <config.h>
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "check/device.h"
@@ -29,11 +31,12 @@ static void check_case(const struct device *o, uint32_t code, int index, uint32_
     op_case_finish(&got);
 }
 
-static void ops_in(const struct device *o, uint32_t dtype)
+/* Every `step`th case, from `first` on. */
+static void ops_in(const struct device *o, uint32_t dtype, int first, int step)
 {
     for (uint32_t code = 1; code < MGPT_OP_COUNT; code++) {
         int ran = 0;
-        for (int i = 0; i < op_case_count(code); i++)
+        for (int i = first; i < op_case_count(code); i += step)
             check_case(o, code, i, dtype, &ran);
         check_case(o, code, OP_CASE_LARGE, dtype, &ran);
         if (!ran)
@@ -41,24 +44,26 @@ static void ops_in(const struct device *o, uint32_t dtype)
     }
 }
 
-static void ops_in_all(const struct device *o)
+/* All cases in F32, and so many in each other format. */
+static void ops_in_all(const struct device *o, int first, int step)
 {
     uint32_t all = device_formats(o);
 
     for (uint32_t dtype = MGPT_F32; dtype <= MGPT_BF16; dtype++)
         if (all >> dtype & 1)
-            ops_in(o, dtype);
+            ops_in(o, dtype, dtype == MGPT_F32 ? 0 : first, dtype == MGPT_F32 ? 1 : step);
 }
 
 void mgpt_check_ops(const struct mgpt_component *c)
 {
     struct device o = device_open(c, NULL, NULL);
 
-    ops_in_all(&o);
+    ops_in_all(&o, 0, 1);
     device_close(&o);
 }
 
-/* Each choice of each option, where this machine has what it names. */
+/* Each choice of each option, where this machine has what it names; with a few cases of 16 bits,
+ * others each time (7 divides no count of variants). */
 void mgpt_check_choices(const struct mgpt_component *c)
 {
     const struct mgpt_backend_api *api = c->api;
@@ -71,10 +76,90 @@ void mgpt_check_choices(const struct mgpt_component *c)
             enum mgpt_status status = device_try(&o, c, option->key, option->choices[k], &said);
             check_that(status == MGPT_OK || status == MGPT_UNSUPPORTED, "%s", said.text);
             if (status == MGPT_OK)
-                ops_in_all(&o);
+                ops_in_all(&o, k, 7);
             device_close(&o);
         }
     }
+}
+
+/* ---- TF32 ---- */
+
+/* A product of 10 bits of mantissa, where the device says so; what it multiplies on the way, such as
+ * probabilities, it may round so, too. Returns whether the flag changed anything. */
+static bool rounds(const struct device *o, uint32_t code, int index)
+{
+    struct op_case got, same, plain;
+    struct mgpt_error refused = {0};
+    bool differs = false;
+
+    op_case_make(&got, code, index, MGPT_F32, mgpt_check_seed);
+    op_case_convert(&got, 0, &plain);
+    got.op.flags |= MGPT_OP_TF32;
+    op_case_convert(&got, 0, &same);
+    if (device_has(o, &got.op, MGPT_F32)) {
+        check_that(device_run(o, &got, &refused) == MGPT_OK, "%s: %s", got.label, refused.text);
+        check_that(device_run(o, &plain, &refused) == MGPT_OK, "%s: %s", got.label, refused.text);
+        check_ok(mgpt_ref_run(&same.op, (const void *const *)same.in, same.out, error));
+        op_case_compare(&same, &got, MGPT_F16);
+        for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
+            differs = differs || (got.out[i] && memcmp(got.out[i], plain.out[i],
+                                                       op_case_bytes(&got.op.out[i])) != 0);
+    }
+    op_case_finish(&same);
+    op_case_finish(&plain);
+    op_case_finish(&got);
+    return differs;
+}
+
+void mgpt_check_tf32(const struct mgpt_component *c)
+{
+    static const uint32_t codes[] = {MGPT_OP_LINEAR, MGPT_OP_LINEAR_BACKWARD, MGPT_OP_ATTENTION,
+                                     MGPT_OP_ATTENTION_BACKWARD};
+    struct device o = device_open(c, NULL, NULL);
+    bool has = device_caps(&o).flags & MGPT_CAPS_TF32;
+
+    for (int k = 0; has && k < 4; k++) {
+        int changed = 0;
+        for (int i = 0; i < op_case_count(codes[k]); i++)
+            changed += rounds(&o, codes[k], i);
+        check_that(changed > 0, "it has TF32, but its %s rounds nothing", mgpt_op_name(codes[k]));
+    }
+    device_close(&o);
+    if (!has)
+        mgpt_check_skip("the device does not say that it has TF32");
+}
+
+/* ---- a long row ---- */
+
+/* A whole matrix as one row, as an optimizer scales it: y = x / sqrt(mean of x^2 + eps). */
+void mgpt_check_long_norm(const struct mgpt_component *c)
+{
+    static float x[200003], y[200003];
+    const int64_t n = sizeof x / sizeof *x;
+    struct mgpt_op op = {.size = sizeof op, .code = MGPT_OP_NORM, .norm = MGPT_NORM_RMS};
+    struct device o = device_open(c, NULL, NULL);
+    double sum = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = (float)(1 + i % 7) / 64;
+        sum += (double)x[i] * x[i];
+    }
+    op.in[0] = op.out[0] = (struct mgpt_tensor){.dtype = MGPT_F32, .rank = 2, .shape = {1, n}};
+    op.eps = 1e-6;
+    if (device_has(&o, &op, MGPT_F32)) {
+        device_put(&o, &op.in[0], x);
+        op.out[0] = op.in[0];
+        check_ok(o.api->ops[op.code](o.device, &op, error));
+        device_get(&o, &op.in[0], y, "a norm in place");
+        for (int64_t i = 0; i < n; i++)
+            check_that(fabs(y[i] - x[i] / sqrt(sum / (double)n + op.eps)) <= 1e-5,
+                       "norm of a row of %lld: y[%lld] is %.9g, expected %.9g", (long long)n,
+                       (long long)i, y[i], x[i] / sqrt(sum / (double)n + op.eps));
+        o.api->buffer_free(o.device, op.in[0].buffer);
+    } else {
+        mgpt_check_skip("it has no norm in format F32");
+    }
+    device_close(&o);
 }
 
 /* ---- errors ---- */

@@ -39,6 +39,8 @@ enum mgpt_status device_run(const struct device *d, struct op_case *c, struct mg
 /* Of backend_ops.c. */
 void mgpt_check_ops(const struct mgpt_component *component);
 void mgpt_check_choices(const struct mgpt_component *component);
+void mgpt_check_tf32(const struct mgpt_component *component);
+void mgpt_check_long_norm(const struct mgpt_component *component);
 void mgpt_check_bad_ids(const struct mgpt_component *component);
 
 #endif
