@@ -8,9 +8,10 @@
 
 #include <microgpt/cuda_native.h>
 
+#include "check/step_rig.h"
+#include "conform.h"
 #include "counters.h"
 #include "run/composed.h"
-#include "step_rig.h"
 
 struct subject {
     struct step_rig rig;
@@ -32,7 +33,7 @@ static void open_as(struct subject *s, const char *backend, const struct mgpt_mo
 {
     memset(s, 0, sizeof *s);
     step_rig_open_as(&s->rig, backend, model, MGPT_F32, setup);
-    s->api = test_module(MGPT_KIND_STEP, "graph_cuda").component->api;
+    s->api = mgpt_check_module(MGPT_KIND_STEP, "graph_cuda")->api;
 }
 
 static void open_subject(struct subject *s, const struct mgpt_model *model,
@@ -79,7 +80,7 @@ static void fence_steps(struct subject *s, uint64_t first, uint32_t n)
 
 static void one_launch_a_micro_batch(const char *optimizer, uint32_t micro, double dropout)
 {
-    const struct rig_setup setup = {optimizer, 3, micro, 0.5};
+    const struct rig_setup setup = {optimizer, 3, micro, 0.5, NULL};
     struct mgpt_model model = test_model_toygpt();
     struct subject s;
     uint32_t n = RIG_LONG - CAPTURED;
@@ -117,7 +118,7 @@ END_TEST
 
 START_TEST(nothing_is_captured_twice_and_nothing_waits_on_the_way)
 {
-    const struct rig_setup setup = {"adamw", 3, 2, 0.5};
+    const struct rig_setup setup = {"adamw", 3, 2, 0.5, NULL};
     const struct mgpt_model model = test_model_names();
     struct subject s;
 
@@ -169,7 +170,7 @@ START_TEST(the_scale_of_the_loss_grows_within_the_graph)
     struct mgpt_step_state a, b;
     size_t n;
     double *x = train_scaled(mgpt_composed.api, want, &a, &n);
-    double *y = train_scaled(test_module(MGPT_KIND_STEP, "graph_cuda").component->api, got, &b, &n);
+    double *y = train_scaled(mgpt_check_module(MGPT_KIND_STEP, "graph_cuda")->api, got, &b, &n);
 
     ck_assert_double_eq(b.loss_scale, 1 << RIG_LONG / 2);
     ck_assert_mem_eq(&a, &b, sizeof a);
@@ -182,7 +183,7 @@ END_TEST
 
 START_TEST(a_ring_that_is_full_is_refused)
 {
-    const struct rig_setup setup = {"sgd", 2, 1, 0};
+    const struct rig_setup setup = {"sgd", 2, 1, 0, NULL};
     const struct mgpt_model model = test_model_names();
     struct mgpt_error why;
     struct subject s;
@@ -214,7 +215,7 @@ static void declines(struct subject *s, const char *reason)
 
 START_TEST(it_bids_0_without_a_cuda_device)
 {
-    const struct rig_setup setup = {"adamw", 2, 1, 0};
+    const struct rig_setup setup = {"adamw", 2, 1, 0, NULL};
     const struct mgpt_model model = test_model_names();
     struct subject s;
 
@@ -227,7 +228,7 @@ END_TEST
 
 START_TEST(it_bids_0_when_an_op_would_be_staged)
 {
-    const struct rig_setup setup = {"adamw", 2, 1, 0};
+    const struct rig_setup setup = {"adamw", 2, 1, 0, NULL};
     struct mgpt_model model = test_model_names();
     struct subject s;
 
@@ -245,7 +246,7 @@ static void nothing_f32(size_t n, float *p, const float *g, float *const *s, con
 
 START_TEST(it_bids_0_when_the_update_would_be_staged)
 {
-    const struct rig_setup setup = {"sgd", 2, 1, 0};
+    const struct rig_setup setup = {"sgd", 2, 1, 0, NULL};
     const struct mgpt_model model = test_model_names();
     const struct mgpt_rule wrong = {.size = sizeof wrong,
                                     .n_state = 1,
@@ -266,7 +267,7 @@ END_TEST
 
 START_TEST(it_bids_0_with_several_ranks)
 {
-    const struct rig_setup setup = {"sgd", 2, 1, 0};
+    const struct rig_setup setup = {"sgd", 2, 1, 0, NULL};
     const struct mgpt_model model = test_model_names();
     struct subject s;
 

@@ -343,13 +343,13 @@ START_TEST(refuses_threads_that_make_no_warps)
     const struct mgpt_component *component = one_module(MGPT_KIND_STEP, "micro_cuda");
     const struct mgpt_step_api *api = component->api;
     struct mgpt_model m = narrow(1, 27);
-    struct mgpt_config *config = settings(component, "threads", "33", NULL);
+    struct mgpt_config *config = mgpt_check_settings(component, "threads", "33", NULL);
     struct mgpt_error why = {0};
     struct mgpt_step *step = NULL;
     struct step_rig rig;
 
     step_rig_open(&rig, "cuda_emu", &m, MGPT_F32);
-    ck_refused(api->open(mgpt_host(), config, &rig.spec, &step, &why), MGPT_INVALID, why);
+    check_refused(api->open(mgpt_host(), config, &rig.spec, &step, &why), MGPT_INVALID, why);
     ck_assert_ptr_nonnull(strstr(why.text, "[step.micro_cuda] threads = 33"));
     step_rig_close(&rig);
     mgpt_config_destroy(config);

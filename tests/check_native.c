@@ -87,8 +87,8 @@ START_TEST(the_device_is_described)
 
     open_device(&d);
     ck_assert_uint_ge(d.cuda->size, sizeof *d.cuda);
-    ck_assert_uint_eq(d.cuda->capability, 75);
-    ck_assert_uint_eq(d.cuda->shared_most, 64 << 10);
+    ck_assert_uint_eq(d.cuda->capability, 80);
+    ck_assert_uint_eq(d.cuda->shared_most, 163 << 10);
     ck_assert_uint_gt(d.cuda->multiprocessors, 0);
     ck_assert_ptr_nonnull(d.cuda->context);
     ck_assert_ptr_nonnull(d.cuda->stream);

@@ -49,8 +49,12 @@ same toy.dropout "$toyini" "${toy[@]}" --set model.dropout=0.2 --set train.accum
 same toy.muon "$toyini" "${toy[@]}" --set optimizer.use=muon
 
 # The fastest that knows the model, unless another is named; on another device it says why not.
+# A small model in fp32 is for micro_cuda, which leaves other formats to this one.
 run 0 train -P "$MICROGPT_TEST_PLUGINS" -c "$ini" --dir auto "${small[@]}" --set backend.use=cuda_emu \
     --samples 0
+has err 'backend cuda_emu .* step micro_cuda'
+run 0 train -P "$MICROGPT_TEST_PLUGINS" -c "$ini" --dir auto16 "${small[@]}" \
+    --set backend.use=cuda_emu --set precision.use=bf16 --samples 0
 has err 'backend cuda_emu .* step graph_cuda'
 run 4 train -c "$ini" --dir cpu "${small[@]}" --set backend.use=cpu --set step.use=graph_cuda
 has err 'it cannot run this: the backend is no CUDA device \(it has no nvidia.cuda-native/1\)'
