@@ -1,5 +1,6 @@
 # What is read: installed with the program.
 dist_doc_DATA = \
+    LICENSE \
     README.md \
     %D%/ABI.md \
     %D%/HACKING.md \

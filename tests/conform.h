@@ -18,10 +18,11 @@ static void module_failed(const char *text)
     ck_abort_msg("%s %s: %s", contract_kind, module_name, text);
 }
 
-/* Calls `check` with every module of the kind that can run here. */
+/* Calls `check` with every module of the kind that can run here; MICROGPT_TEST_ONLY=NAME: that one. */
 static inline void each_module(const char *kind, void (*check)(const struct mgpt_component *))
 {
     struct mgpt_registry *registry = test_registry();
+    const char *only = getenv("MICROGPT_TEST_ONLY");
     size_t checked = 0;
 
     mgpt_registry_scan(registry, kind);
@@ -29,6 +30,8 @@ static inline void each_module(const char *kind, void (*check)(const struct mgpt
         struct mgpt_module module = mgpt_registry_at(registry, kind, i);
         struct mgpt_error why = {0};
         module_name = module.component->name;
+        if (only && strcmp(only, module_name) != 0)
+            continue;
         if (mgpt_module_probe(&module, &why) != MGPT_OK) {
             printf("%s %s: skipped: %s\n", kind, module_name, why.text);
             continue;

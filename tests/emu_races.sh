@@ -11,7 +11,8 @@ plugins=tests/races/.libs
 }
 unset MICROGPT_TEST_PLUGINS
 export MICROGPT_TEST_STEP=5
-said=$(MICROGPT_PLUGIN_PATH=$PWD/$plugins CK_FORK=no tests/conform_backend 2>&1)
+said=$(MICROGPT_PLUGIN_PATH=$PWD/$plugins:$PWD/plugins/.libs MICROGPT_TEST_ONLY=cuda_emu CK_FORK=no \
+    tests/conform_backend 2>&1)
 status=$?
 echo "$said"
 [ $status -eq 0 ] && grep -q '^100%: Checks: ' <<<"$said" && ! grep -q 'has no .* in format 1$' <<<"$said" || exit 1

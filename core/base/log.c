@@ -36,9 +36,10 @@ static bool coloured(void)
 }
 
 /* One write, so that lines of several threads do not mix; a message that cannot be written is lost.
- */
+ * What was printed before comes first, also where both streams are one file. */
 static void write_all(const char *data, size_t size)
 {
+    (void)fflush(stdout);
     while (size) {
         ssize_t written = write(STDERR_FILENO, data, size);
         if (written < 0 && errno == EINTR)

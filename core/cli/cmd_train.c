@@ -105,8 +105,8 @@ enum mgpt_status mgpt_cmd_train(struct mgpt_cli *cli, struct mgpt_error *error)
                          "--json is there");
     if (cli->n_operands && mgpt_cli_flag(cli, "resume"))
         return mgpt_fail(error, MGPT_USAGE,
-                         "train: %s: --resume goes on with a run's own text; name its folder: "
-                         "--dir DIR",
+                         "train: %s: --resume goes on with a run's own text; name its folder "
+                         "instead: microgpt train --resume --dir DIR",
                          cli->operands[0]);
     if (cli->n_operands)
         status = pick(cli, &picked, error);

@@ -272,9 +272,9 @@ static enum mgpt_status report(const struct project *p, bool json, struct mgpt_e
 {
     json_t *list = json_array();
     if (!json)
-        printf("%s: a %s that works, with tests. Try it, then change it:\n"
+        printf("%s: %s %s that works, with tests. Try it, then change it:\n"
                "  cd %s && make check\n",
-               p->name, p->kind, p->name);
+               p->name, strchr("aeiou", p->kind[0]) ? "an" : "a", p->kind, p->name);
     for (size_t i = 0; i < N_FILES; i++) {
         struct mgpt_string to = {0};
         fill_in(p, files[i].to, &to);

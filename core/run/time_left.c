@@ -25,5 +25,6 @@ void mgpt_time_left_say(const struct mgpt_spent *spent, const struct mgpt_valida
     mgpt_add_duration(out, mgpt_time_left(spent, validation, step));
     mgpt_string_format(out, ", at the pace of the first %llu", (unsigned long long)spent->steps);
     if (validations && !(spent->validating > 0))
-        mgpt_string_format(out, "; %llu validations come on top", (unsigned long long)validations);
+        mgpt_string_format(out, "; %llu validation%s on top", (unsigned long long)validations,
+                           validations == 1 ? " comes" : "s come");
 }
