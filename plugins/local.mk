@@ -268,7 +268,14 @@ EXTRA_LTLIBRARIES += %D%/sampler_greedy.la
 %C%_sampler_greedy_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
 EXTRA_LTLIBRARIES += %D%/logger_console.la
-%C%_logger_console_la_SOURCES = %D%/logger/console.c
+%C%_logger_console_la_SOURCES = \
+    %D%/logger/console/curve.c \
+    %D%/logger/console/curve.h \
+    %D%/logger/console/live.c \
+    %D%/logger/console/live.h \
+    %D%/logger/console/pace.c \
+    %D%/logger/console/pace.h \
+    %D%/logger/console/plugin.c
 %C%_logger_console_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
 EXTRA_LTLIBRARIES += %D%/logger_jsonl.la

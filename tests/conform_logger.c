@@ -301,43 +301,6 @@ START_TEST(console_prints_each_nth_the_first_and_the_last)
 }
 END_TEST
 
-START_TEST(console_redraws_a_live_line)
-{
-    struct bench b = open_console("on", "1", 0);
-    int redraws = 0;
-
-    for (uint64_t step = 1; step <= 100; step++) /* a second, at 10 ms a step */
-        put_event(&b, step_event(step));
-    put_event(&b, other_event(MGPT_EVENT_VALIDATION, 100, NULL));
-    put_event(&b, other_event(MGPT_EVENT_SAMPLE, 100, "a\033[2Jb\xc2\x9b\143\n\xc3\xa9"));
-    b.api->close(b.it);
-    char *text = printed();
-    for (const char *at = text; (at = strstr(at, "\r[")); at++)
-        redraws++;
-    ck_assert_msg(redraws >= 5 && redraws <= 11, "%d redraws in a second", redraws);
-    ck_assert_has(text, "ETA 0:00:0");
-    ck_assert_has(text, "\r\033[Kval loss: 2.8043\n"); /* the live line is gone first */
-    ck_assert_has(text, "sample  1: a\\x1b[2Jb\\x9bc\n\xc3\xa9\n");
-    ck_assert_has(text, "\033[32m");
-    free(text);
-}
-END_TEST
-
-START_TEST(console_has_no_color_where_none_is_wanted)
-{
-    ck_assert_int_eq(setenv("NO_COLOR", "1", 1), 0);
-    struct bench b = open_console("on", "1", 0);
-
-    put_event(&b, step_event(1));
-    b.api->close(b.it);
-    char *text = printed();
-    ck_assert_has(text, "step 1/500");
-    ck_assert_ptr_null(strstr(text, "\033[32m"));
-    ck_assert_ptr_null(strstr(text, "\033[0m"));
-    free(text);
-}
-END_TEST
-
 START_TEST(console_says_why_it_cannot_print)
 {
     if (access("/dev/full", W_OK) != 0)
@@ -356,7 +319,6 @@ END_TEST
 static void add_tests(TCase *tests)
 {
     add_contract(tests, "logger");
-    unsetenv("NO_COLOR");
     tcase_add_test(tests, jsonl_keeps_nine_digits);
     tcase_add_test(tests, jsonl_writes_null_for_what_is_not_finite);
     tcase_add_test(tests, jsonl_cuts_back_to_the_step_it_resumes_from);
@@ -367,8 +329,6 @@ static void add_tests(TCase *tests)
     tcase_add_loop_test(tests, console_prints_all_of_a_sample_raw_in_a_file_visible_on_a_terminal,
                         0, 2);
     tcase_add_test(tests, console_prints_each_nth_the_first_and_the_last);
-    tcase_add_test(tests, console_redraws_a_live_line);
-    tcase_add_test(tests, console_has_no_color_where_none_is_wanted);
     tcase_add_test(tests, console_says_why_it_cannot_print);
 }
 

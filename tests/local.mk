@@ -4,6 +4,7 @@ CHECK_TESTS = \
     %D%/check_checkpoint \
     %D%/check_cli \
     %D%/check_conf \
+    %D%/check_console \
     %D%/check_cuda \
     %D%/check_crops \
     %D%/check_endings \

@@ -8,28 +8,25 @@
  *
  * With loss scaling a step also says the scale of the next one.
  *
- * On a terminal the steps are one live line, redrawn in place. Elsewhere the lines come through
- * stdio's buffer, with a flush where a reader would wait for one. */
+ * On a terminal the steps are one live line, redrawn in place (live.c). Elsewhere the lines come
+ * through stdio's buffer, with a flush where a reader would wait for one. */
 #define _DEFAULT_SOURCE
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <microgpt/logger.h>
 
-#define REDRAW 0.1 /* seconds between two pictures of the live line */
-#define BAR 20     /* columns of the progress bar */
+#include "live.h"
 
 struct mgpt_logger {
     uint64_t first, total, every;
     bool terminal; /* so samples must not control it */
-    bool live, color;
-    bool drawn;   /* the live line stands there */
-    double shown; /* when it was drawn, in seconds of the run */
+    bool live;
+    struct console_live line;
 };
 
 /* ---- writing ---- */
@@ -45,14 +42,6 @@ static enum mgpt_status flush(struct mgpt_logger *l, struct mgpt_error *error)
 {
     (void)l;
     return wrote(fflush(stdout), error);
-}
-
-/* Takes the live line away before anything else is printed. */
-static void clear(struct mgpt_logger *l)
-{
-    if (l->drawn)
-        fputs("\r\033[K", stdout);
-    l->drawn = false;
 }
 
 /* Bytes of the UTF-8 character at c, of which `left` are there; 0: none (RFC 3629, section 4). */
@@ -93,25 +82,13 @@ static void print_text(const struct mgpt_logger *l, const struct mgpt_event *e)
 
 /* ---- steps ---- */
 
-/* "950", "98k", "1.2M": three digits at most. */
-static const char *short_number(double x, char text[16])
-{
-    static const char *const units[] = {"", "k", "M", "G", "T"};
-    size_t unit = 0;
-
-    for (; x >= 999.5 && unit + 1 < sizeof units / sizeof units[0]; unit++)
-        x /= 1000;
-    (void)snprintf(text, 16, "%.*f%s", unit && x < 9.95, x, units[unit]);
-    return text;
-}
-
 static enum mgpt_status print_step(struct mgpt_logger *l, const struct mgpt_event *e,
                                    struct mgpt_error *error)
 {
     char pace[16], scale[32] = "";
     int result;
 
-    clear(l);
+    console_live_clear(&l->line);
     if (MGPT_HAS(e, loss_scale) && e->loss_scale > 0)
         (void)snprintf(scale, sizeof scale, " | scale %.6g", e->loss_scale);
     if (e->skipped)
@@ -120,39 +97,8 @@ static enum mgpt_status print_step(struct mgpt_logger *l, const struct mgpt_even
     else
         result = printf("step %4llu/%4llu | loss %.4f | lr %.2e | grad norm %.3f | %s tok/s%s\n",
                         (unsigned long long)e->step, (unsigned long long)l->total, e->loss, e->lr,
-                        e->grad_norm, short_number(e->tokens_per_s, pace), scale);
+                        e->grad_norm, console_short_number(e->tokens_per_s, pace), scale);
     return wrote(result, error);
-}
-
-/* Columns of the terminal. */
-static int width(void)
-{
-    struct winsize size;
-
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
-}
-
-static enum mgpt_status draw(struct mgpt_logger *l, const struct mgpt_event *e,
-                             struct mgpt_error *error)
-{
-    double done = (double)(e->step - l->first), left = (double)(l->total - e->step);
-    int filled = (int)((double)e->step / (double)l->total * BAR), bar = width() < 2 * BAR ? 0 : BAR,
-        room = width() - bar - 3;
-    uint64_t eta = done > 0 && e->seconds < 1e9 ? (uint64_t)(e->seconds / done * left + 0.5) : 0;
-    char text[256], pace[16];
-
-    l->drawn = true;
-    l->shown = e->seconds;
-    (void)snprintf(text, sizeof text,
-                   " step %llu/%llu | loss %.4f | %s tok/s | ETA %llu:%02llu:%02llu",
-                   (unsigned long long)e->step, (unsigned long long)l->total, e->loss,
-                   short_number(e->tokens_per_s, pace), (unsigned long long)(eta / 3600),
-                   (unsigned long long)(eta / 60 % 60), (unsigned long long)(eta % 60));
-    fputs(l->color ? "\r[\033[32m" : "\r[", stdout);
-    for (int i = 0; i < bar; i++)
-        putchar(i < filled ? '#' : '-');
-    printf(l->color ? "\033[0m]%.*s\033[K" : "]%.*s\033[K", room > 0 ? room : 0, text);
-    return flush(l, error);
 }
 
 static enum mgpt_status on_step(struct mgpt_logger *l, const struct mgpt_event *e,
@@ -161,8 +107,8 @@ static enum mgpt_status on_step(struct mgpt_logger *l, const struct mgpt_event *
     bool last = e->step >= l->total;
 
     if (l->live && !last && !e->skipped) {
-        bool due = !l->drawn || e->seconds - l->shown >= REDRAW;
-        return due ? draw(l, e, error) : MGPT_OK;
+        console_live_draw(&l->line, e);
+        return flush(l, error);
     }
     if (last || e->skipped || e->step == l->first + 1 || e->step % l->every == 0)
         return print_step(l, e, error);
@@ -172,21 +118,22 @@ static enum mgpt_status on_step(struct mgpt_logger *l, const struct mgpt_event *
 static enum mgpt_status event(struct mgpt_logger *l, const struct mgpt_event *e,
                               struct mgpt_error *error)
 {
+    console_live_take(&l->line, e);
     if (e->type == MGPT_EVENT_STEP)
         return on_step(l, e, error);
     if (e->type == MGPT_EVENT_VALIDATION) {
-        clear(l);
+        console_live_clear(&l->line);
         printf("val loss: %.4f", e->val_loss);
         if (MGPT_HAS(e, train_loss) && !isnan(e->train_loss))
             printf(" | train loss: %.4f", e->train_loss);
         putchar('\n');
     } else if (e->type == MGPT_EVENT_SAMPLE) {
-        clear(l);
+        console_live_clear(&l->line);
         printf("sample %2llu: ", (unsigned long long)e->index);
         print_text(l, e);
         putchar('\n');
     } else if (e->type == MGPT_EVENT_NOTE) {
-        clear(l);
+        console_live_clear(&l->line);
         fputs("note: ", stdout);
         print_text(l, e);
         putchar('\n');
@@ -212,7 +159,6 @@ static enum mgpt_status open_console(const struct mgpt_host *host, const struct 
                                      struct mgpt_error *error)
 {
     struct mgpt_logger *l = calloc(1, sizeof *l);
-    const char *no_color = getenv("NO_COLOR"); /* https://no-color.org */
     enum mgpt_status status;
 
     if (!l)
@@ -222,7 +168,7 @@ static enum mgpt_status open_console(const struct mgpt_host *host, const struct 
     l->every = (uint64_t)host->get_int(config, "every");
     l->live = wants_live(host->get_text(config, "live"), isatty(STDOUT_FILENO));
     l->terminal = l->live || isatty(STDOUT_FILENO);
-    l->color = !no_color || !*no_color;
+    console_live_init(&l->line, run);
     printf("num docs: %llu (train %llu, val %llu)\nvocab size: %u\nnum params: %llu\n",
            (unsigned long long)run->documents, (unsigned long long)run->train_documents,
            (unsigned long long)run->valid_documents, (unsigned)run->vocab,
@@ -240,7 +186,7 @@ static enum mgpt_status open_console(const struct mgpt_host *host, const struct 
 static void close_console(struct mgpt_logger *l)
 {
     if (l) {
-        clear(l);
+        console_live_clear(&l->line);
         (void)fflush(stdout);
     }
     free(l);
