@@ -198,4 +198,5 @@ microgpt_SOURCES = \
     %D%/cli/main.c \
     %D%/cli/plugins.h \
     %D%/cli/plugins_new.c \
+    %D%/cli/printer.c %D%/cli/printer.h \
     %D%/cli/usage.c

@@ -1,6 +1,7 @@
 /* Samples: with a cache and without, where they end, and many in lockstep. Ids are bytes. */
 #include <config.h>
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -271,12 +272,65 @@ START_TEST(samples_in_lockstep_leave_the_stream_alone)
 }
 END_TEST
 
+/* ---- probabilities ---- */
+
+struct seen {
+    struct rig *r;
+    struct mgpt_window window; /* without a cache */
+    double *logits;
+    int32_t ids[64];
+    size_t n;
+};
+
+/* Each id's probability is its share of exp(logits), of logits that no sampler touched. */
+static enum mgpt_status weigh(void *context, int32_t id, const char *text, size_t size,
+                              struct mgpt_error *why)
+{
+    struct seen *seen = context;
+    double sum = 0;
+
+    (void)text;
+    (void)size;
+    (void)why;
+    if (id < 0)
+        return MGPT_OK;
+    ck_ok(mgpt_window_logits(&seen->window, seen->ids, seen->n, seen->logits, error));
+    for (uint32_t i = 0; i < seen->r->s.model.vocab; i++)
+        sum += exp(seen->logits[i]);
+    ck_assert_double_eq_tol(seen->r->g.probability, exp(seen->logits[id]) / sum, 1e-12);
+    seen->ids[seen->n++] = id;
+    return MGPT_OK;
+}
+
+START_TEST(a_probability_is_that_of_the_model_whatever_the_sampler_does)
+{
+    const char *set[] = {"generate.max_tokens=20", "generate.stop=",
+                         _i ? "sampler.topk.temperature=5" : "sampler.topk.top_k=1", NULL};
+    struct seen seen = {.ids = {'a', 'b'}, .n = 2};
+    struct rig r;
+
+    rig_open(&r, "ref", MGPT_F64, set);
+    seen.r = &r;
+    seen.window = (struct mgpt_window){.passes = &r.s.passes, .no_cache = true};
+    ck_ok(mgpt_window_init(&seen.window, error));
+    seen.logits = calloc(r.s.model.vocab, sizeof *seen.logits);
+    ck_ok(mgpt_generator_weigh(&r.g, error));
+    mgpt_session_seed(&r.s, 3);
+    ck_ok(mgpt_generate(&r.g, (int32_t[]){'a', 'b'}, 2, weigh, &seen, error));
+    ck_assert_uint_eq(seen.n, 22);
+    free(seen.logits);
+    mgpt_window_finish(&seen.window);
+    rig_close(&r);
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
     tcase_add_loop_test(tests, a_sample_in_lockstep_is_its_own_stream_alone, 0, 2 * n_devices());
     tcase_add_test(tests, samples_in_lockstep_leave_the_stream_alone);
     tcase_add_loop_test(tests, samples_are_the_same_with_and_without_a_cache, 0, 2 * n_devices());
     tcase_add_test(tests, a_stop_string_ends_a_sample);
+    tcase_add_loop_test(tests, a_probability_is_that_of_the_model_whatever_the_sampler_does, 0, 2);
 }
 
 int main(void)

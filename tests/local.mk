@@ -59,6 +59,7 @@ SCRIPT_TESTS = \
     %D%/tutorial.sh \
     %D%/run_bench.sh \
     %D%/run_abi.sh \
+    %D%/run_generate.sh \
     %D%/run_bf16.sh \
     %D%/run_broken.sh \
     %D%/run_judge.sh \

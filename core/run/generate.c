@@ -1,6 +1,7 @@
 /* Generation: ids after ids, sampled from the model's logits. */
 #include <config.h>
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,12 +43,24 @@ enum mgpt_status mgpt_generate_stops(struct mgpt_session *s, struct mgpt_endings
                      mgpt_conf_origin(s->conf, "generate", "stop"), stop, why.text);
 }
 
+void mgpt_generator_limit(struct mgpt_generator *g)
+{
+    g->max = (size_t)mgpt_conf_int(g->session->conf, "generate", "max_tokens");
+    g->max = g->max ? g->max : g->session->model.context;
+}
+
+enum mgpt_status mgpt_generator_weigh(struct mgpt_generator *g, struct mgpt_error *error)
+{
+    if (!g->kept)
+        g->kept = calloc(g->session->model.vocab, sizeof *g->kept);
+    return g->kept ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory for logits");
+}
+
 enum mgpt_status mgpt_generator_init(struct mgpt_generator *g, struct mgpt_session *s,
                                      struct mgpt_error *error)
 {
     g->session = s;
-    g->max = (size_t)mgpt_conf_int(s->conf, "generate", "max_tokens");
-    g->max = g->max ? g->max : s->model.context;
+    mgpt_generator_limit(g);
     g->window.passes = &s->passes;
     g->window.past = (enum mgpt_window_past)mgpt_conf_choice(s->conf, "generate", "window");
     g->batch = (uint64_t)mgpt_conf_int(s->conf, "generate", "batch");
@@ -65,6 +78,7 @@ void mgpt_generator_finish(struct mgpt_generator *g)
     mgpt_window_finish(&g->window);
     mgpt_endings_finish(&g->endings);
     free(g->logits);
+    free(g->kept);
     free(g->text);
     memset(g, 0, sizeof *g);
 }
@@ -101,15 +115,34 @@ void mgpt_generator_tell(struct mgpt_generator *g, const struct mgpt_window *win
     g->told = g->told || window->hops;
 }
 
-static enum mgpt_status draw(struct mgpt_session *s, double *logits,
+/* exp(logits[id]) / sum exp(logits), without overflow. */
+static double softmax_at(const double *logits, size_t n, int32_t id)
+{
+    double most = -INFINITY, sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, logits[i]);
+    for (size_t i = 0; i < n; i++)
+        sum += exp(logits[i] - most);
+    return exp(logits[id] - most) / sum;
+}
+
+static enum mgpt_status draw(struct mgpt_generator *g, double *logits,
                              const struct mgpt_stream *stream, int32_t *id,
                              struct mgpt_error *error)
 {
-    *id = s->sampler_api->next(s->sampler, logits, s->model.vocab, stream);
-    if (*id >= 0 && *id < (int32_t)s->model.vocab)
-        return MGPT_OK;
-    return mgpt_fail(error, MGPT_PLUGIN, "sampler %s returned id %d of %u",
-                     mgpt_conf_text(s->conf, "sampler", "use"), *id, s->model.vocab);
+    struct mgpt_session *s = g->session;
+    uint32_t V = s->model.vocab;
+
+    if (g->kept)
+        memcpy(g->kept, logits, V * sizeof *logits);
+    *id = s->sampler_api->next(s->sampler, logits, V, stream);
+    if (*id < 0 || *id >= (int32_t)V)
+        return mgpt_fail(error, MGPT_PLUGIN, "sampler %s returned id %d of %u",
+                         mgpt_conf_text(s->conf, "sampler", "use"), *id, V);
+    if (g->kept)
+        g->probability = softmax_at(g->kept, V, *id);
+    return MGPT_OK;
 }
 
 /* Emits what is ready. */
@@ -133,7 +166,7 @@ enum mgpt_status mgpt_generator_extend(struct mgpt_generator *g, double *logits,
 {
     struct mgpt_session *s = g->session;
     size_t size = 0;
-    enum mgpt_status status = draw(s, logits, stream, id, error);
+    enum mgpt_status status = draw(g, logits, stream, id, error);
 
     *ended = status == MGPT_OK && *id == s->tokenizer_api->bos(s->tokenizer);
     if (*ended)

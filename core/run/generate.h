@@ -23,7 +23,9 @@ struct mgpt_generator {
     double *logits;
     char *text; /* of one id */
     size_t text_size;
-    bool told; /* that the window hops */
+    bool told;          /* that the window hops */
+    double *kept;       /* the logits of a draw, which a sampler overwrites; NULL: nobody asks */
+    double probability; /* of the id drawn last; see mgpt_generator_weigh */
 };
 
 /* Reads [generate]. The session has parameters, passes, sampler and stream, and lives as long. Also
@@ -31,6 +33,11 @@ struct mgpt_generator {
 enum mgpt_status mgpt_generator_init(struct mgpt_generator *generator, struct mgpt_session *session,
                                      struct mgpt_error *error);
 void mgpt_generator_finish(struct mgpt_generator *generator);
+/* Reads [generate] max_tokens again. */
+void mgpt_generator_limit(struct mgpt_generator *generator);
+/* From now on, when an id is emitted, `probability` is its share of softmax(logits): what the model
+ * gave it, whatever temperature and filters made of it. */
+enum mgpt_status mgpt_generator_weigh(struct mgpt_generator *generator, struct mgpt_error *error);
 
 /* Ids of a prompt, after the BOS where the tokenizer has one; without either, id 0 starts (malloc).
  * Characters that the tokenizer does not know: MGPT_USAGE. */
