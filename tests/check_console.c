@@ -20,7 +20,7 @@ static struct mgpt_logger *console;
 static void open_live(const char *columns, uint64_t first_step)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_LOGGER, "console");
-    struct mgpt_config *config = settings(component, "live", "on", NULL);
+    struct mgpt_config *config = mgpt_check_settings(component, "live", "on", NULL);
     struct mgpt_run_info run = {.size = sizeof run,
                                 .first_step = first_step,
                                 .total_steps = TOTAL,
