@@ -174,8 +174,8 @@ CLEANFILES += %D%/run/watch_page.h
 	    -v folder=$(srcdir)/%D%/run/watch >$@.new && mv $@.new $@
 
 bin_PROGRAMS += microgpt
-microgpt_CPPFLAGS = $(CORE_CPPFLAGS) $(JANSSON_CFLAGS)
-microgpt_LDADD = libmicrogpt.la
+microgpt_CPPFLAGS = $(CORE_CPPFLAGS) $(JANSSON_CFLAGS) $(EDIT_CFLAGS)
+microgpt_LDADD = libmicrogpt.la $(EDIT_LIBS)
 microgpt_SOURCES = \
     %D%/cli/args.c \
     %D%/cli/browse.c %D%/cli/browse.h \
@@ -195,6 +195,8 @@ microgpt_SOURCES = \
     %D%/cli/cmd_watch.c \
     %D%/cli/configure.c \
     %D%/cli/explain.c \
+    %D%/cli/interactive.c %D%/cli/interactive.h \
+    %D%/cli/line.c %D%/cli/line.h \
     %D%/cli/main.c \
     %D%/cli/plugins.h \
     %D%/cli/plugins_new.c \

@@ -8,6 +8,21 @@ AC_DEFUN([MGPT_LIBRARY], [
   pkg-config said: $$1[]_PKG_ERRORS])])
 ])
 
+# MGPT_EDIT: libedit for the line that `microgpt generate --interactive` reads. Without it there is no
+# history, and the line is edited as the terminal itself does.
+AC_DEFUN([MGPT_EDIT], [
+  AC_ARG_WITH([libedit], [AS_HELP_STRING([--without-libedit],
+                                         [no history in "microgpt generate --interactive"])],
+              [], [with_libedit=auto])
+  mgpt_say_edit='no (--without-libedit)'
+  AS_VAR_IF([with_libedit], [no], [], [
+    PKG_CHECK_MODULES([EDIT], [libedit >= 3.0],
+      [mgpt_say_edit=yes
+       AC_DEFINE([HAVE_LIBEDIT], [1], [libedit reads lines])],
+      [mgpt_say_edit='no: libedit is missing (Debian package libedit-dev)'
+       AS_VAR_IF([with_libedit], [yes], [AC_MSG_ERROR([--with-libedit: $EDIT_PKG_ERRORS])])])])
+])
+
 # MGPT_CURL: libcurl for `microgpt fetch`. Without it the program builds, and says so when asked.
 AC_DEFUN([MGPT_CURL], [
   AC_ARG_WITH([curl], [AS_HELP_STRING([--without-curl], [no "microgpt fetch", though libcurl is here])],

@@ -60,5 +60,6 @@ AC_DEFUN([MGPT_SUMMARY], [
     unit tests            $mgpt_say_check
     CUDA                  $mgpt_say_cuda
     microgpt fetch        $mgpt_say_curl
+    line editing          $mgpt_say_edit
   plugins$mgpt_plugin_lines])
 ])

@@ -95,7 +95,7 @@ EXTRA_DIST += %D%/plugins/broken.c %D%/plugins/cpp.cpp $(SCRIPT_TESTS) %D%/run.s
     %D%/bench/products.sh %D%/bench/samples.sh %D%/bench/steps.sh \
     %D%/bench/toygpt.sh \
     %D%/judge/gpt2.py %D%/judge/gpu.py %D%/judge/hf.py %D%/judge/muon.py %D%/judge/parity.py \
-    %D%/judge/tensorboard_log.py %D%/judge/toygpt.py
+    %D%/interactive.py %D%/judge/tensorboard_log.py %D%/judge/toygpt.py
 
 # The fuzz targets: `make fuzz` builds them with clang and runs each RUNS times. check_fuzz holds their
 # corpus against the same functions.

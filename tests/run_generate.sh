@@ -1,4 +1,4 @@
-# `microgpt generate` as people use it: probabilities beside the text.
+# `microgpt generate` as people use it: probabilities beside the text, and a prompt a line.
 # shellcheck disable=SC2154 # set by run.sh and the makefile
 . "$abs_top_srcdir/tests/run.sh"
 
@@ -48,4 +48,58 @@ END
 checks=$((checks + 1))
 run 2 generate --dir run --batch 3 --show-probs
 has err '--show-probs: expected \[generate\] batch = 1, not 3 \(--batch 3\)'
+
+# ---- --interactive ----
+
+export XDG_STATE_HOME=$PWD/state
+# say LINES WANTED_EXIT ARGUMENT...: lines from a pipe.
+say()
+{
+    lines=$1 wanted=$2
+    shift 2
+    printf '%b' "$lines" | "$MICROGPT" generate --dir run --interactive "$@" >out 2>err
+    got=$?
+    [ "$got" = "$wanted" ] || fail "generate --interactive $* <<<$lines: exit $got, expected $wanted"
+    checks=$((checks + 1))
+}
+# The samples of one session are those of one command; an empty line is the prompt before it.
+say 'an\n\n\n' 0 --seed 3
+mv out said
+run 0 generate --dir run --prompt an --samples 3 --seed 3
+cmp -s out said || fail 'three lines gave other samples than --samples 3'
+say '\n' 0 --prompt an --seed 3
+head -n 2 said | cmp -s - out || fail '--prompt is not the first prompt'
+say 'él\nan' 0 --json --show-probs
+has out '^\{"sample":1,"text":"él.*"tokens":\[\{"id":'
+has out '^\{"sample":2,"text":"an'
+[ ! -e state ] || fail 'lines from a pipe became history'
+
+# /set reaches the sampler and the length: greedy text is the same each time.
+say '/set temperature 0\n/set max-tokens=2\nan\n\n/set top-k 3\n/quit\nno\n' 0 -q
+[ "$(sort -u out | wc -l)" = 1 ] || fail 'temperature 0 gave different samples'
+has out '^an.{0,2}$'
+say '/set\n' 0 --top-k 7
+has err 'top_k 7, .*max_tokens '
+for mistake in '/set heat 3=heat' '/set top-k many=top_k = many' '/set top-k=expected KEY VALUE' \
+    '/set max-tokens -1=max_tokens = -1' '/sat=expected /set, /help or /quit'; do
+    "$MICROGPT" generate --dir run --interactive >out 2>err <<<"${mistake%%=*}"
+    has err "${mistake#*=}"
+    [ ! -s out ] || fail "$mistake: something was printed"
+done
+say '/set top-k many\nan\n' 3
+say '/sat\nan\n' 2
+say '//an\n' 2
+has err '/' # which the tokenizer does not know
+say 'QQ\nan\n' 2
+[ ! -s out ] || fail 'after a bad prompt from a pipe it went on'
+
+if python3 -c 'import pty' 2>/dev/null; then
+    # shellcheck disable=SC2086
+    run 0 train -c "$ini" $tiny --dir endless --steps 30 --samples 0 --set model.heads=2 \
+        --set dataset.use=text --set tokenizer.char.bos=false
+    grep -q '^#define HAVE_LIBEDIT 1' "$abs_top_builddir/config.h" && how=edit || how=plain
+    timeout 120 python3 "$abs_top_srcdir/tests/interactive.py" "$MICROGPT" "$PWD/endless" $how >out 2>err ||
+        fail 'a session on a terminal went wrong'
+    checks=$((checks + 1))
+fi
 echo "generate: $checks checks"

@@ -5,7 +5,7 @@
 
 #include "base/stop.h"
 #include "cli/cli.h"
-#include "cli/printer.h"
+#include "cli/interactive.h"
 #include "run/trained.h"
 
 /* As many samples as are asked for; 0 keeps `train` quiet, who asks for samples wants one. */
@@ -42,7 +42,8 @@ static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_session *s, struct
     if (status == MGPT_OK)
         status = mgpt_printer_init(&printer, error);
     if (status == MGPT_OK)
-        status = print_all(&printer, error);
+        status = mgpt_cli_flag(cli, "interactive") ? mgpt_interactive(&printer, error)
+                                                   : print_all(&printer, error);
     mgpt_generator_finish(&generator);
     free(checkpoint);
     return status;

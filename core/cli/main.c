@@ -40,6 +40,7 @@ static const struct mgpt_cli_option generate_options[] = {
     {"prompt", "TEXT", NULL, "text that every sample begins with", 0},
     SAMPLING_OPTIONS,
     {"batch", "N", "generate.batch", "samples at once: faster, other texts", 0},
+    {"interactive", NULL, NULL, "a prompt a line, until Ctrl-D; /help says more", 'i'},
     {"show-probs", NULL, NULL, "how likely each token was: by color, or in braces after it", 0},
     {"checkpoint", "WHICH", "generate.checkpoint", "latest, best, or a path", 0},
     DIR_OPTION,

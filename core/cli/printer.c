@@ -1,8 +1,8 @@
 /* Samples on standard output.
  *
- * --show-probs says of each token what the model gave it, before temperature and filters: by color on
- * a terminal, after it in braces elsewhere, an{0.31}na{0.87}. Where the text of several tokens comes
- * out at once (bytes of one character, the beginning of what was no stop string) that is their
+ * --show-probs says of each token what the model gave it, before temperature and filters: by color
+ * on a terminal, after it in braces elsewhere, an{0.31}na{0.87}. Where the text of several tokens
+ * comes out at once (bytes of one character, the beginning of what was no stop string) that is their
  * product. */
 #include <config.h>
 
@@ -69,7 +69,7 @@ static unsigned color_of(double probability)
     return scale[i].color;
 }
 
-/* What the text that comes out now has, of the ids since text came out last; false: there were none. */
+/* What the text that comes out now has, of the ids since some came out last; false: no text, no id. */
 static bool take_probability(struct mgpt_printer *p, int32_t id, size_t size, double *probability)
 {
     if (id >= 0) {
