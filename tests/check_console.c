@@ -170,7 +170,7 @@ START_TEST(leaves_out_what_does_not_fit)
     step(40, 2, 8);
     char *line = picture();
     ck_assert_has(line, cases[_i].has);
-    ck_module(!strstr(line, cases[_i].lacks), "%s columns: %s", columns, line);
+    ck_assert_msg(!strstr(line, cases[_i].lacks), "%s columns: %s", columns, line);
     ck_assert_uint_lt(count_columns(line), (size_t)atoi(columns));
     free(line);
     api->close(console);
