@@ -40,6 +40,8 @@ class Terminal:
         return found
 
     def type(self, keys):
+        """Not at once: libedit shows its prompt just before it takes the keys over."""
+        time.sleep(0.15)
         os.write(self.fd, keys.encode())
 
     def end(self):
