@@ -44,7 +44,8 @@ all_against() { # INCLUDE NAME
     local own=(scheduler/cosine optimizer/adamw sampler/topk tokenizer/char precision/fp32)
     mkdir "$out"
     # Our loggers read what events have had since 1.1; the template's does not.
-    [ "$2" = 1.0 ] || own+=(logger/console logger/jsonl)
+    [ "$2" = 1.0 ] || own+=(logger/jsonl)
+    [ "$2" = 1.0 ] || build "$include" "$out/logger_console.so" "$top"/plugins/logger/console/*.c -lm
     for m in "${own[@]}"; do
         build "$include" "$out/${m/\//_}.so" "$top/plugins/$m.c" -I"$top/plugins/${m%/*}" -lm
     done
