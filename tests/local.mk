@@ -124,7 +124,7 @@ FUZZ_CORPUS = \
 EXTRA_DIST += $(FUZZ_CORPUS) %D%/fuzz/run.sh %D%/fuzz/config.dict %D%/fuzz/manifest.dict \
     %D%/fuzz/safetensors.dict %D%/fuzz/tokenizer.dict
 .PHONY: fuzz
-fuzz:
+fuzz: core/run/watch_page.h
 	$(MKDIR_P) %D%/fuzz
 	sh $(srcdir)/%D%/fuzz/run.sh $(srcdir) $(INIH_CFLAGS) $(JANSSON_CFLAGS) $(NETTLE_CFLAGS) \
 	    $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS) $(CURL_LIBS) $(LIBS)

@@ -18,7 +18,7 @@ compile()
 {
     [ "$2" -nt "$1" ] || "$CLANG" -std=gnu11 -g -O1 $checks -fno-sanitize-recover=all \
         -fsanitize=fuzzer-no-link -DHAVE_CONFIG_H -DFUZZ_ALONE -DMGPT_PLUGINDIR='"/none"' \
-        -DMGPT_SYSCONFDIR='"/none"' -DMGPT_DATADIR='"/none"' -I. -I"$src" -I"$src/core" \
+        -DMGPT_SYSCONFDIR='"/none"' -DMGPT_DATADIR='"/none"' -I. -Icore -I"$src" -I"$src/core" \
         -c "$1" -o "$2" $flags
 }
 flags=$*
