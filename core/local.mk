@@ -42,6 +42,7 @@ libmicrogpt_la_SOURCES = \
     %D%/base/rng.c %D%/base/rng.h \
     %D%/base/sha256.c %D%/base/sha256.h \
     %D%/base/stop.c %D%/base/stop.h \
+    %D%/base/terminal.c %D%/base/terminal.h \
     %D%/base/text.c %D%/base/text.h \
     %D%/check/backend.c \
     %D%/check/backend_ops.c \

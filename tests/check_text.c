@@ -314,6 +314,79 @@ START_TEST(log_says_the_level_and_keeps_each_message_on_one_plain_line)
 }
 END_TEST
 
+static void say_c1(void)
+{
+    mgpt_log_line(MGPT_LOG_INFO, "a\xc2\x9b"
+                                 "2Jb\xc2\xa0"
+                                 "c\xc3\x9b"
+                                 "d\xc2");
+}
+
+START_TEST(log_keeps_control_characters_of_latin_1_from_the_terminal)
+{
+    char *text = said(say_c1);
+    ck_assert_str_eq(text, "microgpt: a  2Jb\xc2\xa0"
+                           "c\xc3\x9b"
+                           "d\xc2\n");
+    free(text);
+}
+END_TEST
+
+/* What a terminal of the kind gets when both streams are on it: a live line, then a message. */
+static void on_terminal(const char *term, bool live, char *text, size_t room)
+{
+    size_t size = 0;
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    ck_assert_int_ge(master, 0);
+    ck_assert_int_eq(grantpt(master) | unlockpt(master), 0);
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+    ck_assert_int_ge(slave, 0);
+    (void)fflush(stdout);
+    int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
+    ck_assert_int_ge(dup2(slave, STDOUT_FILENO) | dup2(slave, STDERR_FILENO), 0);
+    (void)setenv("TERM", term, 1);
+    (void)setenv("NO_COLOR", "1", 1);
+    mgpt_log_over_live(live);
+    fputs("live", stdout);
+    mgpt_log(MGPT_LOG_WARN, "news");
+    mgpt_log_over_live(false);
+    ck_assert_int_ge(dup2(out, STDOUT_FILENO) | dup2(err, STDERR_FILENO), 0);
+    while (size + 1 < room && (!size || text[size - 1] != '\n')) {
+        ssize_t got = read(master, text + size, room - size - 1);
+        ck_assert_int_gt(got, 0);
+        size += (size_t)got;
+    }
+    text[size] = 0;
+    close(out), close(err), close(slave), close(master);
+}
+
+START_TEST(log_takes_the_place_of_a_live_line)
+{
+    char text[256];
+    on_terminal("xterm", true, text, sizeof text);
+    ck_assert_str_eq(text, "live\r\033[Kmicrogpt: warning: news\r\n");
+    on_terminal("xterm", false, text, sizeof text); /* the text may be worth keeping */
+    ck_assert_str_eq(text, "livemicrogpt: warning: news\r\n");
+    on_terminal("dumb", true, text, sizeof text);
+    ck_assert_str_eq(text, "livemicrogpt: warning: news\r\n");
+}
+END_TEST
+
+static void say_warning(void)
+{
+    mgpt_log_over_live(true);
+    mgpt_log(MGPT_LOG_WARN, "news");
+    mgpt_log_over_live(false);
+}
+
+START_TEST(log_writes_no_escapes_into_a_file)
+{
+    char *text = said(say_warning);
+    ck_assert_str_eq(text, "microgpt: warning: news\n");
+    free(text);
+}
+END_TEST
+
 START_TEST(log_drops_what_is_above_the_threshold)
 {
     mgpt_log_threshold(MGPT_LOG_ERROR);
@@ -361,6 +434,9 @@ int main(void)
     tcase_add_loop_test(tests, suggests_a_name_only_when_it_is_near, 0, COUNT(misspelt));
     tcase_add_test(tests, prefers_the_nearer_name);
     tcase_add_test(tests, log_says_the_level_and_keeps_each_message_on_one_plain_line);
+    tcase_add_test(tests, log_keeps_control_characters_of_latin_1_from_the_terminal);
+    tcase_add_test(tests, log_takes_the_place_of_a_live_line);
+    tcase_add_test(tests, log_writes_no_escapes_into_a_file);
     tcase_add_test(tests, log_drops_what_is_above_the_threshold);
     tcase_add_test(tests, log_ends_even_a_cut_line);
     return run_cases("text", tests);

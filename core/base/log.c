@@ -6,12 +6,13 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/terminal.h"
+
 static atomic_int threshold = MGPT_LOG_INFO;
+static atomic_bool over_live;
 
 /* What stands before a line of each level, and its colour on a terminal. */
 static const struct {
@@ -28,11 +29,16 @@ void mgpt_log_threshold(enum mgpt_log_level level)
     atomic_store(&threshold, (int)level);
 }
 
-/* https://no-color.org: set and not empty means no colour. */
-static bool coloured(void)
+void mgpt_log_over_live(bool live)
 {
-    const char *no_color = getenv("NO_COLOR");
-    return !(no_color && *no_color) && isatty(STDERR_FILENO);
+    atomic_store(&over_live, live);
+}
+
+/* What takes a live line of standard output away, where both streams are on the terminal. */
+static const char *wiper(void)
+{
+    bool both = atomic_load(&over_live) && isatty(STDOUT_FILENO) == 1;
+    return both && mgpt_terminal_moves(STDERR_FILENO) ? "\r\033[K" : "";
 }
 
 /* One write, so that lines of several threads do not mix; a message that cannot be written is lost.
@@ -51,13 +57,15 @@ static void write_all(const char *data, size_t size)
     }
 }
 
-/* Control characters become blanks: a message may quote a file, and a file may not write to the
- * terminal. */
+/* Control characters become blanks, those of Latin-1 (in UTF-8, C2 80 to C2 9F) too: a message may
+ * quote a file, and a file may not write to the terminal. */
 static void make_plain(char *text)
 {
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = ' ';
+    for (unsigned char *c = (unsigned char *)text; *c; c++)
+        if (*c < 0x20 || *c == 0x7f)
+            *c = ' ';
+        else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+            c[0] = c[1] = ' ';
 }
 
 void mgpt_log_line(enum mgpt_log_level level, const char *line)
@@ -71,9 +79,10 @@ void mgpt_log_line(enum mgpt_log_level level, const char *line)
         return;
     (void)snprintf(text, sizeof text, "%s", line);
     make_plain(text);
-    bool colour = *levels[level].colour && coloured();
-    int size = snprintf(out, sizeof out, "microgpt: %s%s%s%s\n", colour ? levels[level].colour : "",
-                        levels[level].word, colour ? "\033[0m" : "", text);
+    bool colour = *levels[level].colour && mgpt_terminal_colors(STDERR_FILENO);
+    int size = snprintf(out, sizeof out, "%smicrogpt: %s%s%s%s\n", wiper(),
+                        colour ? levels[level].colour : "", levels[level].word,
+                        colour ? "\033[0m" : "", text);
     if (size > 0)
         write_all(out, (size_t)size);
 }

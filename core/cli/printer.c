@@ -16,6 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/terminal.h"
+
 static enum mgpt_status write_out(const char *text, size_t size, struct mgpt_error *error)
 {
     if (fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0)
@@ -30,11 +32,8 @@ enum mgpt_status mgpt_printer_newline(struct mgpt_error *error)
 
 enum mgpt_status mgpt_printer_init(struct mgpt_printer *p, struct mgpt_error *error)
 {
-    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM"); /* https://no-color.org */
-
     p->terminal = isatty(STDOUT_FILENO) == 1;
-    p->color =
-        p->terminal && (!no_color || !*no_color) && term && *term && strcmp(term, "dumb") != 0;
+    p->color = mgpt_terminal_colors(STDOUT_FILENO);
     return p->probs ? mgpt_generator_weigh(p->generator, error) : MGPT_OK;
 }
 

@@ -319,7 +319,8 @@ static enum mgpt_status loop(struct mgpt_training *r, struct mgpt_error *error)
         status = run_block(r, error);
         if (status == MGPT_OK)
             status = settle(r, error);
-        say_pace(r);
+        if (status == MGPT_OK)
+            say_pace(r);
     }
     if (status == MGPT_CANCELED) /* in a step or a validation, made anew when resumed */
         return stop(r, error);
@@ -339,9 +340,11 @@ enum mgpt_status mgpt_train(const struct mgpt_train *options, struct mgpt_error 
         return mgpt_fail(error, MGPT_NOMEM, "out of memory");
     mgpt_stop_install();
     status = mgpt_training_open(r, options, error);
+    mgpt_log_over_live(status == MGPT_OK);
     if (status == MGPT_OK)
         status = loop(r, error);
     mgpt_training_close(r);
+    mgpt_log_over_live(false);
     free(r);
     return status;
 }
