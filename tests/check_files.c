@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <time.h>
 
 #include "scratch.h"
 
@@ -236,6 +237,29 @@ START_TEST(splits_and_joins_paths)
 }
 END_TEST
 
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+START_TEST(a_lock_is_seen_at_once_and_refused_in_the_words_of_who_wants_it)
+{
+    int lock = -1, other = -1;
+    ck_assert(!mgpt_dir_locked(scratch));
+    ck_assert_int_eq(mgpt_dir_lock(scratch, &lock, MGPT_IO, "taken", &error), MGPT_OK);
+    double begun = now();
+    ck_assert(mgpt_dir_locked(scratch));
+    ck_assert_double_lt(now() - begun, 0.5);
+    ck_assert_int_eq(mgpt_dir_lock(scratch, &other, MGPT_DATA, "taken by me", &error), MGPT_DATA);
+    ck_assert_has(error.text, ": taken by me");
+    close(lock);
+    ck_assert(!mgpt_dir_locked(scratch));
+    ck_assert(!mgpt_dir_locked(in_scratch("nowhere")));
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("files");
@@ -252,6 +276,7 @@ int main(void)
     tcase_add_test(tests, makes_folders_as_deep_as_needed);
     tcase_add_test(tests, removes_folders_without_following_links);
     tcase_add_test(tests, replaces_links);
+    tcase_add_test(tests, a_lock_is_seen_at_once_and_refused_in_the_words_of_who_wants_it);
     tcase_add_test(tests, splits_and_joins_paths);
     return run_cases("files", tests);
 }

@@ -65,6 +65,23 @@ if [ -r "$names" ]; then
     has log '^/moved/names.txt -$'
     cmp "$cache/names.txt" "$names" || fail 'another text'
 
+    # Two at once: the second waits, and then has what the first has loaded. It does not wait forever.
+    rm "$cache/names.txt"
+    : >log
+    "$MICROGPT" fetch names --set fetch.mirror=$at/slow >first 2>&1 &
+    first=$!
+    run 0 fetch names --set fetch.mirror=$at/slow
+    wait $first || fail "the first of two: $(cat first)"
+    [ "$(wc -l <log)" = 1 ] || fail "it was loaded twice: $(cat log)"
+    rm "$cache/names.txt"
+    exec 8<"$cache"
+    if command -v flock >/dev/null && flock -n 8; then
+        run 1 fetch names --set fetch.mirror=$at/range
+        has err "$cache: another microgpt is fetching into this folder"
+    fi
+    exec 8<&-
+    run 0 fetch names --set fetch.mirror=$at/range
+
     # A server without ranges sends all of it again.
     mv "$cache/names.txt" "$cache/names.txt.part"
     truncate -s 1000 "$cache/names.txt.part"

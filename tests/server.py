@@ -7,6 +7,7 @@ that the first part of the path names, and writes each request to a log.
     /plain/FILE   all of it, whatever is asked for (no ranges)
     /range/FILE   ranges too
     /cut/FILE     half of what is asked for, then the line is dead
+    /slow/FILE    a second late
     /longer/FILE  with a byte more;  /other/FILE  with a byte changed;  /moved/FILE  see /range/FILE
     http://any.host/FILE   as a proxy: the file
 """
@@ -14,6 +15,7 @@ import http.server
 import os
 import re
 import sys
+import time
 import urllib.parse
 
 
@@ -35,6 +37,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         data = open(path, "rb").read()
+        if mode == "slow":
+            time.sleep(1)
         if mode == "longer":
             data += b"x"
         if mode == "other":

@@ -51,7 +51,8 @@ static int lock_soon(int fd)
     return 0;
 }
 
-enum mgpt_status mgpt_dir_lock(const char *path, int *lock, struct mgpt_error *error)
+enum mgpt_status mgpt_dir_lock(const char *path, int *lock, enum mgpt_status busy,
+                               const char *words, struct mgpt_error *error)
 {
     int fd = open_dir(path, 0);
     if (fd < 0)
@@ -65,12 +66,20 @@ enum mgpt_status mgpt_dir_lock(const char *path, int *lock, struct mgpt_error *e
     if (why == ENOLCK || why == EOPNOTSUPP)
         return MGPT_OK;
     if (why == EWOULDBLOCK)
-        return mgpt_fail(error, MGPT_CONFIG,
-                         "%s: another microgpt is training in this folder; wait for it, or use "
-                         "another folder: --dir NAME",
-                         path);
+        return mgpt_fail(error, busy, "%s: %s", path, words);
     errno = why;
     return mgpt_file_fail(error, MGPT_IO, path, "lock");
+}
+
+/* A shared lock is what asks: several may ask at once, and who wants the folder tries again. */
+bool mgpt_dir_locked(const char *path)
+{
+    int fd = open_dir(path, 0);
+    if (fd < 0)
+        return false;
+    bool locked = flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+    close(fd);
+    return locked;
 }
 
 static bool is_dir(const char *path)

@@ -143,8 +143,9 @@ static enum mgpt_status fetch_into(const struct mgpt_text_source *source, const 
         return MGPT_OK;
     enum mgpt_status status = mgpt_dir_make(folder, error);
     if (status == MGPT_OK)
-        status = mgpt_dir_lock(folder, &lock, error);
-    if (status == MGPT_OK)
+        status = mgpt_dir_lock(folder, &lock, MGPT_IO,
+                               "another microgpt is fetching into this folder; wait for it", error);
+    if (status == MGPT_OK && !is_right(source, path, hex)) /* who had the lock may have loaded it */
         status = load(source, url, folder, path, error);
     if (lock >= 0)
         close(lock);

@@ -24,6 +24,14 @@ enum mgpt_status mgpt_folder_refuse(const char *dir, struct mgpt_error *error)
     return MGPT_OK;
 }
 
+enum mgpt_status mgpt_folder_lock(const char *dir, int *lock, struct mgpt_error *error)
+{
+    return mgpt_dir_lock(dir, lock, MGPT_CONFIG,
+                         "another microgpt is training in this folder; wait for it, or use another "
+                         "folder: --dir NAME",
+                         error);
+}
+
 enum mgpt_status mgpt_folder_keep(const char *dir, const struct mgpt_conf *conf,
                                   struct mgpt_error *error)
 {

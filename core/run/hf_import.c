@@ -288,7 +288,7 @@ static enum mgpt_status write_run(struct mgpt_session *s, const char *dir, struc
     if (status == MGPT_OK)
         status = mgpt_dir_make(dir, error);
     if (status == MGPT_OK)
-        status = mgpt_dir_lock(dir, &lock, error);
+        status = mgpt_folder_lock(dir, &lock, error);
     if (status == MGPT_OK)
         status = mgpt_folder_refuse(dir, error); /* somebody may have been faster */
     if (status == MGPT_OK)

@@ -24,7 +24,7 @@ static enum mgpt_status find_checkpoint(struct mgpt_training *r, struct mgpt_err
     enum mgpt_status status = MGPT_OK;
 
     if (mgpt_path_exists(r->dir))
-        status = mgpt_dir_lock(r->dir, &r->lock, error);
+        status = mgpt_folder_lock(r->dir, &r->lock, error);
     if (status == MGPT_OK)
         status = mgpt_checkpoint_find(r->dir, "latest", &r->checkpoint, error);
     if (status == MGPT_OK && !r->checkpoint)
@@ -38,7 +38,7 @@ static enum mgpt_status make_folder(struct mgpt_training *r, bool resume, struct
     enum mgpt_status status = mgpt_dir_make(r->dir, error);
 
     if (status == MGPT_OK && r->lock < 0)
-        status = mgpt_dir_lock(r->dir, &r->lock, error);
+        status = mgpt_folder_lock(r->dir, &r->lock, error);
     if (status == MGPT_OK && !resume)
         status = mgpt_folder_refuse(r->dir, error); /* somebody may have been faster */
     return status;

@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "run/watch.h"
@@ -172,17 +171,6 @@ static uint64_t total_steps(const char *folder)
     return total;
 }
 
-/* Who trains holds the lock of the folder; taking it for a moment disturbs nobody who does. */
-static bool goes_on(const char *folder)
-{
-    int lock = -1;
-    bool taken = mgpt_dir_lock(folder, &lock, NULL) == MGPT_CONFIG;
-
-    if (lock >= 0)
-        close(lock);
-    return taken;
-}
-
 static void add_run(struct mgpt_string *out, const struct run *r, const char *folder, bool live)
 {
     size_t stride = (r->n + MOST_POINTS - 1) / MOST_POINTS;
@@ -207,7 +195,7 @@ static enum mgpt_status add_folder(struct mgpt_string *out, const char *folder, 
 {
     struct run run = {0};
     char *path = mgpt_path_join(folder, "metrics.jsonl");
-    bool going = goes_on(folder);
+    bool going = mgpt_dir_locked(folder); /* by who trains in it */
     enum mgpt_status status =
         path ? read_metrics(&run, path, error) : mgpt_fail(error, MGPT_NOMEM, "out of memory");
 
