@@ -123,6 +123,24 @@ def check_history():
     assert t.end() == -signal.SIGTERM
 
 
+def refuse():
+    """What a sampler refuses leaves the one before, and its settings."""
+    t = Terminal("--max-tokens", "2", "-P", os.environ["MICROGPT_TEST_PLUGINS"],
+                 "--set", "sampler.use=picky", NO_COLOR="1")
+    t.wait("> $")
+    t.type("/set favorite 13\r")
+    t.wait("error.*favorite = 13: expected another")
+    t.wait("> $")
+    t.type("/set\r")
+    t.wait("favorite 7, ")
+    t.wait("> $")
+    t.type("an\r")
+    t.wait("\r\nan[^\x1b]*\r\n> $")
+    t.type("\x04")
+    assert t.end() == 0, t.seen
+
+
+refuse()
 terminal = talk()
 interrupt(terminal)
 terminal.type("\x04")

@@ -231,6 +231,10 @@ TEST_PLUGIN_LDFLAGS = $(MODULE_LDFLAGS) -rpath $(abs_builddir)
 check_LTLIBRARIES += %D%/plugins/backend_slow.la
 %C%_plugins_backend_slow_la_SOURCES = %D%/plugins/backend_slow.c
 %C%_plugins_backend_slow_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
+
+check_LTLIBRARIES += %D%/plugins/sampler_picky.la
+%C%_plugins_sampler_picky_la_SOURCES = %D%/plugins/sampler_picky.c
+%C%_plugins_sampler_picky_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)
 check_LTLIBRARIES += %D%/plugins/bad_backend.la
 %C%_plugins_bad_backend_la_SOURCES = %D%/plugins/bad_backend.c
 %C%_plugins_bad_backend_la_LDFLAGS = $(TEST_PLUGIN_LDFLAGS)

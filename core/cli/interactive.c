@@ -78,18 +78,38 @@ static void say_settings(const struct chat *chat)
     mgpt_string_finish(&text);
 }
 
+/* A sampler with the new value in place of the old one, which stays when there is none. */
+static enum mgpt_status remake_sampler(struct mgpt_session *s, struct mgpt_error *error)
+{
+    struct mgpt_sampler *old = s->sampler;
+    enum mgpt_status status;
+
+    s->sampler = NULL;
+    status = mgpt_session_sampler(s, error);
+    if (status != MGPT_OK)
+        s->sampler = old;
+    else
+        s->sampler_api->destroy(old);
+    return status;
+}
+
 static enum mgpt_status set_sampler(struct chat *chat, const char *key, const char *value,
                                     struct mgpt_error *error)
 {
     struct mgpt_session *s = chat->session;
-    enum mgpt_status status = mgpt_conf_settle(s->conf, mgpt_config_section(sampler_config(chat)),
-                                               key, value, "/set", error);
+    const struct mgpt_config *config = sampler_config(chat);
+    const char *section = mgpt_config_section(config);
+    size_t i = mgpt_config_index(config, key);
+    char *before =
+        i < mgpt_config_count(config) ? strdup(mgpt_config_value(config, i)->text) : NULL;
+    enum mgpt_status status = mgpt_conf_settle(s->conf, section, key, value, "/set", error);
 
-    if (status != MGPT_OK)
-        return status;
-    s->sampler_api->destroy(s->sampler);
-    s->sampler = NULL;
-    return mgpt_session_sampler(s, error);
+    if (status == MGPT_OK)
+        status = remake_sampler(s, error);
+    if (status != MGPT_OK && before)
+        (void)mgpt_conf_settle(s->conf, section, key, before, "/set", NULL);
+    free(before);
+    return status;
 }
 
 /* "KEY VALUE" of [generate] max_tokens or of the sampler, with - for _ as in options. */
