@@ -17,7 +17,8 @@ mgptinclude_HEADERS = \
     %D%/microgpt/status.h \
     %D%/microgpt/step.h \
     %D%/microgpt/tensor.h \
-    %D%/microgpt/tokenizer.h
+    %D%/microgpt/tokenizer.h \
+    %D%/microgpt/utf8.h
 
 CORE_CPPFLAGS = -I$(top_srcdir)/core -I$(top_builddir)/core \
     -DMGPT_PLUGINDIR='"$(plugindir)"' \

@@ -25,6 +25,7 @@
 #include <microgpt/step.h>
 #include <microgpt/tensor.h>
 #include <microgpt/tokenizer.h>
+#include <microgpt/utf8.h>
 
 struct row {
     const char *type, *field; /* NULL: the struct itself */

@@ -234,6 +234,20 @@ START_TEST(long_samples_have_long_lengths)
 }
 END_TEST
 
+/* Protobuf's text is UTF-8, and a tokenizer of bytes may sample anything. */
+START_TEST(what_is_no_utf8_is_replaced)
+{
+    struct mgpt_event log = make_event(MGPT_EVENT_SAMPLE, 7);
+    struct field events[4];
+    log.text = "a\xff\xc3\xa9\xe2\x82";
+    write_log(0, &log, 1);
+    ck_assert_uint_eq(read_log(0, 1, events, 4), 2);
+    ck_assert_uint_eq(get(events[1], 2).value, 7);
+    ck_assert(is_text(get(get(value_of(events[1], "sample/2"), 8), 8),
+                      "a\xef\xbf\xbd\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd"));
+}
+END_TEST
+
 /* TensorBoard forgets, from that step on, what the first file said. */
 START_TEST(a_resumed_run_starts_a_file_that_says_where)
 {
@@ -254,6 +268,7 @@ int main(void)
     tcase_add_test(tests, the_checksum_is_castagnolis);
     tcase_add_test(tests, scalars_and_samples_are_in_the_records);
     tcase_add_test(tests, long_samples_have_long_lengths);
+    tcase_add_test(tests, what_is_no_utf8_is_replaced);
     tcase_add_test(tests, a_resumed_run_starts_a_file_that_says_where);
     return run_cases("tensorboard", tests);
 }

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <math.h>
 
+#include <microgpt/utf8.h>
+
 #include "base/log.h"
 #include "scratch.h"
 
@@ -102,6 +104,23 @@ static const struct {
 START_TEST(finds_a_character_that_has_only_begun)
 {
     ck_assert_uint_eq(mgpt_utf8_whole(begun[_i].text, begun[_i].size), begun[_i].whole);
+}
+END_TEST
+
+START_TEST(every_character_reads_as_it_was_written)
+{
+    for (uint32_t c = 0; c <= 0x10ffff; c++) {
+        char text[5] = "";
+        uint32_t back = ~c;
+        unsigned n = mgpt_utf8_write(c, text);
+        bool surrogate = c >= 0xd800 && c < 0xe000;
+        ck_assert_int_eq(text[n], 0);
+        for (unsigned size = 0; size < n; size++) /* cut off */
+            ck_assert_uint_eq(mgpt_utf8_read(text, size, &back), 0);
+        ck_assert_uint_eq(back, ~c);
+        ck_assert_uint_eq(mgpt_utf8_read(text, 5, &back), surrogate ? 0 : n);
+        ck_assert_uint_eq(back, surrogate ? ~c : c);
+    }
 }
 END_TEST
 
@@ -426,6 +445,7 @@ int main(void)
     tcase_add_test(tests, string_fails_once_and_for_good);
     tcase_add_loop_test(tests, finds_the_first_byte_that_is_not_utf8, 0, COUNT(utf8));
     tcase_add_loop_test(tests, finds_a_character_that_has_only_begun, 0, COUNT(begun));
+    tcase_add_test(tests, every_character_reads_as_it_was_written);
     tcase_add_loop_test(tests, replaces_what_is_not_utf8, 0, COUNT(begun));
     tcase_add_loop_test(tests, parses_whole_numbers, 0, COUNT(ints));
     tcase_add_loop_test(tests, parses_seeds, 0, COUNT(seeds));

@@ -161,6 +161,9 @@ START_TEST(lines_says_what_is_wrong)
         {" \n\t\n\xc2\xa0\n", "no line with text, expected one document a line", 0.9},
         {"", "empty, expected one document a line", 0.9},
         {"anna\nren\xe9\nzoe\n", "lines.txt:2: byte 8 (0xe9) is not UTF-8", 0.9},
+        {"\xef\xbb\xbf"
+         "anna\nren\xe9\nzoe\n",
+         "lines.txt:2: byte 11 (0xe9) is not UTF-8", 0.9},
         {"anna\n\xc0\xaf\n", "lines.txt:2: byte 5 (0xc0) is not UTF-8", 0.9},
         {"anna\nzo\xed\xa0\x80\n", "lines.txt:2: byte 7 (0xed) is not UTF-8", 0.9},
         {"anna\nzo\xe2\x82", "lines.txt:2: byte 7 (0xe2) is not UTF-8", 0.9},
@@ -188,8 +191,8 @@ START_TEST(lines_needs_a_bos)
 
     ck_ok(open_data(api, &setup, &data, error));
     check_refused(api->encode(data, &bytes_alone, NULL, &why), MGPT_CONFIG, why);
-    ck_assert_str_eq(why.text, "dataset lines needs a tokenizer with a BOS id; set "
-                               "[tokenizer.char] bos = true");
+    ck_assert_str_eq(why.text, "dataset lines needs a tokenizer with a BOS id; set bos = true in "
+                               "the tokenizer's section, such as [tokenizer.char]");
     api->close(data);
 }
 END_TEST

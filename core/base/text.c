@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <microgpt/utf8.h>
+
 /* ---- a growing string ---- */
 
 /* Makes room for `more` bytes and the 0. */
@@ -68,48 +70,12 @@ void mgpt_string_finish(struct mgpt_string *s)
 
 /* ---- UTF-8 ---- */
 
-/* Length of the sequence that begins at u[0], of which `left` bytes are there; 0 when it is
- * invalid. RFC 3629, section 4: the second byte's range keeps out overlong forms, surrogates and
- * what lies above U+10FFFF. */
-static size_t sequence(const unsigned char *u, size_t left)
-{
-    unsigned char low = 0x80, high = 0xbf;
-    size_t length;
-    if (u[0] < 0x80)
-        return 1;
-    if (u[0] >= 0xc2 && u[0] <= 0xdf)
-        length = 2;
-    else if (u[0] >= 0xe0 && u[0] <= 0xef)
-        length = 3;
-    else if (u[0] >= 0xf0 && u[0] <= 0xf4)
-        length = 4;
-    else
-        return 0;
-    if (u[0] == 0xe0)
-        low = 0xa0;
-    else if (u[0] == 0xed)
-        high = 0x9f;
-    else if (u[0] == 0xf0)
-        low = 0x90;
-    else if (u[0] == 0xf4)
-        high = 0x8f;
-    if (left < length || u[1] < low || u[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if (u[i] < 0x80 || u[i] > 0xbf)
-            return 0;
-    return length;
-}
-
 size_t mgpt_utf8_check(const char *text, size_t size)
 {
+    uint32_t c;
     size_t at = 0;
-    while (at < size) {
-        size_t length = sequence((const unsigned char *)text + at, size - at);
-        if (!length)
-            break;
-        at += length;
-    }
+    for (unsigned length; (length = mgpt_utf8_read(text + at, size - at, &c)); at += length)
+        ;
     return at;
 }
 
@@ -141,15 +107,13 @@ void mgpt_utf8_add(struct mgpt_string *s, const char *text, size_t size)
 
 void mgpt_visible_add(struct mgpt_string *s, const char *text, size_t size)
 {
-    const unsigned char *u = (const unsigned char *)text;
     for (size_t at = 0, length; at < size; at += length) {
-        length = sequence(u + at, size - at);
-        bool latin = length == 2 && u[at] == 0xc2 && u[at + 1] < 0xa0;
-        bool control = length == 1 && (u[at] < ' ' || u[at] == 0x7f);
-        if (length && !latin && (!control || u[at] == '\n' || u[at] == '\t'))
+        uint32_t c = (unsigned char)text[at];
+        length = mgpt_utf8_read(text + at, size - at, &c);
+        if (length && mgpt_utf8_plain(c))
             mgpt_string_add(s, text + at, length);
         else
-            mgpt_string_format(s, "\\x%02x", u[at + latin]);
+            mgpt_string_format(s, "\\x%02x", c);
         length += !length;
     }
 }

@@ -18,7 +18,7 @@ struct mgpt_logger; /* the module's own */
 enum mgpt_event_type {
     MGPT_EVENT_STEP = 1,       /* step, loss, grad_norm, lr, tokens_per_s, skipped, loss_scale */
     MGPT_EVENT_VALIDATION = 2, /* step, val_loss, best_loss, train_loss */
-    MGPT_EVENT_SAMPLE = 3,     /* index, text */
+    MGPT_EVENT_SAMPLE = 3,     /* step, index, text */
     MGPT_EVENT_CHECKPOINT = 4, /* step, text: its path */
     MGPT_EVENT_NOTE = 5        /* text: one line for a person */
 };

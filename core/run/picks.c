@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <microgpt/utf8.h>
+
 #include "base/file.h"
 #include "run/picks.h"
 
@@ -27,16 +29,13 @@ static const struct size {
 static enum mgpt_status count_chars(const char *path, const char *text, size_t size,
                                     struct mgpt_picks *p, struct mgpt_error *error)
 {
-    size_t valid = mgpt_utf8_check(text, size);
+    size_t valid = 0;
     unsigned char *seen = calloc(CODE_POINTS / 8, 1);
 
     if (!seen)
         return mgpt_fail(error, MGPT_NOMEM, "out of memory");
-    for (size_t i = 0; i < valid;) {
-        unsigned char c = (unsigned char)text[i++];
-        uint32_t code = c < 0x80 ? c : c < 0xe0 ? c & 0x1fu : c < 0xf0 ? c & 0x0fu : c & 0x07u;
-        for (; i < valid && ((unsigned char)text[i] & 0xc0) == 0x80; i++)
-            code = code << 6 | ((unsigned char)text[i] & 0x3fu);
+    uint32_t code;
+    for (unsigned n; (n = mgpt_utf8_read(text + valid, size - valid, &code)); valid += n) {
         p->distinct += !(seen[code / 8] >> code % 8 & 1);
         seen[code / 8] |= (unsigned char)(1 << code % 8);
         p->chars++;

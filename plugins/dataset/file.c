@@ -1,4 +1,4 @@
-/* What datasets of text share: reading a whole file, and UTF-8. */
+/* What datasets of text share: reading a whole file, and where in it a byte is. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,8 @@ static enum mgpt_status read_all(struct dataset_file *f, int file, struct mgpt_e
         done += (uint64_t)got;
     }
     if (f->size >= 3 && memcmp(f->bytes, "\xef\xbb\xbf", 3) == 0) {
-        f->size -= 3; /* a byte order mark is no part of the text */
+        f->skipped = 3; /* a byte order mark is no part of the text */
+        f->size -= 3;
         memmove(f->bytes, f->bytes + 3, f->size);
     }
     return MGPT_OK;
@@ -77,23 +78,6 @@ void dataset_file_finish(struct dataset_file *f)
     free(f->bytes);
 }
 
-unsigned dataset_utf8_read(const char *text, uint64_t size, uint32_t *c)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned char *b = (const unsigned char *)text;
-    unsigned n = b[0] < 0x80 ? 1 : b[0] < 0xc0 ? 0 : b[0] < 0xe0 ? 2 : b[0] < 0xf0 ? 3 : 4;
-
-    if (n == 0 || n > size || b[0] >= 0xf8)
-        return 0;
-    *c = n == 1 ? b[0] : b[0] & (0x7fu >> n);
-    for (unsigned i = 1; i < n; i++) {
-        if ((b[i] & 0xc0) != 0x80)
-            return 0;
-        *c = *c << 6 | (b[i] & 0x3f);
-    }
-    return *c < least[n] || *c > 0x10ffff || (*c >= 0xd800 && *c < 0xe000) ? 0 : n;
-}
-
 uint64_t dataset_file_line(const struct dataset_file *f, const char *at)
 {
     uint64_t line = 1;
@@ -108,5 +92,5 @@ enum mgpt_status dataset_utf8_refuse(const struct dataset_file *f, const char *a
 {
     return mgpt_fail(error, MGPT_DATA, "%s:%llu: byte %llu (0x%02x) is not UTF-8", f->path,
                      (unsigned long long)dataset_file_line(f, at),
-                     (unsigned long long)(at - f->bytes), (unsigned char)*at);
+                     (unsigned long long)(at - f->bytes) + f->skipped, (unsigned char)*at);
 }

@@ -1,4 +1,4 @@
-/* What datasets of text share: reading a whole file, and UTF-8. */
+/* What datasets of text share: reading a whole file, and where in it a byte is. */
 #ifndef DATASET_FILE_H
 #define DATASET_FILE_H
 
@@ -6,8 +6,8 @@
 
 /* A file in memory. */
 struct dataset_file {
-    char *path, *bytes; /* malloc */
-    uint64_t size;
+    char *path, *bytes;     /* malloc */
+    uint64_t size, skipped; /* without the byte order mark, which is skipped */
 };
 
 /* Reads all of a regular file of at most 4 GiB. `expected` says what it should be, for the message:
@@ -15,9 +15,6 @@ struct dataset_file {
 enum mgpt_status dataset_file_read(struct dataset_file *f, const char *path, const char *expected,
                                    struct mgpt_error *error);
 void dataset_file_finish(struct dataset_file *f);
-
-/* Reads one character of UTF-8 (RFC 3629): its length, or 0 where there is none. */
-unsigned dataset_utf8_read(const char *text, uint64_t size, uint32_t *c);
 
 /* MGPT_DATA: the byte at `at` is not UTF-8; with its line and offset. */
 enum mgpt_status dataset_utf8_refuse(const struct dataset_file *f, const char *at,

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <microgpt/dataset.h>
+#include <microgpt/utf8.h>
 
 #include "file.h"
 
@@ -49,7 +50,7 @@ static enum mgpt_status strip(const struct mgpt_dataset *d, const char *text, ui
 
     for (uint64_t at = 0, length; at < size; at += length) {
         uint32_t c = 0;
-        length = dataset_utf8_read(text + at, size - at, &c);
+        length = mgpt_utf8_read(text + at, size - at, &c);
         if (!length)
             return dataset_utf8_refuse(&d->file, text + at, error);
         if (is_space(c))
@@ -239,8 +240,8 @@ static enum mgpt_status encode(struct mgpt_dataset *d, const struct mgpt_tokeniz
 
     if (api->bos(tokenizer) < 0)
         return mgpt_fail(error, MGPT_CONFIG,
-                         "dataset lines needs a tokenizer with a BOS id; set [tokenizer.char] bos "
-                         "= true");
+                         "dataset lines needs a tokenizer with a BOS id; set bos = true in the "
+                         "tokenizer's section, such as [tokenizer.char]");
     free(d->start);
     d->start = calloc(d->n + 1, sizeof *d->start);
     if (!d->start)

@@ -12,6 +12,7 @@
 
 #include <microgpt/dataset.h>
 #include <microgpt/random.h>
+#include <microgpt/utf8.h>
 
 #include "file.h"
 
@@ -37,7 +38,7 @@ static enum mgpt_status check_utf8(const struct mgpt_dataset *d, struct mgpt_err
 
     for (uint64_t at = 0, length; at < d->file.size; at += length) {
         uint32_t c;
-        length = dataset_utf8_read(d->file.bytes + at, d->file.size - at, &c);
+        length = mgpt_utf8_read(d->file.bytes + at, d->file.size - at, &c);
         if (!length)
             return dataset_utf8_refuse(&d->file, d->file.bytes + at, error);
         if (at >= poll && d->host->canceled())
@@ -152,8 +153,10 @@ static enum mgpt_status encode(struct mgpt_dataset *d, const struct mgpt_tokeniz
         d->n = need = (uint64_t)n;
     }
     if (api->bos(tokenizer) >= 0)
-        d->host->log(MGPT_LOG_WARN, "dataset text never shows the tokenizer's BOS to the model; "
-                                    "[tokenizer.char] bos = false leaves it out");
+        d->host->log(
+            MGPT_LOG_WARN,
+            "dataset text never shows the tokenizer's BOS to the model; bos = false in the "
+            "tokenizer's section, such as [tokenizer.char], leaves it out");
     return split(d, error);
 }
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <microgpt/logger.h>
+#include <microgpt/utf8.h>
 
 #define LINE 512 /* more than any line of numbers has */
 
@@ -149,36 +150,14 @@ static char *add(char *at, const char *key, double value)
     return number(at, value);
 }
 
-/* One character of UTF-8 from *text on, which moves past it; U+FFFD for a byte that is not of one. */
-static uint32_t character(const unsigned char **text, const unsigned char *end)
-{
-    static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
-    const unsigned char *at = *text;
-    int more = at[0] < 0x80 ? 0 : at[0] < 0xc2 ? -1 : at[0] < 0xe0 ? 1 : at[0] < 0xf0 ? 2 : 3;
-    uint32_t code = more > 0 ? at[0] & (0x3fu >> more) : at[0];
-
-    *text = at + 1;
-    if (more < 0 || at[0] > 0xf4)
-        return 0xfffd;
-    for (int i = 1; i <= more; i++) {
-        if (at + i >= end || (at[i] & 0xc0) != 0x80)
-            return 0xfffd;
-        code = code << 6 | (at[i] & 0x3fu);
-    }
-    if (code < least[more] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-        return 0xfffd;
-    *text = at + 1 + more;
-    return code;
-}
-
-/* A string of JSON in ASCII. */
+/* A string of JSON in ASCII, with U+FFFD for a byte that is not of UTF-8. */
 static void quote(FILE *file, const char *text, size_t size)
 {
-    const unsigned char *at = (const unsigned char *)text, *end = at + size;
-
     putc('"', file);
-    while (at < end) {
-        uint32_t c = character(&at, end);
+    for (size_t at = 0, n; at < size; at += n) {
+        uint32_t c = 0xfffd;
+        n = mgpt_utf8_read(text + at, size - at, &c);
+        n += !n;
         if (c == '"' || c == '\\')
             fprintf(file, "\\%c", (int)c);
         else if (c == '\n')

@@ -24,13 +24,13 @@
 #include <unistd.h>
 
 #include <microgpt/logger.h>
+#include <microgpt/utf8.h>
 
 #define NAME "events.out.tfevents."
 #define HEAD 64 /* more than the numbers and tags around any text take */
 
 struct mgpt_logger {
-    FILE *file;    /* NULL: the run keeps nothing */
-    uint64_t last; /* step of the latest event, which samples go with */
+    FILE *file; /* NULL: the run keeps nothing */
     char path[];
 };
 
@@ -182,24 +182,39 @@ static bool add_scalar(struct bytes *summary, const char *tag, double value)
     return true;
 }
 
+/* Adds UTF-8, with U+FFFD, of three bytes, for a byte that is not. */
+static void add_clean(struct bytes *b, const char *text, size_t size)
+{
+    for (size_t at = 0, n; at < size; at += n) {
+        uint32_t c = 0xfffd;
+        char character[4];
+        n = mgpt_utf8_read(text + at, size - at, &c);
+        n += !n;
+        add_raw(b, character, mgpt_utf8_write(c, character));
+    }
+}
+
 /* Value { tag, tensor of one string, metadata of plugin "text" }. */
 static bool add_sample(struct bytes *summary, const char *tag, const struct mgpt_event *e)
 {
     static const char metadata[] = {0x0a, 6, 0x0a, 4, 't', 'e', 'x', 't'};
-    struct bytes tensor = {0}, value = {0};
-    size_t size = mgpt_event_text_size(e);
-    bool ok = reserve(&tensor, HEAD + size) && reserve(&value, 2 * HEAD + size + strlen(tag)) &&
-              reserve(summary, 3 * HEAD + size + strlen(tag));
+    struct bytes clean = {0}, tensor = {0}, value = {0};
+    size_t most = 3 * mgpt_event_text_size(e);
+    bool ok = reserve(&clean, HEAD + most) && reserve(&tensor, HEAD + most) &&
+              reserve(&value, 2 * HEAD + most + strlen(tag)) &&
+              reserve(summary, 3 * HEAD + most + strlen(tag));
 
     if (ok) {
+        add_clean(&clean, e->text, mgpt_event_text_size(e));
         add_number(&tensor, 1, 7);
         add_text(&tensor, 2, "", 0); /* of no dimension */
-        add_text(&tensor, 8, e->text, size);
+        add_text(&tensor, 8, clean.data, clean.size);
         add_text(&value, 1, tag, strlen(tag));
         add_text(&value, 8, tensor.data, tensor.size);
         add_text(&value, 9, metadata, sizeof metadata);
         add_text(summary, 1, value.data, value.size);
     }
+    free(clean.data);
     free(tensor.data);
     free(value.data);
     return ok;
@@ -246,9 +261,8 @@ static enum mgpt_status event(struct mgpt_logger *l, const struct mgpt_event *e,
         ok = add_text_of(&summary, e);
     else
         return MGPT_OK;
-    l->last = e->step ? e->step : l->last;
     if (ok)
-        return write_event(l, e->step ? e->step : l->last, 5, &summary, error);
+        return write_event(l, e->step, 5, &summary, error);
     free(summary.data);
     return mgpt_fail(error, MGPT_NOMEM, "out of memory for logger tensorboard");
 }
@@ -326,7 +340,6 @@ static enum mgpt_status open_file(const struct mgpt_host *host, const struct mgp
     if (run->dir) {
         int file = create_file(l, run->dir, room);
         l->file = file < 0 ? NULL : fdopen(file, "w");
-        l->last = run->first_step;
         status = l->file ? write_start(l, run->first_step, error) : failed(l, error);
         if (!l->file && file >= 0)
             close(file);

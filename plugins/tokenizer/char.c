@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <microgpt/tokenizer.h>
+#include <microgpt/utf8.h>
 
 #define CODE_POINTS 0x110000u
 #define BOS_NAME "<BOS>"
@@ -19,45 +20,6 @@ struct mgpt_tokenizer {
     uint32_t n;      /* characters */
     uint32_t *chars; /* their code points, ascending; the id of chars[i] is i + bos */
 };
-
-/* ---- UTF-8 (RFC 3629) ---- */
-
-/* Reads one character: its length, or 0 where there is none. */
-static unsigned utf8_read(const char *text, uint64_t size, uint32_t *c)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned char *b = (const unsigned char *)text;
-    unsigned n = !size         ? 0
-                 : b[0] < 0x80 ? 1
-                 : b[0] < 0xc0 ? 0
-                 : b[0] < 0xe0 ? 2
-                 : b[0] < 0xf0 ? 3
-                 : b[0] < 0xf8 ? 4
-                               : 0;
-
-    if (n == 0 || n > size)
-        return 0;
-    *c = n == 1 ? b[0] : b[0] & (0x7fu >> n);
-    for (unsigned i = 1; i < n; i++) {
-        if ((b[i] & 0xc0) != 0x80)
-            return 0;
-        *c = *c << 6 | (b[i] & 0x3f);
-    }
-    if (*c < least[n] || *c >= CODE_POINTS || (*c >= 0xd800 && *c < 0xe000))
-        return 0;
-    return n;
-}
-
-/* Writes one character: its length. */
-static unsigned utf8_write(uint32_t c, char out[4])
-{
-    unsigned n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-
-    for (unsigned i = n; i-- > 1; c >>= 6)
-        out[i] = (char)(0x80 | (c & 0x3f));
-    out[0] = (char)(n == 1 ? c : (0xf00u >> n & 0xff) | c);
-    return n;
-}
 
 /* ---- life ---- */
 
@@ -91,7 +53,7 @@ static enum mgpt_status mark(const struct mgpt_text *documents, uint64_t n, char
         uint32_t c = 0;
 
         for (uint64_t at = 0, length; at < documents[i].size; at += length) {
-            length = utf8_read(text + at, documents[i].size - at, &c);
+            length = mgpt_utf8_read(text + at, documents[i].size - at, &c);
             if (!length)
                 return mgpt_fail(error, MGPT_DATA, "document %llu, byte %llu: 0x%02x is not UTF-8",
                                  (unsigned long long)i + 1, (unsigned long long)at,
@@ -180,7 +142,7 @@ static int64_t encode(const struct mgpt_tokenizer *t, const char *text, uint64_t
 
     for (uint64_t at = 0, length; at < size; at += length, n++) {
         uint32_t c = 0;
-        length = utf8_read(text + at, size - at, &c);
+        length = mgpt_utf8_read(text + at, size - at, &c);
         if (!length) {
             mgpt_fail(error, MGPT_USAGE, "byte %llu: 0x%02x is not UTF-8", (unsigned long long)at,
                       (unsigned char)text[at]);
@@ -209,7 +171,7 @@ static int64_t decode(const struct mgpt_tokenizer *t, const int32_t *ids, uint64
         }
         if (ids[i] == bos(t))
             continue;
-        unsigned length = utf8_write(t->chars[ids[i] - t->bos], bytes);
+        unsigned length = mgpt_utf8_write(t->chars[ids[i] - t->bos], bytes);
         for (unsigned k = 0; k < length; k++, size++)
             if (size < capacity)
                 text[size] = bytes[k];
@@ -229,7 +191,7 @@ static int64_t save(const struct mgpt_tokenizer *t, char *json, uint64_t capacit
 
     for (uint32_t i = 0; i < t->n; i++) {
         char bytes[4];
-        unsigned length = utf8_write(t->chars[i], bytes);
+        unsigned length = mgpt_utf8_write(t->chars[i], bytes);
         if (json_array_append_new(list, json_stringn(bytes, length)) != 0)
             goto out;
     }
@@ -251,7 +213,7 @@ static enum mgpt_status read_vocab(const json_t *list, uint32_t *chars, struct m
         const char *text = json_string_value(item);
         size_t size = json_string_length(item);
 
-        if (!text || size == 0 || utf8_read(text, size, &chars[i]) != size)
+        if (!text || size == 0 || mgpt_utf8_read(text, size, &chars[i]) != size)
             return mgpt_fail(error, MGPT_DATA,
                              "model.vocab[%zu]: expected a string of one character", i);
         if (i > 0 && chars[i] <= chars[i - 1])

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <microgpt/logger.h>
+#include <microgpt/utf8.h>
 
 #include "live.h"
 
@@ -44,38 +45,23 @@ static enum mgpt_status flush(struct mgpt_logger *l, struct mgpt_error *error)
     return wrote(fflush(stdout), error);
 }
 
-/* Bytes of the UTF-8 character at c, of which `left` are there; 0: none (RFC 3629, section 4). */
-static size_t character(const unsigned char *c, size_t left)
-{
-    size_t n = c[0] < 0x80 ? 1 : c[0] < 0xc2 ? 0 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
-
-    if (n > left || c[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
-    if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) ||
-        (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f))
-        return 0; /* overlong, a surrogate, above U+10FFFF */
-    return n;
-}
-
 /* Prints text; for a terminal, control characters but newline and tab as \xNN, those of Latin-1 (in
  * UTF-8, C2 80 to C2 9F) among them, and bytes that are no UTF-8. */
 static void print_text(const struct mgpt_logger *l, const struct mgpt_event *e)
 {
-    const unsigned char *text = (const unsigned char *)e->text;
-    size_t size = mgpt_event_text_size(e);
+    size_t size = mgpt_event_text_size(e), n;
 
-    for (size_t at = 0, n; at < size; at += n) {
-        const unsigned char *c = text + at;
-        n = l->terminal ? character(c, size - at) : 1;
-        bool latin = n == 2 && c[0] == 0xc2 && c[1] < 0xa0;
-        bool control = n == 1 && (*c < ' ' || *c == 0x7f) && *c != '\n' && *c != '\t';
-        if (!l->terminal || (n && !latin && !control))
-            (void)fwrite(c, 1, n, stdout);
+    if (!l->terminal) {
+        (void)fwrite(e->text, 1, size, stdout);
+        return;
+    }
+    for (size_t at = 0; at < size; at += n) {
+        uint32_t c = (unsigned char)e->text[at];
+        n = mgpt_utf8_read(e->text + at, size - at, &c);
+        if (n && mgpt_utf8_plain(c))
+            (void)fwrite(e->text + at, 1, n, stdout);
         else
-            printf("\\x%02x", c[latin]);
+            printf("\\x%02x", (unsigned)c);
         n += !n;
     }
 }
