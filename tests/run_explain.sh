@@ -87,6 +87,19 @@ has out '"reason": "op by op: any model on any device'
 run 2 train "${small[@]}" --dir none --json
 has err 'explain --json'
 
+# What a module says need not be UTF-8, and it is told all the same.
+if [ -n "${CC:-}" ]; then
+    mkdir foreign
+    $CC -shared -fPIC -I"$abs_top_srcdir/core" "$abs_top_srcdir/tests/plugins/step_latin.c" \
+        -o foreign/step_latin.so || fail 'step_latin.c does not compile'
+    run 0 train "${small[@]}" --dir none -P "$PWD/foreign" --explain --json
+    [ "$(json name)" ] || fail 'json: after a reason that is not UTF-8'
+    has out '"name": "latin",'
+    has out $'"reason": "nothing for a ger\xef\xbf\xbdt"'
+    run 0 plugins list -P "$PWD/foreign" --json
+    has out $'"summary": "for tests: ger\xef\xbf\xbdt"'
+fi
+
 # --- a run that is there ---
 run 0 train "${small[@]}" --dir there --set backend.use=ref --set precision.use=bf16
 before=$(cd there && find . -type f -exec sha256sum {} + | sort)

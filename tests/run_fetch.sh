@@ -82,6 +82,13 @@ if [ -r "$names" ]; then
     exec 8<&-
     run 0 fetch names --set fetch.mirror=$at/range
 
+    # The folder's name need not be UTF-8.
+    odd=$scratch/$'odd\xff'
+    mkdir -p "$odd/microgpt"
+    ln "$cache/names.txt" "$odd/microgpt/names.txt"
+    XDG_CACHE_HOME=$odd run 0 fetch names --json
+    "$python" -c 'import json; json.load(open("out", encoding="utf-8"))' || fail 'no JSON'
+
     # A server without ranges sends all of it again.
     mv "$cache/names.txt" "$cache/names.txt.part"
     truncate -s 1000 "$cache/names.txt.part"

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "base/text.h"
+
 /* Seen before the parser allocates or recurses. */
 static enum mgpt_status check_depth(const char *text, size_t size, struct mgpt_error *error)
 {
@@ -67,4 +69,18 @@ size_t mgpt_json_offset(const char *text, size_t size, const char *key)
         if ((size_t)(end - p) > length + 1 && p[length + 1] == '"' && !memcmp(p + 1, key, length))
             return (size_t)(p - text);
     return 0;
+}
+
+json_t *mgpt_json_text(const char *text, size_t size)
+{
+    struct mgpt_string clean = {0};
+    mgpt_utf8_add(&clean, text, size);
+    json_t *value = clean.failed ? NULL : json_stringn(clean.data ? clean.data : "", clean.size);
+    mgpt_string_finish(&clean);
+    return value;
+}
+
+json_t *mgpt_json_words(const char *text)
+{
+    return text ? mgpt_json_text(text, strlen(text)) : json_null();
 }

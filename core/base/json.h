@@ -17,4 +17,10 @@ enum mgpt_status mgpt_json_parse(const char *text, size_t size, json_t **root,
  * written with escapes. */
 size_t mgpt_json_offset(const char *text, size_t size, const char *key);
 
+/* Text as a JSON string, with U+FFFD for each byte that is not UTF-8: names of files, texts of
+ * plugins and samples need not be. NULL: no memory. */
+json_t *mgpt_json_text(const char *text, size_t size);
+/* Of a terminated text; null for NULL. */
+json_t *mgpt_json_words(const char *text);
+
 #endif

@@ -3,10 +3,10 @@
 
 #include "cli/cli.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "run/bench.h"
 #include "run/plan.h"
 
@@ -135,7 +135,7 @@ static json_t *row_json(const struct mgpt_bench_row *row)
                   "step", row->step, "outcome", outcomes[row->outcome]);
 
     if (!object || row->outcome == MGPT_BENCH_SKIPPED || *row->reason)
-        if (!object || json_object_set_new(object, "reason", json_string(row->reason)))
+        if (!object || json_object_set_new(object, "reason", mgpt_json_words(row->reason)))
             return object;
     if (row->outcome == MGPT_BENCH_SKIPPED)
         return object;
@@ -168,11 +168,11 @@ static enum mgpt_status print_json(const struct mgpt_bench *bench, struct mgpt_e
                               json_pack("{s:i, s:f}", "threads", (int)bench->peaks[i].threads,
                                         "flops_per_second", bench->peaks[i].flops));
     json_t *object = json_pack(
-        "{s:s, s:I, s:i, s:i, s:i, s:f, s:s, s:s, s:s, s:o, s:o, s:o}", "version", PACKAGE_VERSION,
+        "{s:s, s:I, s:i, s:i, s:i, s:f, s:o, s:s, s:s, s:o, s:o, s:o}", "version", PACKAGE_VERSION,
         "parameters", (json_int_t)bench->parameters, "vocab", (int)bench->vocab, "rows",
         (int)(bench->rows * bench->micro_batches), "columns", (int)bench->columns, "flops",
-        bench->flops, "note", bench->note, "op_backend", bench->op_backend, "op_precision",
-        bench->op_precision, "peaks", peaks, "ops", ops, "steps", rows);
+        bench->flops, "note", mgpt_json_words(bench->note), "op_backend", bench->op_backend,
+        "op_precision", bench->op_precision, "peaks", peaks, "ops", ops, "steps", rows);
     char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
     json_decref(object);
     if (!text)

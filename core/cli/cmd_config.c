@@ -3,10 +3,10 @@
 #include <config.h>
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "cli/cli.h"
 
 static const char defaults[] = "built-in defaults";
@@ -29,8 +29,8 @@ static json_t *value_json(const struct mgpt_option *option, const struct mgpt_va
     case MGPT_OPTION_SEED:
         if (value->seed <= INT64_MAX)
             return json_integer((json_int_t)value->seed);
-        return json_string(value->text);
-    default: return json_string(value->text);
+        return mgpt_json_words(value->text);
+    default: return mgpt_json_words(value->text);
     }
 }
 
@@ -42,7 +42,8 @@ static json_t *section_json(const struct mgpt_config *config)
         json_t *entry = json_object();
         int failed =
             json_object_set_new(entry, "value", value_json(option, mgpt_config_value(config, i)));
-        failed |= json_object_set_new(entry, "origin", json_string(mgpt_config_origin(config, i)));
+        failed |=
+            json_object_set_new(entry, "origin", mgpt_json_words(mgpt_config_origin(config, i)));
         if (json_object_set_new(section, option->key, entry) || failed) {
             json_decref(section);
             return NULL;
@@ -65,7 +66,7 @@ static enum mgpt_status print_json(json_t *object, struct mgpt_error *error)
 
 static json_t *source_json(const struct mgpt_cli *cli)
 {
-    return cli->config_path ? json_string(cli->config_path) : json_null();
+    return mgpt_json_words(cli->config_path);
 }
 
 static enum mgpt_status show_json(const struct mgpt_cli *cli, const struct mgpt_conf *conf,

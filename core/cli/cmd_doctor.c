@@ -3,9 +3,9 @@
 
 #include "cli/cli.h"
 
-#include <jansson.h>
 #include <stdio.h>
 
+#include "base/json.h"
 #include "run/doctor.h"
 
 static const char *const levels[] = {"ok", "note", "problem"};
@@ -28,14 +28,6 @@ static void print_text(const struct mgpt_findings *f)
         puts("nothing is wrong");
 }
 
-/* Names of files need not be UTF-8, which is all that JSON takes. */
-static json_t *text_json(const char *text)
-{
-    json_t *value = json_string(text);
-
-    return value ? value : json_string("(not UTF-8)");
-}
-
 static enum mgpt_status print_json(const struct mgpt_findings *f, struct mgpt_error *error)
 {
     json_t *list = json_array();
@@ -43,9 +35,9 @@ static enum mgpt_status print_json(const struct mgpt_findings *f, struct mgpt_er
     for (size_t i = 0; i < f->n; i++) {
         const struct mgpt_finding *item = &f->items[i];
         json_t *entry = json_pack("{s:s, s:s, s:o}", "level", levels[item->level], "topic",
-                                  item->topic, "text", text_json(item->text));
+                                  item->topic, "text", mgpt_json_words(item->text));
         if (item->level == MGPT_FINDING_PROBLEM)
-            json_object_set_new(entry, "fix", text_json(item->fix));
+            json_object_set_new(entry, "fix", mgpt_json_words(item->fix));
         json_array_append_new(list, entry);
     }
     json_t *root =

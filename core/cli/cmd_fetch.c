@@ -3,27 +3,28 @@
 
 #include "cli/cli.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/stop.h"
 #include "run/fetch.h"
 
-/* Paths are of this machine and hold what they hold; the rest is ours. */
-static void print_json(const struct mgpt_text_source *source, const char *path)
+static enum mgpt_status print_json(const struct mgpt_text_source *source, const char *path,
+                                   struct mgpt_error *error)
 {
-    printf("{\"name\": \"%s\", \"bytes\": %" PRIu64 ", \"sha256\": \"%s\", \"path\": \"",
-           source->name, source->size, source->sha256);
-    for (const char *c = path; *c; c++)
-        if (*c == '"' || *c == '\\')
-            printf("\\%c", *c);
-        else if ((unsigned char)*c < 0x20)
-            printf("\\u%04x", (unsigned)*c);
-        else
-            putchar(*c);
-    puts("\"}");
+    json_t *object =
+        json_pack("{s:s, s:I, s:s, s:o}", "name", source->name, "bytes", (json_int_t)source->size,
+                  "sha256", source->sha256, "path", mgpt_json_words(path));
+    char *text = object ? json_dumps(object, 0) : NULL;
+
+    json_decref(object);
+    if (!text)
+        return mgpt_fail(error, MGPT_NOMEM, "no memory for the output");
+    puts(text);
+    free(text);
+    return MGPT_OK;
 }
 
 static enum mgpt_status fetch(const struct mgpt_cli *cli, const struct mgpt_conf *conf,
@@ -37,11 +38,11 @@ static enum mgpt_status fetch(const struct mgpt_cli *cli, const struct mgpt_conf
         return status;
     for (const struct mgpt_text_source *s = &mgpt_text_sources[0]; s->name && cli->json; s++)
         if (!strcmp(s->name, name))
-            print_json(s, path);
+            status = print_json(s, path, error);
     if (!cli->json)
         puts(path);
     free(path);
-    return MGPT_OK;
+    return status;
 }
 
 enum mgpt_status mgpt_cmd_fetch(struct mgpt_cli *cli, struct mgpt_error *error)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/sha256.h"
 #include "base/text.h"
@@ -78,25 +79,16 @@ static void add_covers(const struct mgpt_component *c, struct mgpt_string *out)
 
 /* ---- JSON ---- */
 
-/* Text of a plugin need not be UTF-8, which is all that JSON takes. */
-static json_t *text_or_null(const char *text)
-{
-    if (!text)
-        return json_null();
-    json_t *value = json_string(text);
-    return value ? value : json_string("(not UTF-8)");
-}
-
 static json_t *json_of_option(const struct mgpt_option *option)
 {
     struct mgpt_string takes = {0};
     mgpt_option_describe(option, &takes);
     json_t *o = json_object();
-    json_object_set_new(o, "key", text_or_null(option->key));
-    json_object_set_new(o, "default", text_or_null(option->value));
-    json_object_set_new(o, "help", text_or_null(option->help));
-    json_object_set_new(o, "unit", text_or_null(option->unit));
-    json_object_set_new(o, "takes", text_or_null(takes.data));
+    json_object_set_new(o, "key", mgpt_json_words(option->key));
+    json_object_set_new(o, "default", mgpt_json_words(option->value));
+    json_object_set_new(o, "help", mgpt_json_words(option->help));
+    json_object_set_new(o, "unit", mgpt_json_words(option->unit));
+    json_object_set_new(o, "takes", mgpt_json_words(takes.data));
     if (option->min != 0 || option->max != 0) {
         json_object_set_new(o, "min", json_real(option->min));
         json_object_set_new(o, "max", json_real(option->max));
@@ -104,7 +96,7 @@ static json_t *json_of_option(const struct mgpt_option *option)
     if (option->choices) {
         json_t *choices = json_array();
         for (size_t i = 0; option->choices[i]; i++)
-            json_array_append_new(choices, text_or_null(option->choices[i]));
+            json_array_append_new(choices, mgpt_json_words(option->choices[i]));
         json_object_set_new(o, "choices", choices);
     }
     mgpt_string_finish(&takes);
@@ -116,27 +108,27 @@ static json_t *json_of_module(const struct mgpt_module *module)
     const struct facts f = facts_of(module);
     const struct mgpt_plugin *p = module->plugin;
     json_t *o = json_object();
-    json_object_set_new(o, "kind", text_or_null(f.kind));
-    json_object_set_new(o, "api", text_or_null(module->component->kind));
-    json_object_set_new(o, "name", text_or_null(f.name));
-    json_object_set_new(o, "version", text_or_null(f.version));
-    json_object_set_new(o, "license", text_or_null(f.license));
-    json_object_set_new(o, "abi", text_or_null(f.abi));
-    json_object_set_new(o, "file", p ? text_or_null(module->path) : json_null());
-    json_object_set_new(o, "sha256", f.sha256[0] ? text_or_null(f.sha256) : json_null());
-    json_object_set_new(o, "summary", text_or_null(f.summary));
+    json_object_set_new(o, "kind", mgpt_json_words(f.kind));
+    json_object_set_new(o, "api", mgpt_json_words(module->component->kind));
+    json_object_set_new(o, "name", mgpt_json_words(f.name));
+    json_object_set_new(o, "version", mgpt_json_words(f.version));
+    json_object_set_new(o, "license", mgpt_json_words(f.license));
+    json_object_set_new(o, "abi", mgpt_json_words(f.abi));
+    json_object_set_new(o, "file", p ? mgpt_json_words(module->path) : json_null());
+    json_object_set_new(o, "sha256", f.sha256[0] ? mgpt_json_words(f.sha256) : json_null());
+    json_object_set_new(o, "summary", mgpt_json_words(f.summary));
     json_object_set_new(o, "runs", json_boolean(f.runs));
     if (!f.runs)
-        json_object_set_new(o, "why_not", text_or_null(f.why_not));
+        json_object_set_new(o, "why_not", mgpt_json_words(f.why_not));
     struct mgpt_string covers = {0};
     add_covers(module->component, &covers);
-    json_object_set_new(o, "covers", text_or_null(covers.data));
+    json_object_set_new(o, "covers", mgpt_json_words(covers.data));
     mgpt_string_finish(&covers);
     if (p)
         json_object_set_new(o, "plugin",
-                            json_pack("{s:o, s:o, s:o, s:[i,i]}", "id", text_or_null(p->id),
-                                      "vendor", text_or_null(p->vendor), "url",
-                                      text_or_null(p->url), "abi", (int)p->abi_major,
+                            json_pack("{s:o, s:o, s:o, s:[i,i]}", "id", mgpt_json_words(p->id),
+                                      "vendor", mgpt_json_words(p->vendor), "url",
+                                      mgpt_json_words(p->url), "abi", (int)p->abi_major,
                                       (int)p->abi_minor));
     json_t *list = json_array();
     for (uint32_t i = 0; i < module->component->n_options; i++)
@@ -153,9 +145,9 @@ static json_t *json_of_attempts(const struct mgpt_registry *registry, const char
         struct mgpt_attempt a = mgpt_registry_attempt(registry, i);
         if (!path || strcmp(a.path, path) == 0)
             json_array_append_new(
-                list, json_pack("{s:o, s:o, s:o, s:b}", "path", text_or_null(a.path), "outcome",
-                                text_or_null(a.outcome), "cure",
-                                text_or_null(a.loaded ? NULL : mgpt_plugin_cure(a.outcome)),
+                list, json_pack("{s:o, s:o, s:o, s:b}", "path", mgpt_json_words(a.path), "outcome",
+                                mgpt_json_words(a.outcome), "cure",
+                                mgpt_json_words(a.loaded ? NULL : mgpt_plugin_cure(a.outcome)),
                                 "loaded", a.loaded));
     }
     return list;

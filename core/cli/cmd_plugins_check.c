@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
+#include "base/json.h"
 #include "check/suite.h"
 #include "plugin/kinds.h"
 
@@ -55,29 +54,19 @@ static void print_sum(const struct mgpt_suite *suite)
 
 /* ---- JSON ---- */
 
-/* What a plugin says need not be UTF-8, which is all that JSON takes. */
-static json_t *text(const char *said)
-{
-    struct mgpt_string clean = {0};
-
-    mgpt_utf8_add(&clean, said, strlen(said));
-    json_t *value = json_string(clean.data ? clean.data : "");
-    mgpt_string_finish(&clean);
-    return value;
-}
-
 static enum mgpt_status print_json(const struct mgpt_suite *suite, struct mgpt_error *error)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < suite->n; i++) {
         const struct mgpt_finding *f = &suite->findings[i];
-        json_array_append_new(list, json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:s, s:f}", "kind",
-                                              text(f->kind), "name", text(f->name), "check",
-                                              f->check, "outcome", outcomes[f->outcome], "text",
-                                              text(f->text), "output", text(f->output), "means",
-                                              f->means, "seconds", f->seconds));
+        json_array_append_new(
+            list,
+            json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:s, s:f}", "kind", mgpt_json_words(f->kind),
+                      "name", mgpt_json_words(f->name), "check", f->check, "outcome",
+                      outcomes[f->outcome], "text", mgpt_json_words(f->text), "output",
+                      mgpt_json_words(f->output), "means", f->means, "seconds", f->seconds));
     }
-    json_t *all = json_pack("{s:o, s:o, s:i, s:o}", "file", text(suite->path), "seed",
+    json_t *all = json_pack("{s:o, s:o, s:i, s:o}", "file", mgpt_json_words(suite->path), "seed",
                             json_sprintf("%llu", (unsigned long long)suite->seed), "failed",
                             (int)suite->failed, "checks", list);
     int failed = !all || json_dumpf(all, stdout, JSON_INDENT(2)) || putchar('\n') == EOF;

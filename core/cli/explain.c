@@ -4,11 +4,11 @@
 #include "cli/cli.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "ref/ref.h"
 #include "run/explain.h"
 
@@ -111,11 +111,12 @@ static json_t *device_json(const struct mgpt_explanation *x)
     json_t *others = json_array();
 
     for (size_t i = 0; i < x->n_others; i++)
-        json_array_append_new(others,
-                              json_pack("{s:s, s:b, s:s}", "name", x->others[i].name, "usable",
-                                        (int)x->others[i].usable, "why", x->others[i].why));
-    return json_pack("{s:s, s:s, s:s, s:o}", "name", s->choice.backend, "device",
-                     s->machine.caps.name, "why", s->choice.backend_why, "others", others);
+        json_array_append_new(others, json_pack("{s:s, s:b, s:o}", "name", x->others[i].name,
+                                                "usable", (int)x->others[i].usable, "why",
+                                                mgpt_json_words(x->others[i].why)));
+    return json_pack("{s:s, s:o, s:o, s:o}", "name", s->choice.backend, "device",
+                     mgpt_json_words(s->machine.caps.name), "why",
+                     mgpt_json_words(s->choice.backend_why), "others", others);
 }
 
 static json_t *precision_json(const struct mgpt_explanation *x)
@@ -123,10 +124,10 @@ static json_t *precision_json(const struct mgpt_explanation *x)
     const struct mgpt_precision_plan *p = &x->run.session.precision;
     const struct mgpt_choice *c = &x->run.session.choice;
 
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "name", c->precision, "why",
-                     c->precision_why, "weights", format_name(p->master), "activations",
-                     format_name(p->activation), "products", format_name(p->product), "tf32",
-                     (int)p->tf32, "loss_scaling", p->scale_interval > 0);
+    return json_pack("{s:s, s:o, s:s, s:s, s:s, s:b, s:b}", "name", c->precision, "why",
+                     mgpt_json_words(c->precision_why), "weights", format_name(p->master),
+                     "activations", format_name(p->activation), "products", format_name(p->product),
+                     "tf32", (int)p->tf32, "loss_scaling", p->scale_interval > 0);
 }
 
 static json_t *step_json(const struct mgpt_explanation *x)
@@ -136,14 +137,15 @@ static json_t *step_json(const struct mgpt_explanation *x)
     for (size_t i = 0; i < x->n_answers; i++) {
         const struct mgpt_answer *a = &x->answers[i];
         json_array_append_new(
-            bids, json_pack("{s:s, s:i, s:s, s:s}", "name", a->name, "score", (int)a->bid.score,
+            bids, json_pack("{s:s, s:i, s:s, s:o}", "name", a->name, "score", (int)a->bid.score,
                             "covers", a->bid.score > 0 ? covers_name(a->bid.covers) : "nothing",
-                            "reason", a->bid.reason));
+                            "reason", mgpt_json_words(a->bid.reason)));
     }
     if (!x->step_why[0])
         return json_pack("{s:n, s:o}", "name", "bids", bids);
-    return json_pack("{s:s, s:s, s:s, s:o}", "name", x->stepper.name, "covers",
-                     covers_name(x->stepper.covers), "why", x->step_why, "bids", bids);
+    return json_pack("{s:s, s:s, s:o, s:o}", "name", x->stepper.name, "covers",
+                     covers_name(x->stepper.covers), "why", mgpt_json_words(x->step_why), "bids",
+                     bids);
 }
 
 static json_t *ops_json(const struct mgpt_explanation *x)
@@ -165,9 +167,9 @@ static json_t *ops_json(const struct mgpt_explanation *x)
 static enum mgpt_status print_json(const struct mgpt_explanation *x, struct mgpt_error *error)
 {
     json_t *object =
-        json_pack("{s:o, s:o, s:o, s:s, s:o, s:I, s:I}", "device", device_json(x), "precision",
-                  precision_json(x), "step", step_json(x), "optimizer", x->update, "ops",
-                  ops_json(x), "staged_bytes", (json_int_t)x->staged, "memory_bytes",
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "device", device_json(x), "precision",
+                  precision_json(x), "step", step_json(x), "optimizer", mgpt_json_words(x->update),
+                  "ops", ops_json(x), "staged_bytes", (json_int_t)x->staged, "memory_bytes",
                   (json_int_t)(x->plan.total > INT64_MAX ? INT64_MAX : x->plan.total));
     char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
 

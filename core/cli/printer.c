@@ -9,13 +9,13 @@
 #include "cli/printer.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/terminal.h"
 
 static enum mgpt_status write_out(const char *text, size_t size, struct mgpt_error *error)
@@ -117,18 +117,6 @@ static enum mgpt_status stream(struct mgpt_printer *p, const int32_t *ids, size_
 
 /* ---- JSON ---- */
 
-/* Bytes that are no character, which a tokenizer of bytes may sample, become U+FFFD: JSON has no
- * others. NULL: no memory. */
-static json_t *json_text(const char *text, size_t size)
-{
-    struct mgpt_string clean = {0};
-
-    mgpt_utf8_add(&clean, text, size);
-    json_t *value = clean.failed ? NULL : json_stringn(clean.data ? clean.data : "", clean.size);
-    mgpt_string_finish(&clean);
-    return value;
-}
-
 /* One object a line: {"sample": 1, "text": "..."}, and "tokens" where there are any. Takes them. */
 static enum mgpt_status print_json(const struct mgpt_printer *p, uint64_t number,
                                    const struct mgpt_string *text, json_t *tokens,
@@ -140,7 +128,7 @@ static enum mgpt_status print_json(const struct mgpt_printer *p, uint64_t number
     mgpt_string_add(&whole, text->data, text->size);
     json_t *object =
         json_pack("{s:I, s:o, s:o*}", "sample", (json_int_t)number, "text",
-                  whole.failed ? NULL : json_text(whole.data, whole.size), "tokens", tokens);
+                  whole.failed ? NULL : mgpt_json_text(whole.data, whole.size), "tokens", tokens);
     char *line = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     enum mgpt_status status = line ? write_out(line, strlen(line), error)
                                    : mgpt_fail(error, MGPT_NOMEM, "no memory for the output");
@@ -179,7 +167,7 @@ static bool add_token(const struct record *r, int32_t id, const char *text, size
 
     if (id < 0)
         return add_to_last(r->tokens, text, size);
-    token = json_pack("{s:i, s:o, s:f}", "id", (int)id, "text", json_text(text, size), "p",
+    token = json_pack("{s:i, s:o, s:f}", "id", (int)id, "text", mgpt_json_text(text, size), "p",
                       r->generator->probability);
     return json_array_append_new(r->tokens, token) == 0;
 }

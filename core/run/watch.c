@@ -2,12 +2,12 @@
 #include <config.h>
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "run/watch.h"
 #include "run/watch_page.h"
 
@@ -174,13 +174,10 @@ static uint64_t total_steps(const char *folder)
 static void add_run(struct mgpt_string *out, const struct run *r, const char *folder, bool live)
 {
     size_t stride = (r->n + MOST_POINTS - 1) / MOST_POINTS;
-    json_t *name = json_string(folder);
+    json_t *name = mgpt_json_words(folder);
 
     mgpt_string_format(out, "{\"name\": ");
-    if (name)
-        add_quoted(out, name);
-    else /* not UTF-8 */
-        mgpt_string_format(out, "\"run\"");
+    add_quoted(out, name);
     json_decref(name);
     mgpt_string_format(out, ", \"live\": %s, \"total\": %" PRIu64 ", \"last_step\": %" PRIu64,
                        live ? "true" : "false", total_steps(folder), r->last);
