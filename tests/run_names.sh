@@ -78,8 +78,22 @@ has out '^step  510/ 510 '
 # --resume without a checkpoint starts, saying so.
 run 0 train -c "$ini" --dir fresh --resume --steps 3 --samples 0
 has err 'starting at step 0'
-run 0 train -c "$ini" --dir fresh --resume --steps 3 --samples 1
-[ "$(grep -c '^step' out)" = 0 ] || fail 'a finished run ran again'
+run 0 train -c "$ini" --dir fresh --resume --steps 5 --samples 2
+cp fresh/metrics.jsonl metrics
+run 0 train -c "$ini" --dir fresh --resume --steps 5 --samples 2
+[ ! -s out ] || fail 'a finished run ran again'
+has err 'fresh: all 5 steps are done; --steps 10 goes on to step 10$'
+cmp metrics fresh/metrics.jsonl || fail 'a finished run logged anew'
+
+# A signal while it samples: the run is whole.
+"$MICROGPT" train -c "$ini" --dir sampling --steps 3 --val-every 0 --samples 100000000 \
+    >out 2>err </dev/null &
+pid=$!
+until grep -q '^sample' out || ! kill -0 $pid 2>/dev/null; do sleep 0.1; done
+kill -INT $pid
+wait $pid
+[ $? = 130 ] || fail 'a signal while sampling: another exit code'
+has err 'warning: stopped while sampling; all 3 steps are done and saved$'
 
 # A folder has one trainer at a time.
 "$MICROGPT" train -c "$ini" --dir busy --steps 100000000 --val-every 0 --set train.checkpoint_every=0 \

@@ -210,7 +210,7 @@ validations=$(numbers plain val_loss | awk '
 [ "$validations" = 4 ] || fail "stopped after $validations validations without improvement"
 want=$(sum plain)
 resume plain 'stopped early' "${stops[@]}"
-has out '^note: stopped early'
+has err 'plain: stopped early, after step [0-9]+; a larger \[train\] patience goes on$'
 if grep -q '^step' out; then fail 'a run that had stopped early went on'; fi
 for delay in 0.02 0.03 0.04 0.06; do
     rm -rf run

@@ -304,6 +304,36 @@ static enum mgpt_status say_enough(struct mgpt_training *r, struct mgpt_error *e
     return mgpt_loggers_event(&r->loggers, &e, error);
 }
 
+static void say_done(const struct mgpt_training *r)
+{
+    unsigned long long step = r->progress.step;
+
+    if (step == r->total)
+        mgpt_log(MGPT_LOG_INFO, "%s: all %llu steps are done; --steps %llu goes on to step %llu",
+                 r->dir, step, 2 * step, 2 * step);
+    else
+        mgpt_log(MGPT_LOG_INFO,
+                 "%s: stopped early, after step %llu; a larger [train] patience "
+                 "goes on",
+                 r->dir, step);
+}
+
+/* The samples at the end, all of the run is saved before. */
+static enum mgpt_status finish(struct mgpt_training *r, struct mgpt_error *error)
+{
+    unsigned long long step = r->progress.step;
+    enum mgpt_status status = print_samples(r, error);
+
+    if (status != MGPT_CANCELED)
+        return status;
+    if (step == r->total)
+        return mgpt_fail(error, MGPT_CANCELED,
+                         "stopped while sampling; all %llu steps are done and saved", step);
+    return mgpt_fail(error, MGPT_CANCELED,
+                     "stopped while sampling; the run had stopped early, and step %llu is saved",
+                     step);
+}
+
 static enum mgpt_status loop(struct mgpt_training *r, struct mgpt_error *error)
 {
     bool enough = false;
@@ -327,7 +357,7 @@ static enum mgpt_status loop(struct mgpt_training *r, struct mgpt_error *error)
     if (status == MGPT_OK && enough)
         status = say_enough(r, error);
     if (status == MGPT_OK)
-        status = print_samples(r, error);
+        status = finish(r, error);
     return status == MGPT_OK ? mgpt_loggers_flush(&r->loggers, error) : status;
 }
 
@@ -341,7 +371,9 @@ enum mgpt_status mgpt_train(const struct mgpt_train *options, struct mgpt_error 
     mgpt_stop_install();
     status = mgpt_training_open(r, options, error);
     mgpt_log_over_live(status == MGPT_OK);
-    if (status == MGPT_OK)
+    if (status == MGPT_OK && r->done)
+        say_done(r);
+    else if (status == MGPT_OK)
         status = loop(r, error);
     mgpt_training_close(r);
     mgpt_log_over_live(false);

@@ -102,6 +102,15 @@ static enum mgpt_status fill_state(struct mgpt_training *r, struct mgpt_error *e
     return status;
 }
 
+/* A run that is resumed has its samples already, and would have them twice. */
+static bool is_done(const struct mgpt_training *r)
+{
+    bool over =
+        r->progress.step == r->total || mgpt_validation_enough(&r->validation, &r->progress);
+
+    return r->checkpoint && over && !mgpt_validation_due(&r->validation, &r->progress);
+}
+
 static enum mgpt_status open_loggers(struct mgpt_training *r, struct mgpt_error *error)
 {
     struct mgpt_session *s = &r->session;
@@ -202,7 +211,8 @@ enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_t
         status = mgpt_block_open(&r->block, s, error);
     if (status == MGPT_OK)
         status = make_folder(r, options->resume, error);
-    if (status == MGPT_OK)
+    r->done = status == MGPT_OK && is_done(r);
+    if (status == MGPT_OK && !r->done)
         status = open_loggers(r, error);
     if (status == MGPT_OK)
         status = mgpt_folder_keep(r->dir, r->conf, error);

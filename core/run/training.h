@@ -28,6 +28,7 @@ struct mgpt_training {
     double started, pace;  /* seconds: the clock at the start, one step lately */
     struct mgpt_spent spent;
     bool told; /* how long it will take */
+    bool done; /* when it was opened: nothing is left to do, and no logger is open */
 };
 
 /* The part of opening that decides: the session up to the table of parameters. Nothing is allocated
