@@ -17,10 +17,10 @@ static struct mgpt_logger *console;
 
 /* The console with a live line of so many columns, as a terminal with TERM=xterm and UTF-8 has it;
  * what it prints goes to a file. */
-static void open_live(const char *columns, uint64_t first_step)
+static void open_console(const char *live, const char *columns, uint64_t first_step)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_LOGGER, "console");
-    struct mgpt_config *config = mgpt_check_settings(component, "live", "on", NULL);
+    struct mgpt_config *config = mgpt_check_settings(component, "live", live, NULL);
     struct mgpt_run_info run = {.size = sizeof run,
                                 .first_step = first_step,
                                 .total_steps = TOTAL,
@@ -36,6 +36,11 @@ static void open_live(const char *columns, uint64_t first_step)
     api = component->api;
     ck_ok(api->open(mgpt_host(), config, &run, &console, error));
     mgpt_config_destroy(config);
+}
+
+static void open_live(const char *columns, uint64_t first_step)
+{
+    open_console("on", columns, first_step);
 }
 
 /* What was printed (malloc). */
@@ -324,10 +329,41 @@ static void set_environment(void)
     unsetenv("NO_COLOR");
 }
 
+/* Of what was printed, what a reader has by now: steps of `train | tee`. */
+static int read_steps(void)
+{
+    size_t size;
+    char *text = get_bytes(in_scratch("printed"), &size);
+    int n = 0;
+
+    for (const char *at = text; (at = strstr(at, "step ")); at++)
+        n++;
+    free(text);
+    return n;
+}
+
+START_TEST(slow_steps_reach_a_reader_and_fast_ones_wait_in_the_buffer)
+{
+    open_console("off", "80", 0);
+    for (uint64_t i = 1; i <= 9; i++)
+        step(i, 3, 0.1 * (double)i);
+    ck_assert_int_eq(read_steps(), 0);
+    step(10, 3, 1.1);
+    ck_assert_int_eq(read_steps(), 10);
+    step(11, 3, 1.9);
+    ck_assert_int_eq(read_steps(), 10);
+    step(12, 3, 4);
+    step(13, 3, 7);
+    ck_assert_int_eq(read_steps(), 13);
+    api->close(console);
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
     tcase_add_checked_fixture(tests, scratch_setup, scratch_teardown);
     tcase_add_checked_fixture(tests, set_environment, NULL);
+    tcase_add_test(tests, slow_steps_reach_a_reader_and_fast_ones_wait_in_the_buffer);
     tcase_add_test(tests, redraws_one_line_and_takes_it_away);
     tcase_add_test(tests, says_steps_loss_best_pace_and_time_left);
     tcase_add_loop_test(tests, leaves_out_what_does_not_fit, 0, 9);

@@ -9,7 +9,7 @@
  * With loss scaling a step also says the scale of the next one.
  *
  * On a terminal the steps are one live line, redrawn in place (live.c). Elsewhere the lines come
- * through stdio's buffer, with a flush where a reader would wait for one. */
+ * through stdio's buffer, with a flush where a reader would wait for one, as between slow steps. */
 #define _DEFAULT_SOURCE
 #include <errno.h>
 #include <math.h>
@@ -27,6 +27,7 @@ struct mgpt_logger {
     uint64_t first, total, every;
     bool terminal; /* so samples must not control it */
     bool live;
+    double flushed; /* seconds of the step that was flushed last */
     struct console_live line;
 };
 
@@ -96,9 +97,13 @@ static enum mgpt_status on_step(struct mgpt_logger *l, const struct mgpt_event *
         console_live_draw(&l->line, e);
         return flush(l, error);
     }
-    if (last || e->skipped || e->step == l->first + 1 || e->step % l->every == 0)
-        return print_step(l, e, error);
-    return MGPT_OK;
+    if (!last && !e->skipped && e->step != l->first + 1 && e->step % l->every != 0)
+        return MGPT_OK;
+    enum mgpt_status status = print_step(l, e, error);
+    if (status != MGPT_OK || e->seconds < l->flushed + 1)
+        return status;
+    l->flushed = e->seconds;
+    return flush(l, error);
 }
 
 static enum mgpt_status event(struct mgpt_logger *l, const struct mgpt_event *e,
