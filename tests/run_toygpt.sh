@@ -197,6 +197,15 @@ for when in before after; do
     resume slow "stopped in a validation ($when)" "${state[@]}" --set train.val_when=$when
 done
 
+"$MICROGPT" eval --dir slow --set train.val_batches=100000000 >out 2>err </dev/null &
+pid=$!
+sleep 1
+kill -INT $pid
+wait $pid
+got=$?
+[ $got = 130 ] || fail "SIGINT in eval: exit $got, expected 130"
+has err 'warning: stopped$'
+
 # --- early stopping ---
 stops=(--steps 400 --val-every 3 --set train.patience=4 --set train.lr=3 --set scheduler.use=constant
     --set train.checkpoint_every=7 --samples 1 --set generate.max_tokens=5)

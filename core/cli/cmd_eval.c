@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/stop.h"
 #include "run/eval.h"
 #include "run/logits.h"
 #include "run/trained.h"
@@ -65,6 +66,7 @@ enum mgpt_status mgpt_cmd_eval(struct mgpt_cli *cli, struct mgpt_error *error)
     if (status != MGPT_OK)
         return status;
     session.config_path = cli->config_path;
+    mgpt_stop_install();
     status = run(cli, &session, error);
     mgpt_session_close(&session);
     mgpt_conf_destroy(session.conf);
