@@ -77,6 +77,11 @@ run 2 export --to hf --dir byte
 run 5 export --to hf bad --dir nowhere
 has err 'nowhere: no checkpoint'
 
+# What a killed export left does not refuse the next.
+bash -c 'mkdir hf-again.tmp-$$ && touch hf-again.tmp-$$/config.json && exec "$0" export -q --to hf hf-again --dir byte' \
+    "$MICROGPT" || fail 'a folder of a killed export is in the way'
+[ -s hf-again/model.safetensors ] || fail 'nothing was exported'
+
 # A model without biases and gains exports as one whose biases are 0 and whose gains are 1.
 run 0 train $c --set model.bias=none --set model.norm_bias=false --set model.norm_gain=false --dir bare
 run 0 export --to hf hf-bare --dir bare

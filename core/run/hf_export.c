@@ -250,6 +250,8 @@ static enum mgpt_status write_folder(const char *dir, const struct image *image,
     enum mgpt_status status = folder && temporary ? mgpt_dir_make(folder, error)
                                                   : mgpt_fail(error, MGPT_NOMEM, "out of memory");
 
+    if (status == MGPT_OK)
+        status = mgpt_dir_remove(temporary, error); /* of a killed process */
     if (status == MGPT_OK && mkdir(temporary, 0777))
         status = mgpt_file_fail(error, MGPT_IO, temporary, "make the folder");
     else if (status == MGPT_OK) {
