@@ -117,11 +117,15 @@ static const char *instruction_sets(void)
 #endif
 }
 
+/* A set of the fixed size holds 1024: where there are more the system refuses it, and says only how
+ * many it has. */
 static int cores(void)
 {
     cpu_set_t set;
+    long all =
+        sched_getaffinity(0, sizeof set, &set) ? sysconf(_SC_NPROCESSORS_ONLN) : CPU_COUNT(&set);
 
-    return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+    return all > 1 ? (int)all : 1;
 }
 
 void mgpt_doctor_machine(struct mgpt_findings *f)
