@@ -4,6 +4,7 @@
 #include "run/checkpoint.h"
 
 #include <dirent.h>
+#include <sys/wait.h>
 
 #include "scratch.h"
 #include "small_snapshot.h"
@@ -231,11 +232,21 @@ START_TEST(removes_what_killed_runs_left)
     ck_assert_int_eq(mkdir(in_scratch("checkpoints/step-1.old-77"), 0700), 0);
     put_bytes(in_scratch("config.ini.tmp-77"), "x", 1);
     ck_assert_int_eq(symlink("nowhere", in_scratch("latest.tmp-77")), 0);
+    char gone[64], there[64];
+    pid_t child = fork();
+    if (!child)
+        _exit(0);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    (void)snprintf(gone, sizeof gone, "watch.html.tmp-%ld", (long)child);
+    (void)snprintf(there, sizeof there, "watch.html.tmp-%ld", (long)getpid());
+    put_bytes(in_scratch("%s", gone), "x", 1);
+    put_bytes(in_scratch("%s", there), "x", 1); /* is being written */
     finds("latest", 1);
     ck_assert(exists(in_scratch("latest.tmp-77"))); /* readers change nothing */
     save(2, false, 3);
     ck_assert_uint_eq(entries(in_scratch("checkpoints")), 2);
-    ck_assert_uint_eq(entries(scratch), 2);
+    ck_assert(exists(in_scratch("%s", there)));
+    ck_assert_uint_eq(entries(scratch), 3);
 }
 END_TEST
 

@@ -94,4 +94,23 @@ wait $training
 wait $watching || fail 'watch ended badly'
 is "$(data live/watch.html 'r["live"]')" False 'a run that has ended'
 is "$(cat out)" "$PWD/live/watch.html" 'the path'
+
+# A folder that cannot have the page: it can be elsewhere.
+rm live/watch.html
+mkdir live/watch.html
+run 1 watch live
+has err 'live/watch.html: .*; --export FILE puts the page elsewhere$'
+rmdir live/watch.html
+
+# A browser in the foreground is not waited for.
+mkdir bin
+printf '#!/bin/sh\necho $$ >%s/browser\nexec sleep 60\n' "$PWD" >bin/xdg-open
+chmod +x bin/xdg-open
+began=$SECONDS
+PATH=$PWD/bin:$PATH DISPLAY=:none timeout 50 python3 -c 'import pty, sys
+sys.exit(pty.spawn(sys.argv[1:]) != 0)' "$MICROGPT" watch live </dev/null >out 2>err || fail 'watch with a browser ended badly'
+[ $((SECONDS - began)) -lt 30 ] || fail 'watch waited for the browser'
+[ -s browser ] || fail 'the browser was not asked for'
+kill "$(cat browser)" 2>/dev/null
+checks=$((checks + 1))
 echo "watch: $checks checks"

@@ -4,13 +4,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/browse.h"
 
+#define PATIENCE 2 /* seconds, after which a browser in the foreground has opened */
+
+/* Has the process ended well, or not at all yet? Then it is the browser itself. */
+static bool goes_well(pid_t child)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    int state = 0;
+
+    for (int tries = PATIENCE * 50; tries--; nanosleep(&pause, NULL)) {
+        pid_t ended = waitpid(child, &state, WNOHANG);
+        if (ended)
+            return ended == child && WIFEXITED(state) && WEXITSTATUS(state) == 0;
+    }
+    return true;
+}
+
 static bool open_page(const char *path)
 {
-    int state = -1;
     pid_t child = fork();
 
     if (child == 0) {
@@ -19,8 +35,7 @@ static bool open_page(const char *path)
         execlp("xdg-open", "xdg-open", path, (char *)NULL);
         _exit(127);
     }
-    return child > 0 && waitpid(child, &state, 0) == child && WIFEXITED(state) &&
-           WEXITSTATUS(state) == 0;
+    return child > 0 && goes_well(child);
 }
 
 void mgpt_browse(const char *path, bool print)

@@ -31,8 +31,13 @@ static enum mgpt_status follow(const struct mgpt_cli *cli, const char *path,
                                struct mgpt_error *error)
 {
     bool live = true;
-    enum mgpt_status status = write_page(cli, path, REFRESH, &live, error);
+    struct mgpt_error why;
+    enum mgpt_status status = write_page(cli, path, REFRESH, &live, &why);
 
+    if (status != MGPT_OK)
+        return mgpt_fail(error, status,
+                         status == MGPT_IO ? "%s; --export FILE puts the page elsewhere" : "%s",
+                         why.text);
     if (status == MGPT_OK)
         mgpt_browse(path, false);
     mgpt_stop_install();

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,13 +149,20 @@ static void settle_old(const char *checkpoints, const char *name)
 /* Does the name begin as those of our own temporary files do? Others' files are left in peace. */
 static bool is_ours(const char *name, bool of_checkpoints)
 {
-    static const char *const in_run[] = {"config.ini.", "latest.", "best.", NULL};
+    static const char *const in_run[] = {"config.ini.", "latest.", "best.", "watch.html.", NULL};
     if (of_checkpoints)
         return !strncmp(name, "step-", 5);
     for (int i = 0; in_run[i]; i++)
         if (!strncmp(name, in_run[i], strlen(in_run[i])))
             return true;
     return false;
+}
+
+/* The page of `watch`, who is no trainer and may be writing it right now. */
+static bool is_being_written(const char *name)
+{
+    pid_t writer = (pid_t)atol(strrchr(name, '-') + 1);
+    return !strncmp(name, "watch.html.", 11) && (!kill(writer, 0) || errno != ESRCH);
 }
 
 static void sweep_one(const char *folder, const char *name, bool of_checkpoints)
@@ -164,7 +172,7 @@ static void sweep_one(const char *folder, const char *name, bool of_checkpoints)
         settle_old(folder, name);
         return;
     }
-    if (!has_tag(name, ".tmp-") || !is_ours(name, of_checkpoints))
+    if (!has_tag(name, ".tmp-") || !is_ours(name, of_checkpoints) || is_being_written(name))
         return;
     char *path = mgpt_path_join(folder, name);
     if (path && unlink(path) && errno == EISDIR && of_checkpoints)
