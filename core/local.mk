@@ -33,6 +33,7 @@ libmicrogpt_la_CPPFLAGS = $(CORE_CPPFLAGS) $(INIH_CFLAGS) $(JANSSON_CFLAGS) $(NE
 libmicrogpt_la_LIBADD = $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS) $(CURL_LIBS)
 libmicrogpt_la_SOURCES = \
     %D%/base/apart.c %D%/base/apart.h \
+    %D%/base/clock.c %D%/base/clock.h \
     %D%/base/dir.c \
     %D%/base/draws.c %D%/base/draws.h \
     %D%/base/file.c %D%/base/file.h \

@@ -12,20 +12,14 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 /* What the child writes, whole, when it has an answer. */
 struct answer {
     struct mgpt_error error;
 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static _Noreturn void run_child(int pipe,
                                 enum mgpt_status (*work)(void *context, struct mgpt_error *error),
@@ -55,12 +49,12 @@ static _Noreturn void run_child(int pipe,
 /* Reads a whole answer; false at the end of the pipe or of the time, which *late tells apart. */
 static bool read_answer(int pipe, struct answer *answer, double seconds, bool *late)
 {
-    const double end = now() + seconds;
+    const double end = mgpt_seconds() + seconds;
     size_t done = 0;
     *late = false;
     while (done < sizeof *answer) {
         struct pollfd ready = {.fd = pipe, .events = POLLIN};
-        double left = end - now();
+        double left = end - mgpt_seconds();
         int n = left > 0 ? poll(&ready, 1, (int)(left * 1000) + 1) : 0;
         if (n == 0) {
             *late = true;

@@ -15,16 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define MOST_SAID 65536
 #define MOST_OUTPUT 2048
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* The child: a group of its own, no core dump, dies with its parent, reads and prints nothing. */
 static _Noreturn void play(void (*body)(void *context, int report), void *context,
@@ -75,7 +69,7 @@ static void listen_to(struct mgpt_child *child, const int fds[2], double until)
     struct pollfd ends[2] = {{fds[0], POLLIN, 0}, {fds[1], POLLIN, 0}};
 
     while (ends[0].fd >= 0 || ends[1].fd >= 0) {
-        double left = until - now();
+        double left = until - mgpt_seconds();
         if (left <= 0) {
             child->timed_out = true;
             return;
@@ -98,7 +92,7 @@ static void reap(struct mgpt_child *child, pid_t pid, double until)
 
     while (!child->timed_out && (ended = waitpid(pid, &state, WNOHANG)) == 0) {
         struct timespec pause = {0, 2000000};
-        child->timed_out = now() > until; /* it closed its pipes, and goes on */
+        child->timed_out = mgpt_seconds() > until; /* it closed its pipes, and goes on */
         (void)nanosleep(&pause, NULL);
     }
     (void)kill(-pid, SIGKILL);
@@ -117,7 +111,7 @@ enum mgpt_status mgpt_child_run(struct mgpt_child *child, double seconds,
                                 struct mgpt_error *error)
 {
     int pipes[4]; /* report: read, write; stderr: read, write */
-    double begun = now();
+    double begun = mgpt_seconds();
 
     if (pipe2(pipes, O_CLOEXEC) != 0)
         return mgpt_fail(error, MGPT_INTERNAL, "cannot make a pipe: %s", strerror(errno));
@@ -139,7 +133,7 @@ enum mgpt_status mgpt_child_run(struct mgpt_child *child, double seconds,
     }
     close(pipes[0]);
     close(pipes[2]);
-    child->seconds = now() - begun;
+    child->seconds = mgpt_seconds() - begun;
     return pid > 0 ? MGPT_OK
                    : mgpt_fail(error, MGPT_INTERNAL, "cannot make a process: %s", strerror(errno));
 }

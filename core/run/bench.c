@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
 #include "model/spec.h"
@@ -245,7 +246,7 @@ static enum mgpt_status full_steps(struct work *w, double seconds, struct mgpt_b
                                    struct mgpt_error *error)
 {
     struct mgpt_step_result results[MGPT_STEP_RING];
-    double samples[MOST_SAMPLES], one, begun = mgpt_clock();
+    double samples[MOST_SAMPLES], one, begun = mgpt_seconds();
     uint32_t n = 0, most = w->options->steps ? w->options->steps : UINT32_MAX, done = 0;
     enum mgpt_status status;
 
@@ -256,7 +257,7 @@ static enum mgpt_status full_steps(struct work *w, double seconds, struct mgpt_b
     uint32_t together = one < 2e-4 ? (uint32_t)(2e-4 / one) : 1;
     together = together > MGPT_STEP_RING ? MGPT_STEP_RING : together;
     while (status == MGPT_OK && n < MOST_SAMPLES && done < most &&
-           (n == 0 || mgpt_clock() - begun < seconds)) {
+           (n == 0 || mgpt_seconds() - begun < seconds)) {
         if (mgpt_stop_requested())
             return mgpt_fail(error, MGPT_CANCELED, "stopped");
         uint32_t now = together < most - done ? together : most - done;
@@ -305,7 +306,7 @@ static enum mgpt_status measure(struct work *w, double seconds, struct mgpt_benc
     small_flops =
         mgpt_step_flops(rig->spec.model, (uint64_t)w->rows * row->micro_batches, w->columns);
     /* Setting up a large model may have taken all the time; one step is shown all the same. */
-    double most = fmax(0.3 * (w->end - mgpt_clock()), 0.2 * w->options->seconds);
+    double most = fmax(0.3 * (w->end - mgpt_seconds()), 0.2 * w->options->seconds);
     if (expected(w, row, small * row->flops / small_flops) > most) {
         /* too slow for the time that is left: what was timed must do */
         row->rows = w->rows;
@@ -394,7 +395,7 @@ static enum mgpt_status combine_backend(struct work *w, const char *backend, siz
         for (size_t s = 0; s < n_steps && status == MGPT_OK; s++) {
             const char *precision = mgpt_registry_at(w->registry, "precision", p).component->name;
             const char *step = mgpt_registry_at(w->registry, "step", s).component->name;
-            double rest = w->end - mgpt_clock();
+            double rest = w->end - mgpt_seconds();
             status = combine(w, backend, precision, step,
                              rest > 0 ? rest / (double)combinations : 0, error);
             combinations--;
@@ -441,7 +442,7 @@ enum mgpt_status mgpt_bench_run(struct mgpt_bench *bench, const struct mgpt_benc
 
     memset(bench, 0, sizeof *bench);
     mgpt_stop_install();
-    w.end = mgpt_clock() + options->seconds;
+    w.end = mgpt_seconds() + options->seconds;
     w.lr = mgpt_conf_float(conf, "train", "lr");
     enum mgpt_status status = find_vocab(&w, config_path, error);
     if (status == MGPT_OK)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/stop.h"
 #include "ref/ref.h"
 #include "run/block.h"
@@ -127,17 +128,17 @@ static enum mgpt_status run_one(struct bench_ops *b, uint32_t i, struct mgpt_err
 /* Passes until the time is over, at least three. */
 static enum mgpt_status time_passes(struct bench_ops *b, double seconds, struct mgpt_error *error)
 {
-    double begun = mgpt_clock();
+    double begun = mgpt_seconds();
     enum mgpt_status status = MGPT_OK;
 
     while (status == MGPT_OK && b->passes_done < MOST_PASSES &&
-           (b->passes_done < 3 || mgpt_clock() - begun < seconds)) {
+           (b->passes_done < 3 || mgpt_seconds() - begun < seconds)) {
         if (mgpt_stop_requested())
             return mgpt_fail(error, MGPT_CANCELED, "stopped");
         for (uint32_t i = 0; i < b->n && status == MGPT_OK; i++) {
-            double start = mgpt_clock();
+            double start = mgpt_seconds();
             status = run_one(b, i, error);
-            b->seconds[(size_t)i * MOST_PASSES + b->passes_done] = mgpt_clock() - start;
+            b->seconds[(size_t)i * MOST_PASSES + b->passes_done] = mgpt_seconds() - start;
         }
         b->passes_done++;
     }

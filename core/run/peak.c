@@ -6,7 +6,8 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 /* One clone for each instruction set; the whole program is compiled without contraction, so that
  * bits agree between compilers, but here nobody reads them. */
@@ -69,23 +70,15 @@ struct team {
     uint64_t rounds; /* 0: go home */
 };
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void work(struct member *member)
 {
     const struct team *team = member->team;
     volatile float x = 0.5F, y = 0.6F, sum;
 
-    member->begun = now();
+    member->begun = mgpt_seconds();
     sum = loops[team->loop].run(team->rounds, x, y);
     (void)sum;
-    member->ended = now();
+    member->ended = mgpt_seconds();
 }
 
 static void *live(void *data)
@@ -125,7 +118,7 @@ static double timed(struct team *team, size_t loop, uint64_t rounds)
 static double best_of(struct team *team, double seconds)
 {
     uint64_t rounds[N_LOOPS];
-    double begun = now(), best = 0;
+    double begun = mgpt_seconds(), best = 0;
 
     for (size_t i = 0; i < N_LOOPS; i++) {
         double once = timed(team, i, 10000);
@@ -136,7 +129,7 @@ static double best_of(struct team *team, double seconds)
             double rate = team->n * loops[i].flops * (double)rounds[i] / timed(team, i, rounds[i]);
             best = rate > best ? rate : best;
         }
-    } while (now() - begun < seconds);
+    } while (mgpt_seconds() - begun < seconds);
     return best;
 }
 

@@ -3,8 +3,8 @@
 #include <config.h>
 
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "run/block.h"
@@ -266,26 +266,18 @@ enum mgpt_status mgpt_plan_check(const struct mgpt_plan *plan, const struct mgpt
 
 /* ---- pace ---- */
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Seconds of the fastest of some calls, which together take a few hundredths of a second, or one
  * call; 0 when it failed. */
 static double fastest(struct mgpt_machine *machine, const struct mgpt_call *call)
 {
-    double begun = now(), best = 0;
+    double begun = mgpt_seconds(), best = 0;
 
-    for (int i = 0; i < 100 && (i == 0 || now() - begun < 0.03); i++) {
-        double start = now();
+    for (int i = 0; i < 100 && (i == 0 || mgpt_seconds() - begun < 0.03); i++) {
+        double start = mgpt_seconds();
         if (mgpt_machine_run(machine, call, NULL) != MGPT_OK ||
             machine->api->sync(machine->device, NULL) != MGPT_OK)
             return 0;
-        double seconds = now() - start;
+        double seconds = mgpt_seconds() - start;
         best = i == 0 || seconds < best ? seconds : best;
     }
     return best;

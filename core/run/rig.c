@@ -5,17 +5,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "run/block.h"
-
-double mgpt_clock(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 int mgpt_compare_doubles(const void *a, const void *b)
 {
@@ -125,8 +117,8 @@ enum mgpt_status mgpt_rig_run(struct mgpt_rig *rig, uint32_t n, double lr,
         inputs[i].targets = (uint64_t)batch->rows * batch->columns * rig->spec.micro_batches;
         mgpt_block_scalars(&rig->session, inputs[i].step, lr, &inputs[i]);
     }
-    double begun = mgpt_clock();
+    double begun = mgpt_seconds();
     enum mgpt_status status = mgpt_stepper_run(&rig->stepper, inputs, n, results, error);
-    *seconds = mgpt_clock() - begun;
+    *seconds = mgpt_seconds() - begun;
     return status;
 }

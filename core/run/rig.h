@@ -33,7 +33,6 @@ enum mgpt_status mgpt_rig_run(struct mgpt_rig *rig, uint32_t n, double lr,
                               struct mgpt_step_result *results, double *seconds,
                               struct mgpt_error *error);
 
-double mgpt_clock(void);                                /* seconds [any] */
 int mgpt_compare_doubles(const void *a, const void *b); /* for qsort: least first */
 
 #endif

@@ -5,8 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/draws.h"
 #include "base/log.h"
 #include "base/stop.h"
@@ -14,14 +14,6 @@
 #include "run/samples.h"
 #include "run/train.h"
 #include "run/training.h"
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- events ---- */
 
@@ -39,7 +31,7 @@ static struct mgpt_event event(const struct mgpt_training *r, enum mgpt_event_ty
                                .train_loss = NAN,
                                .loss_scale = NAN,
                                .best_loss = r->progress.best_loss,
-                               .seconds = now() - r->started};
+                               .seconds = mgpt_seconds() - r->started};
 }
 
 static enum mgpt_status save(struct mgpt_training *r, bool best, struct mgpt_error *error)
@@ -66,11 +58,11 @@ static enum mgpt_status validate(struct mgpt_training *r, bool *best, struct mgp
 {
     struct mgpt_event e = event(r, MGPT_EVENT_VALIDATION, r->progress.step);
     bool made = false;
-    double begun = now();
+    double begun = mgpt_seconds();
     enum mgpt_status status =
         mgpt_validate(&r->validation, &r->session, &r->progress, &e, &made, best, error);
 
-    r->spent.validating = now() - begun;
+    r->spent.validating = mgpt_seconds() - begun;
     if (status != MGPT_OK || !made)
         return status;
     return mgpt_loggers_event(&r->loggers, &e, error);
@@ -211,14 +203,14 @@ static enum mgpt_status run_block(struct mgpt_training *r, struct mgpt_error *er
 {
     struct mgpt_step_result results[MGPT_STEP_RING];
     uint32_t n = block_size(r);
-    double begun = now();
+    double begun = mgpt_seconds();
     enum mgpt_status status = mgpt_block_fill(&r->block, &r->session, r->progress.step, n, error);
 
     if (status == MGPT_OK)
         status = mgpt_stepper_run(&r->stepper, r->block.inputs, n, results, error);
     if (status != MGPT_OK)
         return status;
-    double seconds = now() - begun;
+    double seconds = mgpt_seconds() - begun;
     r->pace = seconds / n;
     r->spent.stepping += seconds;
     r->spent.steps += n;
@@ -338,7 +330,7 @@ static enum mgpt_status loop(struct mgpt_training *r, struct mgpt_error *error)
 {
     bool enough = false;
 
-    r->started = now();
+    r->started = mgpt_seconds();
     enum mgpt_status status = settle(r, error);
     while (status == MGPT_OK && r->progress.step < r->total) {
         enough = mgpt_validation_enough(&r->validation, &r->progress);
