@@ -184,7 +184,7 @@ static char *end_of_output(const struct mgpt_child *child)
     return strndup(text + start, n - start);
 }
 
-static void judge(struct mgpt_finding *f, const struct mgpt_child *child, double limit,
+static void judge(struct mgpt_case_result *f, const struct mgpt_child *child, double limit,
                   const char *during)
 {
     f->seconds = child->seconds;
@@ -201,10 +201,10 @@ static void judge(struct mgpt_finding *f, const struct mgpt_child *child, double
     }
 }
 
-static enum mgpt_status add(struct mgpt_suite *suite, struct mgpt_finding *f,
+static enum mgpt_status add(struct mgpt_suite *suite, struct mgpt_case_result *f,
                             struct mgpt_error *error)
 {
-    struct mgpt_finding *all = realloc(suite->findings, (suite->n + 1) * sizeof *all);
+    struct mgpt_case_result *all = realloc(suite->findings, (suite->n + 1) * sizeof *all);
 
     if (all)
         suite->findings = all;
@@ -231,10 +231,10 @@ static double limit_of(const struct mgpt_suite *suite, double own)
 static enum mgpt_status run_case(struct mgpt_suite *suite, struct task *task,
                                  enum mgpt_outcome *outcome, struct mgpt_error *error)
 {
-    struct mgpt_finding f = {.check = task->what ? task->what->name : "probe_answers",
-                             .means = task->what ? task->what->means
-                                                 : "plugins list and auto would wait for ever, "
-                                                   "or die"};
+    struct mgpt_case_result f = {.check = task->what ? task->what->name : "probe_answers",
+                                 .means = task->what ? task->what->means
+                                                     : "plugins list and auto would wait for ever, "
+                                                       "or die"};
     double limit = limit_of(suite, !task->what           ? LOAD_SECONDS
                                    : task->what->seconds ? task->what->seconds
                                                          : USUAL_SECONDS);
@@ -319,8 +319,8 @@ enum mgpt_status mgpt_suite_run(struct mgpt_suite *suite, struct mgpt_error *err
     struct task task = {.suite = suite};
     double limit = limit_of(suite, LOAD_SECONDS);
     struct mgpt_child child = {0};
-    struct mgpt_finding f = {.check = "loads",
-                             .means = "microgpt would not use this file, or would die of it"};
+    struct mgpt_case_result f = {.check = "loads",
+                                 .means = "microgpt would not use this file, or would die of it"};
     enum mgpt_status status = mgpt_child_run(&child, limit, play_load, &task, error);
 
     if (status == MGPT_OK) {

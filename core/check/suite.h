@@ -16,7 +16,7 @@ enum mgpt_outcome {
 };
 
 /* What came of one case. Texts are owned. */
-struct mgpt_finding {
+struct mgpt_case_result {
     char kind[32], name[208]; /* of the module; empty: the file as a whole */
     const char *check;        /* name of the case */
     const char *means;        /* what its failure means */
@@ -33,10 +33,10 @@ struct mgpt_suite {
     uint64_t seed;             /* of all that is random */
     double limit;              /* seconds a check may take, at most; 0: as each needs */
     const char *const *search; /* more folders of modules, NULL-terminated; or NULL */
-    void (*on_finding)(const struct mgpt_finding *finding, void *context); /* or NULL */
+    void (*on_finding)(const struct mgpt_case_result *finding, void *context); /* or NULL */
     void *context;
     /* filled by run; finish frees */
-    struct mgpt_finding *findings;
+    struct mgpt_case_result *findings;
     size_t n, failed;
 };
 

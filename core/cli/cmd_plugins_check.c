@@ -18,7 +18,7 @@ static const char *const outcomes[] = {"pass", "skip", "fail", "crash", "timeout
 
 /* ---- a table ---- */
 
-static void print_finding(const struct mgpt_finding *f, void *context)
+static void print_finding(const struct mgpt_case_result *f, void *context)
 {
     static const char *const words[] = {"ok", "skip", "FAIL", "CRASH", "HANGS"};
     char *module = context;
@@ -58,7 +58,7 @@ static enum mgpt_status print_json(const struct mgpt_suite *suite, struct mgpt_e
 {
     json_t *list = json_array();
     for (size_t i = 0; i < suite->n; i++) {
-        const struct mgpt_finding *f = &suite->findings[i];
+        const struct mgpt_case_result *f = &suite->findings[i];
         json_array_append_new(
             list,
             json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:s, s:f}", "kind", mgpt_json_words(f->kind),
