@@ -20,6 +20,9 @@ void mgpt_string_add(struct mgpt_string *s, const char *data, size_t size);
 void mgpt_string_format(struct mgpt_string *s, const char *format, ...) MGPT_PRINTF(2, 3);
 void mgpt_string_finish(struct mgpt_string *s); /* frees; NULL is fine */
 
+/* Prints into an array of characters, and cuts what does not fit. */
+#define MGPT_PRINT_INTO(array, ...) (void)snprintf(array, sizeof(array), __VA_ARGS__)
+
 /* Offset of the first byte that is not valid UTF-8 (RFC 3629), or size. */
 size_t mgpt_utf8_check(const char *text, size_t size);
 

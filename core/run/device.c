@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
-
-#define SAY(text, ...) (void)snprintf(text, sizeof(text), __VA_ARGS__)
+#include "base/text.h"
 
 /* ---- device ---- */
 
@@ -18,7 +17,7 @@ static enum mgpt_status open_backend(struct mgpt_choice *choice, struct mgpt_mac
     struct mgpt_module module;
     enum mgpt_status status = mgpt_registry_use(registry, MGPT_KIND_BACKEND, name, &module, error);
 
-    SAY(choice->backend, "%s", name);
+    MGPT_PRINT_INTO(choice->backend, "%s", name);
     if (status != MGPT_OK)
         return status;
     return mgpt_machine_open(
@@ -36,14 +35,15 @@ enum mgpt_status mgpt_choose_device(struct mgpt_choice *choice, struct mgpt_mach
     struct mgpt_module module;
 
     if (strcmp(name, "auto") != 0) {
-        SAY(choice->backend_why, "%s says so", mgpt_conf_origin(conf, "backend", "use"));
+        MGPT_PRINT_INTO(choice->backend_why, "%s says so",
+                        mgpt_conf_origin(conf, "backend", "use"));
         return open_backend(choice, machine, conf, registry, name, error);
     }
     if (open_backend(choice, machine, conf, registry, "cuda", &why) == MGPT_OK) {
-        SAY(choice->backend_why, "backend = auto: there is a GPU");
+        MGPT_PRINT_INTO(choice->backend_why, "backend = auto: there is a GPU");
         return MGPT_OK;
     }
-    SAY(choice->backend_why, "backend = auto: not cuda (%s), so cpu", why.text);
+    MGPT_PRINT_INTO(choice->backend_why, "backend = auto: not cuda (%s), so cpu", why.text);
     /* who has not installed the module need not be told each time */
     mgpt_log(mgpt_registry_find(registry, "backend", "cuda", &module, &unknown) == MGPT_OK
                  ? MGPT_LOG_INFO
@@ -91,8 +91,8 @@ static enum mgpt_status take_instead(struct mgpt_choice *choice, struct mgpt_pre
     struct mgpt_error why;
     bool asked;
 
-    SAY(first, "%s", choice->precision);
-    SAY(choice->precision, "%s", plan->use);
+    MGPT_PRINT_INTO(first, "%s", choice->precision);
+    MGPT_PRINT_INTO(choice->precision, "%s", plan->use);
     enum mgpt_status status = ask(choice->precision, plan, machine, conf, registry, &asked, &why);
     if (status != MGPT_OK)
         return refuse(choice, &why, error);
@@ -110,8 +110,8 @@ enum mgpt_status mgpt_choose_precision(struct mgpt_choice *choice, struct mgpt_p
     bool open = strcmp(mgpt_conf_text(conf, "backend", "use"), "auto") == 0, asked;
     struct mgpt_error why;
 
-    SAY(choice->precision, "%s", mgpt_conf_text(conf, "precision", "use"));
-    SAY(choice->precision_why, "%s says so", origin);
+    MGPT_PRINT_INTO(choice->precision, "%s", mgpt_conf_text(conf, "precision", "use"));
+    MGPT_PRINT_INTO(choice->precision_why, "%s says so", origin);
     enum mgpt_status status = ask(choice->precision, plan, machine, conf, registry, &asked, &why);
     if (!asked)
         return mgpt_fail(error, status, "%s", why.text);
@@ -119,9 +119,9 @@ enum mgpt_status mgpt_choose_precision(struct mgpt_choice *choice, struct mgpt_p
         return refuse(choice, &why, error);
     if (!*plan->use)
         return MGPT_OK;
-    SAY(choice->precision_why, "precision = %s: %s%s, so %s", choice->precision,
-        status == MGPT_OK ? "" : "backend = auto found no device for it: ", plan->reason,
-        plan->use);
+    MGPT_PRINT_INTO(choice->precision_why, "precision = %s: %s%s, so %s", choice->precision,
+                    status == MGPT_OK ? "" : "backend = auto found no device for it: ",
+                    plan->reason, plan->use);
     if (!choice->silent)
         mgpt_log(status == MGPT_OK ? MGPT_LOG_INFO : MGPT_LOG_WARN, "%s", choice->precision_why);
     return take_instead(choice, plan, machine, conf, registry, error);

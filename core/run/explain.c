@@ -8,8 +8,6 @@
 
 #include "run/composed.h"
 
-#define SAY(text, ...) (void)snprintf(text, sizeof(text), __VA_ARGS__)
-
 /* ---- device ---- */
 
 static enum mgpt_status list_others(struct mgpt_explanation *x, struct mgpt_registry *registry,
@@ -29,11 +27,11 @@ static enum mgpt_status list_others(struct mgpt_explanation *x, struct mgpt_regi
         struct mgpt_error why = {0};
         if (strcmp(name, chosen) == 0)
             continue;
-        SAY(other->name, "%s", name);
+        MGPT_PRINT_INTO(other->name, "%s", name);
         other->usable =
             mgpt_registry_use(registry, MGPT_KIND_BACKEND, name, &module, &why) == MGPT_OK;
-        SAY(other->why, "%s",
-            other->usable ? "could run here, if [backend] use named it" : why.text);
+        MGPT_PRINT_INTO(other->why, "%s",
+                        other->usable ? "could run here, if [backend] use named it" : why.text);
         x->n_others++;
     }
     return MGPT_OK;
@@ -52,9 +50,9 @@ static enum mgpt_status choose_step(struct mgpt_explanation *x, const struct mgp
     if (status == MGPT_OK)
         status = mgpt_stepper_choose(&x->stepper, use, s->registry, spec, error);
     if (status == MGPT_OK && strcmp(use, "auto") == 0)
-        SAY(x->step_why, "the highest bid; of equal ones the first by name");
+        MGPT_PRINT_INTO(x->step_why, "the highest bid; of equal ones the first by name");
     else if (status == MGPT_OK)
-        SAY(x->step_why, "%s says so", mgpt_conf_origin(s->conf, "step", "use"));
+        MGPT_PRINT_INTO(x->step_why, "%s says so", mgpt_conf_origin(s->conf, "step", "use"));
     return status;
 }
 
@@ -160,17 +158,18 @@ static enum mgpt_status explain_update(struct mgpt_explanation *x,
     enum mgpt_status status = MGPT_OK;
 
     if (x->stepper.covers >= MGPT_COVERS_FBCU && !mgpt_stepper_composes(&x->stepper)) {
-        SAY(x->update, "the rule of %s, inlined by step %s", name, x->stepper.name);
+        MGPT_PRINT_INTO(x->update, "the rule of %s, inlined by step %s", name, x->stepper.name);
         return MGPT_OK;
     }
     if (rules)
         status = try_rule(spec, machine, &path, error);
     if (spec->optimizer_instance && rules)
-        SAY(x->update, "ops that %s recorded, and its rule for the rest, %s", name, paths[path]);
+        MGPT_PRINT_INTO(x->update, "ops that %s recorded, and its rule for the rest, %s", name,
+                        paths[path]);
     else if (spec->optimizer_instance)
-        SAY(x->update, "ops that %s recorded", name);
+        MGPT_PRINT_INTO(x->update, "ops that %s recorded", name);
     else
-        SAY(x->update, "the rule of %s, %s", name, paths[path]);
+        MGPT_PRINT_INTO(x->update, "the rule of %s, %s", name, paths[path]);
     if (path == MGPT_PATH_STAGED) /* all but the gradients go both ways */
         x->staged_update = x->plan.params * (2 * (uint64_t)(1 + spec->n_state) + 1);
     return status;
