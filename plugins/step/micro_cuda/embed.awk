@@ -4,6 +4,11 @@ function table(name)
 {
     printf "%sconst char *const %s[] = {\n", (files > 1 ? "    0};\n" : ""), name
 }
+function add(line) { # as core/run/watch/embed.awk does
+    gsub(/\\/, "&&", line)
+    gsub(/"/, "\\\\&", line)
+    print "    \"" line "\\n\","
+}
 BEGIN {
     print "/* Made by embed.awk from the files that it names. */"
     print "extern const char *const micro_kernel_head[], *const micro_kernel_body[];"
@@ -14,12 +19,10 @@ FNR == 1 {
         table(files == 1 ? "micro_kernel_head" : "micro_kernel_body")
     name = FILENAME
     sub(/.*\//, "", name)
-    printf "    \"#line 1 \\\"%s\\\"\\n\",\n", name
+    add("#line 1 \"" name "\"")
 }
 {
-    gsub(/\\/, "&&")
-    gsub(/"/, "\\\"")
-    printf "    \"%s\\n\",\n", $0
+    add($0)
 }
 END {
     print "    0};"
