@@ -40,6 +40,9 @@ enum mgpt_status mgpt_output_write(struct mgpt_output *output, const void *data,
  * the disk may be dropped from the cache, so a second fsync proves nothing; write it anew. */
 enum mgpt_status mgpt_output_close(struct mgpt_output *output, uint64_t *size,
                                    char hex[MGPT_SHA256_HEX], struct mgpt_error *error);
+/* A whole file of text at once: the three above. */
+enum mgpt_status mgpt_output_text(const char *path, const char *text, uint64_t *size,
+                                  char hex[MGPT_SHA256_HEX], struct mgpt_error *error);
 void mgpt_output_destroy(struct mgpt_output *output); /* gives up: the file is removed */
 
 /* As mkdir -p; what was made is durable. */

@@ -107,3 +107,17 @@ void mgpt_output_destroy(struct mgpt_output *output)
     unlink(output->path);
     free(output);
 }
+
+enum mgpt_status mgpt_output_text(const char *path, const char *text, uint64_t *size,
+                                  char hex[MGPT_SHA256_HEX], struct mgpt_error *error)
+{
+    struct mgpt_output *output;
+    enum mgpt_status status = mgpt_output_create(path, &output, error);
+    if (status)
+        return status;
+    status = mgpt_output_write(output, text, strlen(text), error);
+    if (!status)
+        return mgpt_output_close(output, size, hex, error);
+    mgpt_output_destroy(output);
+    return status;
+}

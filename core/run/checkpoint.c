@@ -52,20 +52,6 @@ static enum mgpt_status place_init(struct place *place, const char *run_dir, uin
     return MGPT_OK;
 }
 
-static enum mgpt_status write_text(const char *path, const char *text,
-                                   struct mgpt_manifest_file *entry, struct mgpt_error *error)
-{
-    struct mgpt_output *output;
-    enum mgpt_status status = mgpt_output_create(path, &output, error);
-    if (status)
-        return status;
-    status = mgpt_output_write(output, text, strlen(text), error);
-    if (!status)
-        return mgpt_output_close(output, &entry->size, entry->sha256, error);
-    mgpt_output_destroy(output);
-    return status;
-}
-
 /* One file of the folder: the blobs, or the text. */
 static enum mgpt_status write_file(const char *folder, const char *name,
                                    const struct mgpt_blob *blobs, size_t n, const char *text,
@@ -76,7 +62,7 @@ static enum mgpt_status write_file(const char *folder, const char *name,
         return mgpt_fail(error, MGPT_NOMEM, "%s: no memory to write %s", folder, name);
     entry->name = name;
     enum mgpt_status status =
-        text ? write_text(path, text, entry, error)
+        text ? mgpt_output_text(path, text, &entry->size, entry->sha256, error)
              : mgpt_safetensors_write_hashed(path, blobs, n, &entry->size, entry->sha256, error);
     free(path);
     return status;

@@ -49,19 +49,6 @@ static json_t *describe(uint64_t step, const struct mgpt_manifest_file *files, s
                      "files", list);
 }
 
-static enum mgpt_status write_text(const char *path, const char *text, struct mgpt_error *error)
-{
-    struct mgpt_output *output;
-    enum mgpt_status status = mgpt_output_create(path, &output, error);
-    if (status)
-        return status;
-    status = mgpt_output_write(output, text, strlen(text), error);
-    if (!status)
-        return mgpt_output_close(output, NULL, NULL, error);
-    mgpt_output_destroy(output);
-    return status;
-}
-
 enum mgpt_status mgpt_manifest_write(const char *folder, uint64_t step,
                                      const struct mgpt_manifest_file *files, size_t n,
                                      struct mgpt_error *error)
@@ -72,7 +59,7 @@ enum mgpt_status mgpt_manifest_write(const char *folder, uint64_t step,
     /* Compact, so that no flipped bit can turn one blank into another. */
     char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
     if (path && text)
-        status = write_text(path, text, error);
+        status = mgpt_output_text(path, text, NULL, NULL, error);
     else
         status = mgpt_fail(error, MGPT_NOMEM, "%s: no memory for the manifest", folder);
     free(text);
