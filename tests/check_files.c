@@ -5,8 +5,8 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "scratch.h"
 
 static struct mgpt_error error;
@@ -237,26 +237,51 @@ START_TEST(splits_and_joins_paths)
 }
 END_TEST
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 START_TEST(a_lock_is_seen_at_once_and_refused_in_the_words_of_who_wants_it)
 {
     int lock = -1, other = -1;
     ck_assert(!mgpt_dir_locked(scratch));
     ck_assert_int_eq(mgpt_dir_lock(scratch, &lock, MGPT_IO, "taken", &error), MGPT_OK);
-    double begun = now();
+    double begun = mgpt_seconds();
     ck_assert(mgpt_dir_locked(scratch));
-    ck_assert_double_lt(now() - begun, 0.5);
+    ck_assert_double_lt(mgpt_seconds() - begun, 0.5);
     ck_assert_int_eq(mgpt_dir_lock(scratch, &other, MGPT_DATA, "taken by me", &error), MGPT_DATA);
     ck_assert_has(error.text, ": taken by me");
     close(lock);
     ck_assert(!mgpt_dir_locked(scratch));
     ck_assert(!mgpt_dir_locked(in_scratch("nowhere")));
+}
+END_TEST
+
+START_TEST(finds_the_users_folders_where_xdg_says)
+{
+    (void)setenv("HOME", "/home/me", 1);
+    (void)setenv("MGPT_TEST_HOME", "/else", 1);
+    joins(mgpt_path_xdg("MGPT_TEST_HOME", ".cache", "microgpt"), "/else/microgpt");
+    (void)setenv("MGPT_TEST_HOME", "relative", 1);
+    joins(mgpt_path_xdg("MGPT_TEST_HOME", ".cache", "microgpt"), "/home/me/.cache/microgpt");
+    (void)unsetenv("MGPT_TEST_HOME");
+    joins(mgpt_path_xdg("MGPT_TEST_HOME", ".local/state", "a/b"), "/home/me/.local/state/a/b");
+    (void)setenv("HOME", "me", 1);
+    ck_assert_ptr_null(mgpt_path_xdg("MGPT_TEST_HOME", ".cache", "microgpt"));
+    (void)unsetenv("HOME");
+    ck_assert_ptr_null(mgpt_path_xdg("MGPT_TEST_HOME", ".cache", "microgpt"));
+}
+END_TEST
+
+/* This program is what things lie beside. */
+START_TEST(finds_what_comes_with_the_program)
+{
+    char self[PATH_MAX], expected[PATH_MAX + 32], *folder;
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    ck_assert_int_gt(n, 0);
+    self[n] = 0;
+    folder = mgpt_path_folder(self);
+    snprintf(expected, sizeof expected, "%s/../", folder);
+    joins(mgpt_path_installed("nowhere/x", "../", "/installed"), expected);
+    joins(mgpt_path_installed(strrchr(self, '/') + 1, "../", "/installed"), self);
+    joins(mgpt_path_installed("nowhere/x", "../nowhere/x", "/installed"), "/installed");
+    free(folder);
 }
 END_TEST
 
@@ -277,6 +302,8 @@ int main(void)
     tcase_add_test(tests, removes_folders_without_following_links);
     tcase_add_test(tests, replaces_links);
     tcase_add_test(tests, a_lock_is_seen_at_once_and_refused_in_the_words_of_who_wants_it);
+    tcase_add_test(tests, finds_the_users_folders_where_xdg_says);
+    tcase_add_test(tests, finds_what_comes_with_the_program);
     tcase_add_test(tests, splits_and_joins_paths);
     return run_cases("files", tests);
 }

@@ -82,6 +82,10 @@ if [ -r "$names" ]; then
     exec 8<&-
     run 0 fetch names --set fetch.mirror=$at/range
 
+    # Without a home there is no place, and none that others could write to is taken.
+    XDG_CACHE_HOME='' HOME='' run 1 fetch names
+    has err 'names.txt: there is no folder to keep it in; set HOME or XDG_CACHE_HOME'
+
     # The folder's name need not be UTF-8.
     odd=$scratch/$'odd\xff'
     mkdir -p "$odd/microgpt"

@@ -235,3 +235,37 @@ char *mgpt_path_temporary(const char *path)
     char *temporary;
     return asprintf(&temporary, "%s.tmp-%ld", path, (long)getpid()) < 0 ? NULL : temporary;
 }
+
+char *mgpt_path_xdg(const char *variable, const char *below_home, const char *rest)
+{
+    const char *xdg = getenv(variable), *home = getenv("HOME");
+    if (xdg && *xdg == '/')
+        return mgpt_path_join(xdg, rest);
+    char *folder = home && *home == '/' ? mgpt_path_join(home, below_home) : NULL;
+    char *path = folder ? mgpt_path_join(folder, rest) : NULL;
+    free(folder);
+    return path;
+}
+
+/* FOLDER/NAME when it is there, else NULL. */
+static char *find_in(const char *folder, const char *name)
+{
+    char *path = mgpt_path_join(folder, name);
+    if (path && mgpt_path_exists(path))
+        return path;
+    free(path);
+    return NULL;
+}
+
+char *mgpt_path_installed(const char *beside, const char *moved, const char *installed)
+{
+    char program[4096];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[n > 0 ? n : 0] = '\0';
+    char *folder = n > 0 ? mgpt_path_folder(program) : NULL;
+    char *path = folder ? find_in(folder, beside) : NULL;
+    if (folder && !path)
+        path = find_in(folder, moved);
+    free(folder);
+    return path ? path : strdup(installed);
+}

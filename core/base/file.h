@@ -69,6 +69,14 @@ char *mgpt_path_join(const char *a, const char *b);
 /* The path made absolute against the working directory, without resolving links (malloc), or NULL.
  */
 char *mgpt_path_absolute(const char *path);
+/* "FOLDER/REST": the folder that the environment's `variable` names (XDG base directory
+ * specification, which wants it absolute), else `below_home` of the user's home (malloc). NULL:
+ * neither is an absolute path; or no memory. */
+char *mgpt_path_xdg(const char *variable, const char *below_home, const char *rest);
+/* What comes with the program (malloc): `beside` in the program's folder, when that is there, as in
+ * the build folder; else `moved` there, as where an installed program was moved as a whole; else
+ * `installed`, there or not. NULL without memory. */
+char *mgpt_path_installed(const char *beside, const char *moved, const char *installed);
 /* The folder of a path, "." when it names none (malloc), or NULL without memory. */
 char *mgpt_path_folder(const char *path);
 /* "path.tmp-PID": the name a file has until it is whole (malloc), or NULL without memory. */

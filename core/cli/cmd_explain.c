@@ -2,8 +2,6 @@
 #include <config.h>
 
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "cli/browse.h"
@@ -11,27 +9,10 @@
 
 #define PAGE "microgpt.html"
 
-/* In the build folder that the program runs from, else where it was installed. */
-static char *page_path(void)
-{
-    struct mgpt_string beside = {0};
-    char program[4096];
-    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    const char *slash;
-
-    program[n > 0 ? n : 0] = '\0';
-    slash = strrchr(program, '/');
-    if (slash)
-        mgpt_string_format(&beside, "%.*s/doc/" PAGE, (int)(slash - program), program);
-    if (beside.data && mgpt_path_exists(beside.data))
-        return beside.data;
-    mgpt_string_finish(&beside);
-    return mgpt_path_absolute(MGPT_HTMLDIR "/" PAGE);
-}
-
 enum mgpt_status mgpt_cmd_explain(struct mgpt_cli *cli, struct mgpt_error *error)
 {
-    char *path = page_path();
+    char *path =
+        mgpt_path_installed("doc/" PAGE, "../share/doc/" PACKAGE "/" PAGE, MGPT_HTMLDIR "/" PAGE);
     enum mgpt_status status = MGPT_OK;
 
     if (!path)

@@ -9,26 +9,13 @@
 #include "base/file.h"
 #include "run/step.h"
 
-/* "BASE/microgpt/microgpt.ini" when that is there (malloc), else NULL. */
-static char *config_below(const char *base)
+/* The path when that is there, else NULL. Takes it. */
+static char *if_there(char *path)
 {
-    char *path = base ? mgpt_path_join(base, "microgpt/microgpt.ini") : NULL;
     if (path && mgpt_path_exists(path))
         return path;
     free(path);
     return NULL;
-}
-
-/* In $XDG_CONFIG_HOME, which the XDG specification wants absolute, or in ~/.config. */
-static char *user_config(void)
-{
-    const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    if (xdg && *xdg == '/')
-        return config_below(xdg);
-    char *base = home && *home ? mgpt_path_join(home, ".config") : NULL;
-    char *path = config_below(base);
-    free(base);
-    return path;
 }
 
 /* The file to read (malloc), or NULL: the built-in defaults. */
@@ -41,8 +28,8 @@ static char *find_config(const struct mgpt_cli *cli)
         return NULL;
     if (mgpt_path_exists("microgpt.ini"))
         return strdup("microgpt.ini");
-    char *path = user_config();
-    return path ? path : config_below(MGPT_SYSCONFDIR);
+    char *path = if_there(mgpt_path_xdg("XDG_CONFIG_HOME", ".config", "microgpt/microgpt.ini"));
+    return path ? path : if_there(strdup(MGPT_SYSCONFDIR "/microgpt/microgpt.ini"));
 }
 
 static enum mgpt_status add_folder(struct mgpt_registry *registry,

@@ -60,22 +60,14 @@ static void speak_utf8(void)
 /* The file of the history (malloc), in a folder that is there; NULL: not kept. */
 static char *history_path(void)
 {
-    const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    struct mgpt_string folder = {0};
+    char *folder = mgpt_path_xdg("XDG_STATE_HOME", ".local/state", "microgpt"), *path = NULL;
     struct mgpt_error why;
-    char *path = NULL;
 
-    if (xdg && *xdg == '/') /* the XDG specification wants it absolute */
-        mgpt_string_format(&folder, "%s/microgpt", xdg);
-    else if (home && *home == '/')
-        mgpt_string_format(&folder, "%s/.local/state/microgpt", home);
-    if (folder.data && !folder.failed) {
-        if (mgpt_dir_make(folder.data, &why) == MGPT_OK)
-            path = mgpt_path_join(folder.data, "history");
-        else
-            mgpt_log(MGPT_LOG_WARN, "no history is kept: %s", why.text);
-    }
-    mgpt_string_finish(&folder);
+    if (folder && mgpt_dir_make(folder, &why) == MGPT_OK)
+        path = mgpt_path_join(folder, "history");
+    else if (folder)
+        mgpt_log(MGPT_LOG_WARN, "no history is kept: %s", why.text);
+    free(folder);
     return path;
 }
 

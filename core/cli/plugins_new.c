@@ -109,31 +109,10 @@ static enum mgpt_status read_command(const struct mgpt_cli *cli, struct project 
 
 /* ---- the templates ---- */
 
-/* "FOLDER OF THE PROGRAM/SUFFIX/plugins/template" when that is there (malloc), else NULL. */
-static char *beside_program(const char *program, const char *suffix)
-{
-    struct mgpt_string path = {0};
-    mgpt_string_format(&path, "%.*s%s/plugins/template", (int)(strrchr(program, '/') - program),
-                       program, suffix);
-    if (path.data && mgpt_path_exists(path.data))
-        return path.data;
-    mgpt_string_finish(&path);
-    return NULL;
-}
-
-/* In the build folder of a program that is not installed; where a program was installed to that has
- * been moved as a whole; or where it was configured to be. */
 static enum mgpt_status find_templates(struct project *p, struct mgpt_error *error)
 {
-    char program[4096];
-    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[n > 0 ? n : 0] = '\0';
-    if (strchr(program, '/'))
-        p->templates = beside_program(program, "");
-    if (!p->templates && strchr(program, '/'))
-        p->templates = beside_program(program, "/../share/" PACKAGE);
-    if (!p->templates)
-        p->templates = strdup(MGPT_DATADIR "/plugins/template");
+    p->templates = mgpt_path_installed("plugins/template", "../share/" PACKAGE "/plugins/template",
+                                       MGPT_DATADIR "/plugins/template");
     if (!p->templates)
         return mgpt_fail(error, MGPT_NOMEM, "no memory for the folder of templates");
     if (mgpt_path_exists(p->templates))

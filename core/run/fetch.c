@@ -43,19 +43,6 @@ static enum mgpt_status find_source(const char *name, const struct mgpt_text_sou
     return MGPT_USAGE;
 }
 
-/* In $XDG_CACHE_HOME, which the XDG specification wants absolute, or in ~/.cache (malloc). */
-static char *cache_folder(void)
-{
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    struct mgpt_string path = {0};
-
-    if (xdg && *xdg == '/')
-        mgpt_string_format(&path, "%s/microgpt", xdg);
-    else
-        mgpt_string_format(&path, "%s/.cache/microgpt", home && *home == '/' ? home : "/tmp");
-    return path.data;
-}
-
 /* The text's own place, or the same file on a mirror (malloc). */
 static char *url_of(const struct mgpt_text_source *source, const char *mirror)
 {
@@ -160,8 +147,14 @@ enum mgpt_status mgpt_fetch(const char *name, const char *mirror, char **path,
 
     if (status != MGPT_OK)
         return status;
-    char *folder = cache_folder(), *url = url_of(source, mirror);
-    *path = folder ? mgpt_path_join(folder, source->file) : NULL;
+    char *folder = mgpt_path_xdg("XDG_CACHE_HOME", ".cache", "microgpt");
+    if (!folder)
+        return mgpt_fail(error, MGPT_IO,
+                         "%s: there is no folder to keep it in; set HOME or XDG_CACHE_HOME to an "
+                         "absolute path",
+                         source->file);
+    char *url = url_of(source, mirror);
+    *path = mgpt_path_join(folder, source->file);
     status = *path && url ? fetch_into(source, url, folder, *path, error)
                           : mgpt_fail(error, MGPT_NOMEM, "out of memory");
     if (status != MGPT_OK) {
