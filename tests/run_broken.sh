@@ -36,6 +36,11 @@ build broken ''
 "$MICROGPT" plugins check "$scratch/sound.so" >"$scratch/said" 2>&1 ||
     { echo "the sound one is refused:"; cat "$scratch/said"; exit 1; }
 
+# A folder of modules may be given relative to the working directory.
+mkdir "$scratch/more"
+(cd "$scratch" && "$MICROGPT" plugins check -P more sound.so) >"$scratch/said" 2>&1 ||
+    { echo "with -P more the sound one is refused:"; cat "$scratch/said"; exit 1; }
+
 # Each with the module it concerns, and what the report says.
 while read -r source name kind words; do
     [ -n "$source" ] || continue

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "check/suite.h"
 #include "plugin/kinds.h"
@@ -95,15 +96,25 @@ static enum mgpt_status read_options(const struct mgpt_cli *cli, struct mgpt_sui
     return MGPT_OK;
 }
 
-/* The folders of -P; NULL-terminated, malloc. */
-static const char **folders_of(const struct mgpt_cli *cli)
+static void free_folders(char **folders)
 {
-    const char **folders = calloc(cli->n_given + 1, sizeof *folders);
+    for (size_t i = 0; folders && folders[i]; i++)
+        free(folders[i]);
+    free(folders);
+}
+
+/* The folders of -P, absolute as the registry wants them; NULL-terminated; or NULL, no memory. */
+static char **folders_of(const struct mgpt_cli *cli)
+{
+    char **folders = calloc(cli->n_given + 1, sizeof *folders);
     size_t n = 0;
 
     for (size_t i = 0; folders && i < cli->n_given; i++)
-        if (!strcmp(cli->given[i].option->name, "plugin-path"))
-            folders[n++] = cli->given[i].value;
+        if (!strcmp(cli->given[i].option->name, "plugin-path") &&
+            !(folders[n++] = mgpt_path_absolute(cli->given[i].value))) {
+            free_folders(folders);
+            return NULL;
+        }
     return folders;
 }
 
@@ -119,11 +130,11 @@ enum mgpt_status mgpt_cmd_plugins_check(struct mgpt_cli *cli, struct mgpt_error 
         return mgpt_fail(error, MGPT_USAGE, "plugins check: expected one file, as KIND_NAME.so");
     if (!realpath(cli->operands[1], path))
         return mgpt_fail(error, MGPT_PLUGIN, "%s: %s", cli->operands[1], strerror(errno));
-    const char **folders = folders_of(cli);
+    char **folders = folders_of(cli);
     if (!folders)
         return mgpt_fail(error, MGPT_NOMEM, "no memory for a list of folders");
     suite.path = path;
-    suite.search = folders;
+    suite.search = (const char *const *)folders;
     suite.on_finding = cli->json ? NULL : print_finding;
     suite.context = module;
     status = mgpt_suite_run(&suite, error);
@@ -135,6 +146,6 @@ enum mgpt_status mgpt_cmd_plugins_check(struct mgpt_cli *cli, struct mgpt_error 
         status = mgpt_fail(error, MGPT_PLUGIN, "%s: %zu of %zu checks failed", path, suite.failed,
                            suite.n);
     mgpt_suite_finish(&suite);
-    free(folders);
+    free_folders(folders);
     return status;
 }
