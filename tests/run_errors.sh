@@ -160,6 +160,20 @@ cp -r good capped
 has err "safetensors.*(File too large|No space)"
 [ "$(sum capped)" = "$before" ] || fail 'a failed save harmed the checkpoint before'
 run 0 train -c "$ini" --steps 6 --samples 0 --set dataset.path=few.txt --dir capped --resume
+# A reader that goes away ends the run, which saves first: resumed, it is the one that nobody cut.
+long="--steps 2000 --val-every 500 --samples 0 --set dataset.path=few.txt --set train.checkpoint_every=0"
+# shellcheck disable=SC2086
+run 0 train -c "$ini" $long --dir whole
+# shellcheck disable=SC2086
+"$MICROGPT" train -c "$ini" $long --dir cut 2>err | head -n 3 >out
+[ "${PIPESTATUS[0]}" = 1 ] || fail 'train into head: expected exit 1'
+has err "Broken pipe; step [0-9]+ of 2000 is saved. To go on: microgpt train --resume --dir '.*/cut'"
+step=$(sed -n 's/.*; step \([0-9]*\) of .*/\1/p' err)
+[ "$step" -lt 2000 ] || fail 'the run was over before its reader was'
+[ "$(grep -c '"loss"' cut/metrics.jsonl)" = "$step" ] || fail 'metrics.jsonl lacks steps'
+run 0 train --resume --dir cut
+[ "$(sum cut)" = "$(sum whole)" ] || fail 'the run that went on is another one'
+
 if [ "$(id -u)" != 0 ]; then
     mkdir locked
     chmod 555 locked

@@ -49,6 +49,16 @@ checks=$((checks + 1))
 run 2 generate --dir run --batch 3 --show-probs
 has err '--show-probs: expected \[generate\] batch = 1, not 3 \(--batch 3\)'
 
+# ---- a reader that goes away ----
+
+# As other programs: no word, unless the caller has SIGPIPE ignored.
+if ! grep -qE '^SigIgn:.*[13579bdf]...$' /proc/self/status; then
+    "$MICROGPT" generate --dir run --samples 100000 2>err | head -n 1 >out
+    [ "${PIPESTATUS[0]}" = 141 ] || fail 'generate into head: expected to end by SIGPIPE'
+    [ ! -s err ] || fail 'generate into head: it complains'
+    checks=$((checks + 1))
+fi
+
 # ---- --interactive ----
 
 export XDG_STATE_HOME=$PWD/state

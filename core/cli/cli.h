@@ -27,6 +27,7 @@ struct mgpt_command {
     const struct mgpt_cli_option *options; /* besides those of every command; or NULL */
     enum mgpt_status (*run)(struct mgpt_cli *cli, struct mgpt_error *error);
     const char *const *spares; /* kinds of module it can do without; or NULL */
+    bool keeps; /* work that is not done when nobody reads its words any more: no SIGPIPE */
 };
 
 extern const struct mgpt_command mgpt_commands[]; /* ends with a NULL name */

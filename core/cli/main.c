@@ -109,31 +109,31 @@ static const char *const all_spares[] = {"backend",   "step",    "precision", "o
 const struct mgpt_command mgpt_commands[] = {
     {"train", "[TEXT]",
      "train a model and keep it in a run folder; TEXT: settings to fit that file", train_options,
-     mgpt_cmd_train, NULL},
+     mgpt_cmd_train, NULL, true},
     {"generate", NULL, "print samples from a trained model", generate_options, mgpt_cmd_generate,
-     generate_spares},
+     generate_spares, false},
     {"eval", NULL, "print the validation loss of a trained model", eval_options, mgpt_cmd_eval,
-     eval_spares},
+     eval_spares, false},
     {"bench", NULL, "time this model with every backend, step and precision, and compare them",
-     bench_options, mgpt_cmd_bench, NULL},
+     bench_options, mgpt_cmd_bench, NULL, false},
     {"export", "DIR", "write a trained model as other programs read it", export_options,
-     mgpt_cmd_export, all_spares},
+     mgpt_cmd_export, all_spares, true},
     {"import", "DIR", "make a run of a GPT-2 that Hugging Face transformers wrote", import_options,
-     mgpt_cmd_import, import_spares},
+     mgpt_cmd_import, import_spares, true},
     {"fetch", "NAME...", "download texts to train on: names, tinyshakespeare", NULL, mgpt_cmd_fetch,
-     all_spares},
+     all_spares, true},
     {"plugins", "list|inspect NAME|new KIND NAME|check FILE",
-     "show the modules there are, begin one, or check one", plugins_options, mgpt_cmd_plugins,
-     NULL},
+     "show the modules there are, begin one, or check one", plugins_options, mgpt_cmd_plugins, NULL,
+     false},
     {"config", "show|check", "show the settings in effect, or check them", NULL, mgpt_cmd_config,
-     NULL},
+     NULL, false},
     {"explain", NULL, "open the page that shows the algorithm in Python, C and CUDA",
-     explain_options, mgpt_cmd_explain, NULL},
+     explain_options, mgpt_cmd_explain, NULL, false},
     {"watch", "RUN...", "show the curves of runs as a page, kept up to date while they go on",
-     watch_options, mgpt_cmd_watch, NULL},
+     watch_options, mgpt_cmd_watch, NULL, true},
     {"doctor", NULL, "say what works on this machine, what does not, and how to mend it", NULL,
-     mgpt_cmd_doctor, NULL},
-    {NULL, NULL, NULL, NULL, NULL, NULL},
+     mgpt_cmd_doctor, NULL, false},
+    {NULL, NULL, NULL, NULL, NULL, NULL, false},
 };
 
 const struct mgpt_cli_option mgpt_common_options[] = {
@@ -205,12 +205,15 @@ int main(int argc, char **argv)
     open_standard_streams();
     struct mgpt_cli cli = {0};
     struct mgpt_error error = {0, ""};
-    signal(SIGPIPE, SIG_IGN); /* `| head` is a failed write, with a message and an exit code */
     enum mgpt_status status = mgpt_cli_parse(&cli, argc, argv, &error);
+    if (cli.command && cli.command->keeps && !cli.help)
+        signal(SIGPIPE, SIG_IGN); /* a failed write, with a message: `| head` must not kill it */
     if (status == MGPT_OK)
         status = run(&cli, &error);
+    errno = 0;
     if ((fflush(stdout) || ferror(stdout)) && status == MGPT_OK)
-        status = mgpt_fail(&error, MGPT_IO, "cannot write the output: %s", strerror(errno));
+        status = mgpt_fail(&error, MGPT_IO, "cannot write the output: %s",
+                           strerror(errno ? errno : EIO)); /* 0: an earlier write failed */
     if (status != MGPT_OK && *error.text)
         mgpt_log_line(status == MGPT_CANCELED ? MGPT_LOG_WARN : MGPT_LOG_ERROR, error.text);
     mgpt_cli_finish(&cli);

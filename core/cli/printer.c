@@ -20,9 +20,10 @@
 
 static enum mgpt_status write_out(const char *text, size_t size, struct mgpt_error *error)
 {
+    errno = 0;
     if (fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0)
         return MGPT_OK;
-    return mgpt_fail(error, MGPT_IO, "cannot write the output: %s", strerror(errno));
+    return mgpt_fail(error, MGPT_IO, "cannot write the output: %s", strerror(errno ? errno : EIO));
 }
 
 enum mgpt_status mgpt_printer_newline(struct mgpt_error *error)

@@ -56,10 +56,13 @@ void mgpt_loggers_close(struct mgpt_loggers *loggers)
 enum mgpt_status mgpt_loggers_event(struct mgpt_loggers *loggers, const struct mgpt_event *event,
                                     struct mgpt_error *error)
 {
-    enum mgpt_status status = MGPT_OK;
+    enum mgpt_status status = MGPT_OK, one;
 
-    for (int i = 0; i < loggers->n && status == MGPT_OK; i++)
-        status = loggers->api[i]->event(loggers->it[i], event, error);
+    for (int i = 0; i < loggers->n; i++) {
+        one = loggers->api[i]->event(loggers->it[i], event, status == MGPT_OK ? error : NULL);
+        if (status == MGPT_OK)
+            status = one;
+    }
     return status;
 }
 

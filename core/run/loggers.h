@@ -20,6 +20,7 @@ enum mgpt_status mgpt_loggers_open(struct mgpt_loggers *loggers, struct mgpt_con
                                    struct mgpt_registry *registry, const struct mgpt_run_info *run,
                                    struct mgpt_error *error);
 void mgpt_loggers_close(struct mgpt_loggers *loggers);
+/* Each hears of it; returns the first failure. */
 enum mgpt_status mgpt_loggers_event(struct mgpt_loggers *loggers, const struct mgpt_event *event,
                                     struct mgpt_error *error);
 enum mgpt_status mgpt_loggers_flush(struct mgpt_loggers *loggers, struct mgpt_error *error);

@@ -34,38 +34,45 @@ static struct mgpt_event event(const struct mgpt_training *r, enum mgpt_event_ty
                                .seconds = mgpt_seconds() - r->started};
 }
 
-static enum mgpt_status save(struct mgpt_training *r, bool best, struct mgpt_error *error)
+/* A logger that cannot write ends the run, but not before what was trained is saved: see keep. */
+static enum mgpt_status heard(struct mgpt_training *r, enum mgpt_status status)
+{
+    r->unheard |= status == MGPT_IO;
+    return status;
+}
+
+static enum mgpt_status save(struct mgpt_training *r, struct mgpt_error *error)
 {
     struct mgpt_event e = event(r, MGPT_EVENT_CHECKPOINT, r->progress.step);
     struct mgpt_string path = {0};
-    enum mgpt_status status = mgpt_loggers_flush(&r->loggers, error);
+    enum mgpt_status status = heard(r, mgpt_loggers_flush(&r->loggers, error));
 
     if (status == MGPT_OK)
-        status = mgpt_snapshot_write(&r->session, r->dir, &r->progress, best, error);
+        status = mgpt_snapshot_write(&r->session, r->dir, &r->progress, r->best, error);
     if (status != MGPT_OK)
         return status;
     r->saved = r->progress.step;
+    r->best = false;
     mgpt_string_format(&path, "%s/checkpoints/step-%llu", r->dir,
                        (unsigned long long)r->progress.step);
     e.text = path.data;
-    status = mgpt_loggers_event(&r->loggers, &e, error);
+    status = heard(r, mgpt_loggers_event(&r->loggers, &e, error));
     mgpt_string_finish(&path);
     return status;
 }
 
-/* *best: this is the lowest validation loss so far. */
-static enum mgpt_status validate(struct mgpt_training *r, bool *best, struct mgpt_error *error)
+static enum mgpt_status validate(struct mgpt_training *r, struct mgpt_error *error)
 {
     struct mgpt_event e = event(r, MGPT_EVENT_VALIDATION, r->progress.step);
     bool made = false;
     double begun = mgpt_seconds();
     enum mgpt_status status =
-        mgpt_validate(&r->validation, &r->session, &r->progress, &e, &made, best, error);
+        mgpt_validate(&r->validation, &r->session, &r->progress, &e, &made, &r->best, error);
 
     r->spent.validating = mgpt_seconds() - begun;
     if (status != MGPT_OK || !made)
         return status;
-    return mgpt_loggers_event(&r->loggers, &e, error);
+    return heard(r, mgpt_loggers_event(&r->loggers, &e, error));
 }
 
 static enum mgpt_status log_sample(void *context, uint64_t number, const struct mgpt_string *text,
@@ -77,7 +84,7 @@ static enum mgpt_status log_sample(void *context, uint64_t number, const struct 
     e.index = number;
     e.text = text->data ? text->data : "";
     e.text_size = text->size;
-    return mgpt_loggers_event(&r->loggers, &e, error);
+    return heard(r, mgpt_loggers_event(&r->loggers, &e, error));
 }
 
 static enum mgpt_status print_samples(struct mgpt_training *r, struct mgpt_error *error)
@@ -215,7 +222,8 @@ static enum mgpt_status run_block(struct mgpt_training *r, struct mgpt_error *er
     r->spent.stepping += seconds;
     r->spent.steps += n;
     struct mgpt_event e = event(r, MGPT_EVENT_STEP, 0);
-    for (uint32_t i = 0; i < n && status == MGPT_OK; i++) {
+    /* All of the block has happened, whoever hears of it. */
+    for (uint32_t i = 0; i < n && (status == MGPT_OK || r->unheard); i++) {
         e.step = ++r->progress.step;
         e.loss = results[i].loss;
         e.grad_norm = results[i].grad_norm;
@@ -224,7 +232,9 @@ static enum mgpt_status run_block(struct mgpt_training *r, struct mgpt_error *er
         e.skipped = results[i].skipped;
         if (r->session.precision.scale_interval)
             e.loss_scale = results[i].loss_scale;
-        status = mgpt_loggers_event(&r->loggers, &e, error);
+        struct mgpt_error *first = status == MGPT_OK ? error : NULL;
+        enum mgpt_status told = heard(r, mgpt_loggers_event(&r->loggers, &e, first));
+        status = status == MGPT_OK ? told : status;
         if (status == MGPT_OK)
             status = count_bad(r, &results[i], r->block.lr[i], error);
     }
@@ -251,20 +261,20 @@ static enum mgpt_status settle(struct mgpt_training *r, struct mgpt_error *error
 {
     uint64_t step = r->progress.step, every = mgpt_training_setting(r, "checkpoint_every");
     uint64_t sampled = mgpt_training_setting(r, "sample_every");
-    bool validates = mgpt_validation_due(&r->validation, &r->progress), best = false;
+    bool validates = mgpt_validation_due(&r->validation, &r->progress);
     bool peeks = sampled && step % sampled == 0 && r->spent.steps && step != r->total;
     enum mgpt_status status = peeks ? peek(r, error) : MGPT_OK;
 
     if (status == MGPT_OK && validates)
-        status = validate(r, &best, error);
+        status = validate(r, error);
     bool due = step == r->total || (every && step % every == 0) ||
                mgpt_validation_enough(&r->validation, &r->progress);
 
     /* A signal may have saved this step before its validation: then it is saved again. */
     if (r->saved == step)
         due = validates && step;
-    if (status == MGPT_OK && (best || due))
-        status = save(r, best, error);
+    if (status == MGPT_OK && (r->best || due))
+        status = save(r, error);
     return status;
 }
 
@@ -274,13 +284,31 @@ static enum mgpt_status stop(struct mgpt_training *r, struct mgpt_error *error)
     enum mgpt_status status = MGPT_OK;
 
     if (r->saved != r->progress.step || r->progress.step == 0)
-        status = save(r, false, error);
+        status = save(r, error);
     if (status != MGPT_OK)
         return status;
     return mgpt_fail(
         error, MGPT_CANCELED,
         "stopped after step %llu of %llu; saved. To go on: microgpt train --resume --dir '%s'",
         (unsigned long long)r->progress.step, (unsigned long long)r->total, r->dir);
+}
+
+/* Nobody hears of the run any more, as in `train | head`: it ends, and what was trained is saved. */
+static enum mgpt_status keep(struct mgpt_training *r, struct mgpt_error *error)
+{
+    const struct mgpt_error why = *error;
+    unsigned long long step = r->progress.step;
+    struct mgpt_error cause;
+
+    if (r->saved != r->progress.step &&
+        mgpt_snapshot_write(&r->session, r->dir, &r->progress, r->best, &cause) != MGPT_OK)
+        return mgpt_fail(error, MGPT_IO, "%s; step %llu could not be saved: %s", why.text, step,
+                         cause.text);
+    if (!step)
+        return why.status;
+    return mgpt_fail(error, MGPT_IO,
+                     "%s; step %llu of %llu is saved. To go on: microgpt train --resume --dir '%s'",
+                     why.text, step, (unsigned long long)r->total, r->dir);
 }
 
 static enum mgpt_status say_enough(struct mgpt_training *r, struct mgpt_error *error)
@@ -293,7 +321,7 @@ static enum mgpt_status say_enough(struct mgpt_training *r, struct mgpt_error *e
                    (unsigned long long)r->progress.step, r->progress.best_loss,
                    (unsigned long long)r->progress.stale);
     e.text = text;
-    return mgpt_loggers_event(&r->loggers, &e, error);
+    return heard(r, mgpt_loggers_event(&r->loggers, &e, error));
 }
 
 static void say_done(const struct mgpt_training *r)
@@ -350,7 +378,7 @@ static enum mgpt_status loop(struct mgpt_training *r, struct mgpt_error *error)
         status = say_enough(r, error);
     if (status == MGPT_OK)
         status = finish(r, error);
-    return status == MGPT_OK ? mgpt_loggers_flush(&r->loggers, error) : status;
+    return status == MGPT_OK ? heard(r, mgpt_loggers_flush(&r->loggers, error)) : status;
 }
 
 enum mgpt_status mgpt_train(const struct mgpt_train *options, struct mgpt_error *error)
@@ -367,6 +395,8 @@ enum mgpt_status mgpt_train(const struct mgpt_train *options, struct mgpt_error 
         say_done(r);
     else if (status == MGPT_OK)
         status = loop(r, error);
+    if (status == MGPT_IO && r->unheard)
+        status = keep(r, error);
     mgpt_training_close(r);
     mgpt_log_over_live(false);
     free(r);

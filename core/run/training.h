@@ -27,8 +27,10 @@ struct mgpt_training {
     uint64_t bad;          /* steps skipped in a row */
     double started, pace;  /* seconds: the clock at the start, one step lately */
     struct mgpt_spent spent;
-    bool told; /* how long it will take */
-    bool done; /* when it was opened: nothing is left to do, and no logger is open */
+    bool told;    /* how long it will take */
+    bool best;    /* the parameters have the lowest validation loss, and are not saved yet */
+    bool unheard; /* a logger could not write */
+    bool done;    /* when it was opened: nothing is left to do, and no logger is open */
 };
 
 /* The part of opening that decides: the session up to the table of parameters. Nothing is allocated
