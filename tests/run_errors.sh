@@ -127,6 +127,15 @@ bad 3 'optimizer. use = lion.*step-4 was trained with adamw.*use that.*--dir' tr
     --set optimizer.use=lion
 bad 3 'use = sgd.*trained with adamw' train -c "$ini" $good --dir good --resume --set optimizer.use=sgd
 bad 3 'steps = 2.*done 4' train -c "$ini" --steps 2 --set dataset.path=few.txt --dir good --resume
+bad 3 'godo: no such folder; without --resume it would be a new run' train --resume --dir godo
+bad 3 'godo: no such folder' train --resume --explain --dir godo
+[ ! -e godo ] || fail '--resume began a new run'
+echo '[train' >microgpt.ini # is not asked where the run is
+run 0 train --resume --dir good --explain
+run 0 eval --set run.dir=good
+run 0 generate --dir good --samples 1
+bad 3 'microgpt.ini:1' generate
+rm microgpt.ini
 before=$(sum good)
 for file in model.safetensors config.json tokenizer.json manifest.json; do
     rm -rf spoilt

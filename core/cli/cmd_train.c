@@ -74,6 +74,18 @@ static void say_picked(const struct mgpt_picks *p, const struct mgpt_conf *conf)
              mgpt_conf_text(conf, "run", "dir"), mgpt_conf_text(conf, "run", "dir"));
 }
 
+/* A folder that is not there is most likely misspelt, unless -c says what is to begin in it. */
+static enum mgpt_status refuse_missing(const struct mgpt_cli *cli, const struct mgpt_conf *conf,
+                                       struct mgpt_error *error)
+{
+    const char *dir = mgpt_conf_text(conf, "run", "dir");
+
+    if (mgpt_cli_value(cli, "config") || mgpt_path_exists(dir))
+        return MGPT_OK;
+    return mgpt_fail(error, MGPT_CONFIG,
+                     "%s: no such folder; without --resume it would be a new run", dir);
+}
+
 static enum mgpt_status run(struct mgpt_cli *cli, const struct picked *picked,
                             struct mgpt_error *error)
 {
@@ -87,7 +99,10 @@ static enum mgpt_status run(struct mgpt_cli *cli, const struct picked *picked,
     if (picked->picks.steps)
         say_picked(&picked->picks, train.conf);
     train.config_path = cli->config_path;
-    status = explain ? mgpt_cli_explain(cli, &train, error) : mgpt_train(&train, error);
+    if (train.resume)
+        status = refuse_missing(cli, train.conf, error);
+    if (status == MGPT_OK)
+        status = explain ? mgpt_cli_explain(cli, &train, error) : mgpt_train(&train, error);
     mgpt_conf_destroy(train.conf);
     mgpt_registry_destroy(train.registry);
     return status;

@@ -165,21 +165,47 @@ static enum mgpt_status configure_at(struct mgpt_cli *cli, const char *dir, char
     return status;
 }
 
+/* The folder of the run where it was typed: no other file need be read to know it. Or NULL. */
+static const char *typed_dir(const struct mgpt_cli *cli)
+{
+    for (size_t i = cli->n_given; i-- > 0;) {
+        const struct mgpt_cli_given *given = &cli->given[i];
+        if (given->option->alias && !strcmp(given->option->alias, "run.dir"))
+            return given->value;
+        if (!strcmp(given->option->name, "set") && !strncmp(given->value, "run.dir=", 8))
+            return given->value + 8;
+    }
+    return NULL;
+}
+
+/* The config.ini of the run in `dir` (malloc); NULL: there is none. */
+static char *config_of(const char *dir)
+{
+    char *path = *dir ? mgpt_path_join(dir, "config.ini") : NULL;
+    if (path && mgpt_path_exists(path))
+        return path;
+    free(path);
+    return NULL;
+}
+
 enum mgpt_status mgpt_cli_configure_run(struct mgpt_cli *cli, struct mgpt_conf **conf,
                                         struct mgpt_registry **registry, struct mgpt_error *error)
 {
+    const char *typed = typed_dir(cli);
+    char *path = typed ? config_of(typed) : NULL;
+    if (path && !mgpt_cli_value(cli, "config"))
+        return configure_at(cli, typed, path, conf, registry, error);
+    free(path);
     enum mgpt_status status = mgpt_cli_configure(cli, conf, registry, error);
     if (status != MGPT_OK || mgpt_cli_value(cli, "config"))
         return status;
     char *dir = strdup(mgpt_conf_text(*conf, "run", "dir"));
-    char *path = dir ? mgpt_path_join(dir, "config.ini") : NULL;
-    if (path && mgpt_path_exists(path)) {
+    path = dir ? config_of(dir) : NULL;
+    if (path) {
         mgpt_conf_destroy(*conf);
         mgpt_registry_destroy(*registry);
         status = configure_at(cli, dir, path, conf, registry, error);
-        path = NULL;
     }
-    free(path);
     free(dir);
     return status;
 }
