@@ -29,7 +29,11 @@ done
 
 # eval says what training said; generate is the same for the same seed, and begins with its prompt.
 run 0 eval --dir run
-has out "^val loss: $last "
+has out "^val loss: $last \\(mean over [0-9]+ predicted tokens in 20 of [0-9]+ held-out documents; .*/step-500\\)$"
+has err '[-][-]val-docs N takes more'
+run 0 eval --dir run --val-docs 100000
+has out ' in ([0-9]+) of \1 held-out documents; '
+! grep -q 'takes more' err || fail 'eval says that more could be taken than all'
 run 0 eval --dir run --json
 has out '"val_loss": [0-9.]+'
 # The logits that eval writes are those that its loss is of.

@@ -83,7 +83,8 @@ done
 [ "$(readlink cpu/best)" = checkpoints/step-9 ] || fail "best is $(readlink cpu/best)"
 last=$(grep '^val loss' cpu.out | tail -1)
 run 0 eval --dir cpu --checkpoint best
-has out "^${last/|/\\|} \(320 targets, "
+has out "^${last/|/\\|} \(mean over 320 predicted tokens in [0-9]+ windows; "
+has err '[-][-]set train.val_batches=N takes more'
 run 0 eval --dir cpu --json
 has out '"train_loss": [0-9]'
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/stop.h"
 #include "run/eval.h"
 #include "run/logits.h"
@@ -22,13 +23,26 @@ static void print_json(const struct mgpt_eval *valid, const struct mgpt_eval *tr
     printf("\"batches\": %" PRIu64 ", \"targets\": %" PRIu64 "}\n", valid->batches, valid->targets);
 }
 
-static void print_text(const struct mgpt_eval *valid, const struct mgpt_eval *train,
-                       const char *checkpoint)
+/* Of documents a batch is one, of one text a batch is [train] batch windows. */
+static void print_text(const struct mgpt_session *s, const struct mgpt_eval *valid,
+                       const struct mgpt_eval *train, const char *checkpoint)
 {
+    struct mgpt_dataset_info info = {.size = sizeof info};
+
+    s->dataset_api->info(s->dataset, &info);
     printf("val loss: %.4f ", valid->loss);
     if (train->targets)
         printf("| train loss: %.4f ", train->loss);
-    printf("(%" PRIu64 " targets, %s)\n", valid->targets, checkpoint);
+    printf("(mean over %" PRIu64 " predicted tokens in ", valid->targets);
+    if (info.valid_batches)
+        printf("%" PRIu64 " of %" PRIu64 " held-out %s; %s)\n", valid->batches, info.valid_batches,
+               info.valid_batches == info.valid_documents ? "documents" : "batches", checkpoint);
+    else
+        printf("%" PRIu64 " windows; %s)\n",
+               valid->batches * (uint64_t)mgpt_conf_int(s->conf, "train", "batch"), checkpoint);
+    if (valid->targets < info.valid_tokens)
+        mgpt_log(MGPT_LOG_INFO, "%s takes more",
+                 info.valid_batches ? "--val-docs N" : "--set train.val_batches=N");
 }
 
 static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_session *s, struct mgpt_error *error)
@@ -53,7 +67,7 @@ static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_session *s, struct
     if (status == MGPT_OK && cli->json)
         print_json(&eval, &train);
     else if (status == MGPT_OK)
-        print_text(&eval, &train, checkpoint);
+        print_text(s, &eval, &train, checkpoint);
     free(checkpoint);
     return status;
 }
