@@ -2,6 +2,7 @@
 . "$abs_top_srcdir/tests/run.sh"
 
 run 0 train -c "$ini" --dir run
+! grep -q 'longer than the context' err || fail 'our own data do not fit our own context'
 has out '^num docs: [0-9]+ \(train [0-9]+, val [0-9]+\)$'
 has out '^vocab size: 27$'
 has out '^num params: 3632$'

@@ -111,6 +111,21 @@ static bool is_done(const struct mgpt_training *r)
     return r->checkpoint && over && !mgpt_validation_due(&r->validation, &r->progress);
 }
 
+/* To who can do something about it: not of data of ours, whose context we chose, nor when a model is
+ * there, whose context stays. */
+static void say_cut(const struct mgpt_training *r, const struct mgpt_dataset_info *data)
+{
+    const char *origin = mgpt_conf_origin(r->conf, "dataset", "path");
+    bool ours = !strcmp(origin, "builtin") || !strcmp(origin, "fetch");
+
+    if (data->cut_documents)
+        mgpt_log(ours || r->checkpoint ? MGPT_LOG_DEBUG : MGPT_LOG_INFO,
+                 "%llu of %llu documents are longer than the context: only their start is used; "
+                 "--set model.context=%u shows more of them",
+                 (unsigned long long)data->cut_documents, (unsigned long long)data->documents,
+                 2 * r->session.model.context);
+}
+
 static enum mgpt_status open_loggers(struct mgpt_training *r, struct mgpt_error *error)
 {
     struct mgpt_session *s = &r->session;
@@ -134,11 +149,7 @@ static enum mgpt_status open_loggers(struct mgpt_training *r, struct mgpt_error 
                                  .parameters = s->params.count,
                                  .summary = summary.data ? summary.data : ""};
     mgpt_log(MGPT_LOG_INFO, "%s", info.summary);
-    if (data.cut_documents)
-        mgpt_log(MGPT_LOG_INFO,
-                 "%llu of %llu documents are longer than the context: only their "
-                 "start is used",
-                 (unsigned long long)data.cut_documents, (unsigned long long)data.documents);
+    say_cut(r, &data);
     status = mgpt_loggers_open(&r->loggers, r->conf, s->registry, &info, error);
     mgpt_string_finish(&summary);
     return status;
