@@ -104,6 +104,11 @@ printf 'anna\n' >one.txt
 bad 5 'one.txt.*(1|one) document' train -c "$ini" --set dataset.path=one.txt --dir never
 printf 'anna\nbo\377b\n' >latin.txt
 bad 5 'latin.txt.*2.*UTF-8|UTF-8.*latin.txt.*2' train -c "$ini" --set dataset.path=latin.txt --dir never
+has err 'iconv -f WINDOWS-1252 -t UTF-8 FILE >NEW'
+printf 'anna\nb\0b\n' >nul.txt
+bad 5 'nul.txt:2: byte 6 is NUL: not text; .*iconv -f UTF-16' train -c "$ini" --set dataset.path=nul.txt --dir never
+printf '\377\376a\0\n\0' >wide.txt
+bad 5 'wide.txt:1: .*UTF-16.*iconv -f UTF-16 -t UTF-8' train -c "$ini" --set dataset.path=wide.txt --dir never
 bad 5 '.' train -c "$ini" --set dataset.path=. --dir never
 if [ "$(id -u)" != 0 ]; then
     cp few.txt secret.txt

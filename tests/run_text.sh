@@ -26,6 +26,24 @@ run 0 train book.txt -c "$ini" $few --dir lines -q --samples 1
 has lines/config.ini '^use = lines$'
 has lines/config.ini "^path = $scratch/book.txt$"
 
+# What other systems make of a text: a mark of the byte order is none of it, lines that end in CR LF
+# are learned and told, other encodings refused with what changes them.
+{ printf '\357\273\277' && sed 's/$/\r/' book.txt; } >windows.txt
+run 0 train windows.txt $few
+has err "lines end in CR LF, which the model learns; tr -d '\\\\r'"
+sed -n 's/.*text: \([0-9]* characters, [0-9]*\) .*/\1/p' err >windows.count
+characters=$(wc -m <book.txt) lines=$(wc -l <book.txt)
+[ "$(cut -d' ' -f1 windows.count)" = $((characters + lines)) ] || fail "counted $(cat windows.count)"
+printf 'caf\351 %s' "$(cat book.txt)" >latin.txt
+run 5 train latin.txt
+has err 'latin.txt:1: byte 3 \(0xe9\) is not UTF-8; iconv -f WINDOWS-1252 -t UTF-8 FILE >NEW'
+printf '\377\376a\0b\0' >wide.txt
+run 5 train wide.txt
+has err 'wide.txt:1: byte 0 \(0xff\) is not UTF-8; iconv -f UTF-16 '
+{ cat book.txt && printf 'a\0b'; } >nul.txt
+run 5 train nul.txt
+has err 'nul.txt:401: byte [0-9]+ \(0x00\) is NUL, expected UTF-8; iconv -f UTF-16 '
+
 # Refusals.
 run 3 train book.txt
 has err 'book already holds a run'

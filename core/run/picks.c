@@ -26,24 +26,41 @@ static const struct size {
     {2000000, 4, 4, 128, 128, 16}, {20000000, 6, 8, 256, 256, 16}, {UINT64_MAX, 8, 8, 384, 256, 32},
 };
 
+/* The byte at `at` is of no text; the dataset would say the same, but later. */
+static enum mgpt_status refuse(const char *path, const char *text, size_t at,
+                               struct mgpt_error *error)
+{
+    unsigned char byte = (unsigned char)text[at];
+    bool mark = at == 0 && byte >= 0xfe;
+    size_t line = 1;
+
+    for (size_t i = 0; i < at; i++)
+        line += text[i] == '\n';
+    return mgpt_fail(error, MGPT_DATA,
+                     "%s:%zu: byte %zu (0x%02x) is %s; iconv -f %s -t UTF-8 FILE >NEW makes it so",
+                     path, line, at, byte, byte ? "not UTF-8" : "NUL, expected UTF-8",
+                     byte && !mark ? "WINDOWS-1252" : "UTF-16");
+}
+
 static enum mgpt_status count_chars(const char *path, const char *text, size_t size,
                                     struct mgpt_picks *p, struct mgpt_error *error)
 {
-    size_t valid = 0;
+    size_t mark = size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0; /* no part of the text */
+    size_t valid = mark;
     unsigned char *seen = calloc(CODE_POINTS / 8, 1);
 
     if (!seen)
         return mgpt_fail(error, MGPT_NOMEM, "out of memory");
+    p->bytes = size - mark;
     uint32_t code;
-    for (unsigned n; (n = mgpt_utf8_read(text + valid, size - valid, &code)); valid += n) {
+    for (unsigned n; (n = mgpt_utf8_read(text + valid, size - valid, &code)) && code; valid += n) {
         p->distinct += !(seen[code / 8] >> code % 8 & 1);
         seen[code / 8] |= (unsigned char)(1 << code % 8);
         p->chars++;
     }
     free(seen);
     if (valid < size)
-        return mgpt_fail(error, MGPT_DATA, "%s: offset %zu: byte 0x%02x is not UTF-8", path, valid,
-                         (unsigned char)text[valid]);
+        return refuse(path, text, valid, error);
     if (p->chars < SHORTEST)
         return mgpt_fail(error, MGPT_DATA,
                          "%s: has %" PRIu64 " characters, expected at least %d to learn from", path,
@@ -78,7 +95,7 @@ enum mgpt_status mgpt_picks_make(const char *path, struct mgpt_picks *picks,
     size_t size = 0;
     enum mgpt_status status = mgpt_file_read(path, TEXT_LIMIT, &text, &size, error);
 
-    *picks = (struct mgpt_picks){.bytes = size};
+    *picks = (struct mgpt_picks){0};
     if (status == MGPT_OK)
         status = count_chars(path, text, size, picks, error);
     free(text);

@@ -55,6 +55,25 @@ static enum mgpt_status read_open(struct dataset_file *f, int file, const char *
     return read_all(f, file, error);
 }
 
+/* NUL is valid UTF-8, and in no text: most often every other byte of UTF-16. */
+static enum mgpt_status refuse_binary(const struct dataset_file *f, struct mgpt_error *error)
+{
+    const char *nul = memchr(f->bytes, 0, f->size);
+
+    if (f->size >= 2 && (!memcmp(f->bytes, "\xff\xfe", 2) || !memcmp(f->bytes, "\xfe\xff", 2)))
+        return mgpt_fail(error, MGPT_DATA,
+                         "%s:1: byte 0 (0x%02x) begins UTF-16, expected UTF-8; "
+                         "iconv -f UTF-16 -t UTF-8 FILE >NEW makes it so",
+                         f->path, (unsigned char)f->bytes[0]);
+    if (!nul)
+        return MGPT_OK;
+    return mgpt_fail(error, MGPT_DATA,
+                     "%s:%llu: byte %llu is NUL: not text; if it is UTF-16, "
+                     "iconv -f UTF-16 -t UTF-8 FILE >NEW makes it UTF-8",
+                     f->path, (unsigned long long)dataset_file_line(f, nul),
+                     (unsigned long long)(nul - f->bytes) + f->skipped);
+}
+
 enum mgpt_status dataset_file_read(struct dataset_file *f, const char *path, const char *expected,
                                    struct mgpt_error *error)
 {
@@ -69,7 +88,7 @@ enum mgpt_status dataset_file_read(struct dataset_file *f, const char *path, con
         return mgpt_fail(error, MGPT_DATA, "%s: %s", path, strerror(errno));
     status = read_open(f, file, expected, error);
     close(file);
-    return status;
+    return status == MGPT_OK ? refuse_binary(f, error) : status;
 }
 
 void dataset_file_finish(struct dataset_file *f)
@@ -90,7 +109,9 @@ uint64_t dataset_file_line(const struct dataset_file *f, const char *at)
 enum mgpt_status dataset_utf8_refuse(const struct dataset_file *f, const char *at,
                                      struct mgpt_error *error)
 {
-    return mgpt_fail(error, MGPT_DATA, "%s:%llu: byte %llu (0x%02x) is not UTF-8", f->path,
-                     (unsigned long long)dataset_file_line(f, at),
+    return mgpt_fail(error, MGPT_DATA,
+                     "%s:%llu: byte %llu (0x%02x) is not UTF-8; "
+                     "iconv -f WINDOWS-1252 -t UTF-8 FILE >NEW makes it so",
+                     f->path, (unsigned long long)dataset_file_line(f, at),
                      (unsigned long long)(at - f->bytes) + f->skipped, (unsigned char)*at);
 }

@@ -50,6 +50,18 @@ static enum mgpt_status check_utf8(const struct mgpt_dataset *d, struct mgpt_err
     return MGPT_OK;
 }
 
+static void warn_crlf(const struct mgpt_dataset *d)
+{
+    const char *at = d->file.bytes, *end = at + d->file.size;
+
+    while ((at = memchr(at, '\r', (size_t)(end - at))) && ++at < end)
+        if (*at == '\n') {
+            d->host->log(MGPT_LOG_WARN, "the text's lines end in CR LF, which the model learns; "
+                                        "tr -d '\\r' <FILE >NEW removes them");
+            return;
+        }
+}
+
 static void close_text(struct mgpt_dataset *d)
 {
     if (!d)
@@ -82,6 +94,7 @@ static enum mgpt_status open_text(const struct mgpt_host *host, const struct mgp
         close_text(d);
         return status;
     }
+    warn_crlf(d);
     d->document = (struct mgpt_text){d->file.bytes, d->file.size};
     d->info.documents = d->info.train_documents = 1;
     d->info.valid_documents = d->split < 1;
