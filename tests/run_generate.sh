@@ -49,6 +49,20 @@ checks=$((checks + 1))
 run 2 generate --dir run --batch 3 --show-probs
 has err '--show-probs: expected \[generate\] batch = 1, not 3 \(--batch 3\)'
 
+# ---- samples of several lines ----
+
+# shellcheck disable=SC2086
+run 0 train -c "$ini" $tiny --dir lines --steps 30 --samples 2 --set model.heads=2 \
+    --set dataset.use=text --set tokenizer.char.bos=false --max-tokens 100
+for number in 1 2; do has out "^sample  $number:\$"; done
+for batch in 1 3; do
+    run 0 generate --dir lines --samples 3 --max-tokens 100 --batch $batch
+    [ "$(grep -E '^--- ' out | tr '\n' ' ')" = '--- 2 --- --- 3 --- ' ] || fail 'samples are not parted'
+    [ "$(grep -B 1 '^--- 2 ---$' out | head -n 1)" = '' ] || fail 'no empty line between samples'
+done
+run 0 generate --dir lines --samples 3 --max-tokens 100 --json
+[ "$(wc -l <out)" = 3 ] || fail 'JSON has other lines than samples'
+
 # ---- a reader that goes away ----
 
 # As other programs: no word, unless the caller has SIGPIPE ignored.

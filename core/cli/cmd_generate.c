@@ -32,6 +32,7 @@ static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_session *s, struct
     struct mgpt_generator generator = {0};
     struct mgpt_printer printer = {.generator = &generator,
                                    .json = cli->json,
+                                   .parts = !mgpt_cli_flag(cli, "interactive"),
                                    .probs = mgpt_cli_flag(cli, "show-probs"),
                                    .prompt = prompt ? prompt : ""};
     char *checkpoint = NULL;

@@ -40,11 +40,12 @@ enum mgpt_status mgpt_printer_init(struct mgpt_printer *p, struct mgpt_error *er
 
 /* ---- text ---- */
 
-static enum mgpt_status show(const struct mgpt_printer *printer, const char *text, size_t size,
+static enum mgpt_status show(struct mgpt_printer *printer, const char *text, size_t size,
                              struct mgpt_error *error)
 {
     struct mgpt_string visible = {0};
 
+    printer->lines |= size && memchr(text, '\n', size);
     if (!printer->terminal || !size)
         return write_out(text, size, error);
     mgpt_visible_add(&visible, text, size);
@@ -103,12 +104,26 @@ static enum mgpt_status emit(void *context, int32_t id, const char *text, size_t
     return write_out(mark, strlen(mark), error);
 }
 
-/* The prompt, then each id's text the moment it is drawn. */
-static enum mgpt_status stream(struct mgpt_printer *p, const int32_t *ids, size_t n,
-                               struct mgpt_error *error)
+/* Samples of several lines: where does the next one begin? */
+static enum mgpt_status part(const struct mgpt_printer *p, uint64_t number,
+                             struct mgpt_error *error)
 {
-    enum mgpt_status status = show(p, p->prompt, strlen(p->prompt), error);
+    char text[40];
 
+    if (!p->parts || !p->lines || number < 2)
+        return MGPT_OK;
+    (void)snprintf(text, sizeof text, "\n--- %llu ---\n", (unsigned long long)number);
+    return write_out(text, strlen(text), error);
+}
+
+/* The prompt, then each id's text the moment it is drawn. */
+static enum mgpt_status stream(struct mgpt_printer *p, uint64_t number, const int32_t *ids,
+                               size_t n, struct mgpt_error *error)
+{
+    enum mgpt_status status = part(p, number, error);
+
+    if (status == MGPT_OK)
+        status = show(p, p->prompt, strlen(p->prompt), error);
     p->together = 0;
     p->held = false;
     if (status == MGPT_OK)
@@ -203,17 +218,19 @@ static enum mgpt_status record(struct mgpt_printer *p, uint64_t number, const in
 enum mgpt_status mgpt_printer_sample(struct mgpt_printer *p, uint64_t number, const int32_t *ids,
                                      size_t n, struct mgpt_error *error)
 {
-    return p->json ? record(p, number, ids, n, error) : stream(p, ids, n, error);
+    return p->json ? record(p, number, ids, n, error) : stream(p, number, ids, n, error);
 }
 
 enum mgpt_status mgpt_printer_take(void *context, uint64_t number, const struct mgpt_string *text,
                                    struct mgpt_error *error)
 {
-    const struct mgpt_printer *p = context;
+    struct mgpt_printer *p = context;
 
     if (p->json)
         return print_json(p, number, text, NULL, error);
-    enum mgpt_status status = show(p, p->prompt, strlen(p->prompt), error);
+    enum mgpt_status status = part(p, number, error);
+    if (status == MGPT_OK)
+        status = show(p, p->prompt, strlen(p->prompt), error);
     if (status == MGPT_OK)
         status = show(p, text->size ? text->data : "", text->size, error);
     return status == MGPT_OK ? mgpt_printer_newline(error) : status;

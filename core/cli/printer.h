@@ -4,13 +4,15 @@
 
 #include "run/samples.h"
 
-/* Fill in the first three, then mgpt_printer_init. */
+/* Fill in the first five, then mgpt_printer_init. */
 struct mgpt_printer {
     struct mgpt_generator *generator;
     bool json;
     bool probs;         /* --show-probs */
     const char *prompt; /* of the samples to come; not owned */
+    bool parts;         /* samples of several lines are parted */
 
+    bool lines;      /* there was a sample of several */
     bool terminal;   /* which a sample must not control */
     bool color;      /* it shows colors, and they are wanted */
     double together; /* the logarithm of the probability of all ids... */

@@ -5,6 +5,8 @@
  *   val loss: 2.8043
  *   val loss: 2.8043 | train loss: 2.7911
  *   sample  1: anna
+ *   sample  2:
+ *   one of several lines
  *
  * With loss scaling a step also says the scale of the next one.
  *
@@ -120,7 +122,8 @@ static enum mgpt_status event(struct mgpt_logger *l, const struct mgpt_event *e,
         putchar('\n');
     } else if (e->type == MGPT_EVENT_SAMPLE) {
         console_live_clear(&l->line);
-        printf("sample %2llu: ", (unsigned long long)e->index);
+        bool lines = memchr(e->text, '\n', mgpt_event_text_size(e));
+        printf("sample %2llu:%c", (unsigned long long)e->index, lines ? '\n' : ' ');
         print_text(l, e);
         putchar('\n');
     } else if (e->type == MGPT_EVENT_NOTE) {
