@@ -201,6 +201,7 @@ microgpt_SOURCES = \
     %D%/cli/interactive.c %D%/cli/interactive.h \
     %D%/cli/line.c %D%/cli/line.h \
     %D%/cli/main.c \
+    %D%/cli/next.c \
     %D%/cli/plugins.h \
     %D%/cli/plugins_new.c \
     %D%/cli/printer.c %D%/cli/printer.h \

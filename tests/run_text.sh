@@ -9,13 +9,17 @@ run 0 train book.txt $few
 has err 'text: [0-9]+ characters, [0-9]+ different ones: tokenizer char$'
 has err 'picked: 3 layers, width 48, context 64, 20 steps of 8 windows; .*--set'
 has err 'all settings are kept in book/config.ini; microgpt config show -c book/config.ini'
-has out '^sample +1: '
+has out '^sample +1:'
+has err "kept in book. To write: microgpt generate --dir 'book'; to train on: microgpt train --resume --dir 'book' --steps N\$"
 has book/config.ini "^path = $scratch/book.txt$"
 has book/config.ini '^use = text$'
 rm microgpt.ini
 run 0 config show -c book/config.ini
 has out '^patience = 5'
+run 0 train --resume --dir book --steps 24
+has err "kept in book. To write: microgpt generate --dir 'book';"
 run 0 train --resume --dir book --steps 25 -q
+! grep -q 'kept in' err || fail '-q says where the run is kept'
 run 0 generate -q --dir book --prompt It --max-tokens 10
 has out '^It'
 
@@ -43,6 +47,9 @@ has err 'wide.txt:1: byte 0 \(0xff\) is not UTF-8; iconv -f UTF-16 '
 { cat book.txt && printf 'a\0b'; } >nul.txt
 run 5 train nul.txt
 has err 'nul.txt:401: byte [0-9]+ \(0x00\) is NUL, expected UTF-8; iconv -f UTF-16 '
+
+run 0 train book.txt $few --dir "it's mine"
+has err "generate --dir 'it'\\\\''s mine'; to"
 
 # Refusals.
 run 3 train book.txt

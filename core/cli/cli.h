@@ -81,6 +81,11 @@ enum mgpt_status mgpt_cli_configure(struct mgpt_cli *cli, struct mgpt_conf **con
 enum mgpt_status mgpt_cli_configure_run(struct mgpt_cli *cli, struct mgpt_conf **conf,
                                         struct mgpt_registry **registry, struct mgpt_error *error);
 
+/* The folder of the run as it was typed; NULL: it was not. */
+const char *mgpt_cli_typed_dir(const struct mgpt_cli *cli);
+/* Adds how to write with the run in `dir`, and to train on, with `more` after that command. */
+void mgpt_cli_next(const char *dir, const char *more, struct mgpt_string *out);
+
 /* train --explain: prints what the run would do, and why. */
 struct mgpt_train;
 enum mgpt_status mgpt_cli_explain(const struct mgpt_cli *cli, const struct mgpt_train *train,

@@ -10,11 +10,13 @@
 
 static void report(const struct mgpt_hf *hf, const char *dir)
 {
-    printf("%s: a model of %u layers, width %u, context %u, tokenizer %s\n"
-           "To write:  microgpt generate --dir '%s'\n"
-           "To train:  microgpt train --resume --dir '%s' --set dataset.use=text --set "
-           "dataset.path=FILE\n",
-           dir, hf->model.layers, hf->model.embd, hf->model.context, hf->tokenizer, dir, dir);
+    struct mgpt_string next = {0};
+
+    mgpt_cli_next(dir, "--set dataset.use=text --set dataset.path=FILE", &next);
+    printf("%s: a model of %u layers, width %u, context %u, tokenizer %s\n%s\n", dir,
+           hf->model.layers, hf->model.embd, hf->model.context, hf->tokenizer,
+           next.data ? next.data : "");
+    mgpt_string_finish(&next);
 }
 
 /* The folder's own settings come before what was typed. */

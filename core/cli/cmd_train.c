@@ -74,6 +74,18 @@ static void say_picked(const struct mgpt_picks *p, const struct mgpt_conf *conf)
              mgpt_conf_text(conf, "run", "dir"), mgpt_conf_text(conf, "run", "dir"));
 }
 
+static void say_kept(const struct mgpt_cli *cli, const struct mgpt_conf *conf)
+{
+    const char *typed = mgpt_cli_typed_dir(cli);
+    const char *dir = typed ? typed : mgpt_conf_text(conf, "run", "dir");
+    struct mgpt_string next = {0};
+
+    mgpt_cli_next(dir, "--steps N", &next);
+    if (!next.failed)
+        mgpt_log(MGPT_LOG_INFO, "kept in %s. %s", dir, next.data);
+    mgpt_string_finish(&next);
+}
+
 /* A folder that is not there is most likely misspelt, unless -c says what is to begin in it. */
 static enum mgpt_status refuse_missing(const struct mgpt_cli *cli, const struct mgpt_conf *conf,
                                        struct mgpt_error *error)
@@ -103,6 +115,8 @@ static enum mgpt_status run(struct mgpt_cli *cli, const struct picked *picked,
         status = refuse_missing(cli, train.conf, error);
     if (status == MGPT_OK)
         status = explain ? mgpt_cli_explain(cli, &train, error) : mgpt_train(&train, error);
+    if (status == MGPT_OK && !explain)
+        say_kept(cli, train.conf);
     mgpt_conf_destroy(train.conf);
     mgpt_registry_destroy(train.registry);
     return status;

@@ -165,8 +165,7 @@ static enum mgpt_status configure_at(struct mgpt_cli *cli, const char *dir, char
     return status;
 }
 
-/* The folder of the run where it was typed: no other file need be read to know it. Or NULL. */
-static const char *typed_dir(const struct mgpt_cli *cli)
+const char *mgpt_cli_typed_dir(const struct mgpt_cli *cli)
 {
     for (size_t i = cli->n_given; i-- > 0;) {
         const struct mgpt_cli_given *given = &cli->given[i];
@@ -191,7 +190,7 @@ static char *config_of(const char *dir)
 enum mgpt_status mgpt_cli_configure_run(struct mgpt_cli *cli, struct mgpt_conf **conf,
                                         struct mgpt_registry **registry, struct mgpt_error *error)
 {
-    const char *typed = typed_dir(cli);
+    const char *typed = mgpt_cli_typed_dir(cli); /* then no other file need be read to know it */
     char *path = typed ? config_of(typed) : NULL;
     if (path && !mgpt_cli_value(cli, "config"))
         return configure_at(cli, typed, path, conf, registry, error);
