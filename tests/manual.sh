@@ -23,6 +23,7 @@ for command in $commands; do
     has microgpt.1 "^\\.SS \"${command}[ \"]"
     run 0 "$command" --help
     sed -n 's/^ *\(-., \)\{0,1\}\(--[a-z-]*\).*/\2/p' out >options
+    [ -s options ] || fail "$command --help names no option"
     for option in $(cat options); do
         awk -v heading="^\\\\.SS \"${command}[ \"]" '$0 ~ heading { on = 1; next } /^\.SS/ { on = 0 }
             /^\.SH OPTIONS/ { on = 1 } on' microgpt.1 | grep -qE -- "^\.B \".*$option( |\"|$)" ||
@@ -63,6 +64,8 @@ offers()
 }
 mkdir empty && cd empty || exit 99
 offers 'microgpt tr' train
+offers 'microgpt he' help
+offers 'microgpt help tr' train
 offers 'microgpt train --st' --steps
 offers 'microgpt train --set optimizer.u' optimizer.use=
 offers 'microgpt train --set optimizer.use=ad' adamw

@@ -97,8 +97,11 @@ static enum mgpt_status keep(struct mgpt_cli *cli, const struct mgpt_cli_option 
     cli->given[cli->n_given++] = (struct mgpt_cli_given){option, value, typed.data};
     cli->help |= !strcmp(option->name, "help");
     cli->json |= !strcmp(option->name, "json");
-    cli->quiet |= !strcmp(option->name, "quiet");
-    cli->verbose |= !strcmp(option->name, "verbose");
+    bool quiet = !strcmp(option->name, "quiet"), verbose = !strcmp(option->name, "verbose");
+    if (quiet || verbose) { /* the last one wins */
+        cli->quiet = quiet;
+        cli->verbose = verbose;
+    }
     return MGPT_OK;
 }
 
@@ -129,7 +132,7 @@ static enum mgpt_status parse_option(struct mgpt_cli *cli, int argc, char **argv
     return keep(cli, option, word, value, joined, error);
 }
 
-/* argv[1]: the command, or an option of the program itself. */
+/* argv[1]: the command, or an option of the program itself, or help. */
 static enum mgpt_status parse_first(struct mgpt_cli *cli, int argc, char **argv,
                                     struct mgpt_error *error)
 {
@@ -137,9 +140,15 @@ static enum mgpt_status parse_first(struct mgpt_cli *cli, int argc, char **argv,
     if (!word)
         return mgpt_fail(error, MGPT_USAGE, "expected a command; see microgpt --help");
     cli->help = !strcmp(word, "--help") || !strcmp(word, "-h");
-    cli->version = !strcmp(word, "--version");
+    cli->version = !strcmp(word, "--version") || !strcmp(word, "-V");
     if (cli->help || cli->version)
         return MGPT_OK;
+    if (!strcmp(word, "help")) { /* help COMMAND, as COMMAND --help */
+        cli->help = true;
+        if (argc == 2)
+            return MGPT_OK;
+        word = argv[2];
+    }
     if (*word == '-')
         return mgpt_fail(error, MGPT_USAGE,
                          "%s: expected a command before the options; see microgpt --help", word);
@@ -152,7 +161,7 @@ enum mgpt_status mgpt_cli_parse(struct mgpt_cli *cli, int argc, char **argv,
 {
     enum mgpt_status status = parse_first(cli, argc, argv, error);
     bool options = true;
-    if (status != MGPT_OK || !cli->command)
+    if (status != MGPT_OK || !cli->command || cli->help)
         return status;
     cli->given = calloc((size_t)argc, sizeof *cli->given);
     cli->operands = calloc((size_t)argc, sizeof *cli->operands);

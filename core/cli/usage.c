@@ -31,8 +31,8 @@ static void add_options(const char *title, const struct mgpt_cli_option *options
 static void add_commands(struct mgpt_string *out)
 {
     mgpt_string_format(out, "Usage: microgpt COMMAND [OPTION]...\n"
-                            "       microgpt COMMAND --help\n"
-                            "       microgpt --version\n"
+                            "       microgpt help [COMMAND], or COMMAND --help\n"
+                            "       microgpt --version, or -V\n"
                             "Train small GPTs and generate from them.\n"
                             "\nCommands:\n");
     for (const struct mgpt_command *command = mgpt_commands; command->name; command++)
