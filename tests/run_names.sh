@@ -32,6 +32,10 @@ done
 run 0 eval --dir run
 has out "^val loss: $last \\(mean over [0-9]+ predicted tokens in 20 of [0-9]+ held-out documents; .*/step-500\\)$"
 has err '[-][-]val-docs N takes more'
+run 0 eval --dir run -v -q # the last one wins
+[ ! -s err ] || fail '-v -q is not quiet'
+run 0 eval --dir run -q -v
+has err 'takes more'
 run 0 eval --dir run --val-docs 100000
 has out ' in ([0-9]+) of \1 held-out documents; '
 ! grep -q 'takes more' err || fail 'eval says that more could be taken than all'

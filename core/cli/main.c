@@ -143,7 +143,8 @@ const struct mgpt_cli_option mgpt_common_options[] = {
     {"plugin-path", "DIR", NULL, "a folder of modules to look in first; may be given again", 'P'},
     {"json", NULL, NULL, "results for programs", 0},
     {"verbose", NULL, NULL, "say more", 'v'},
-    {"quiet", NULL, NULL, "of messages, only warnings and errors; results stay", 'q'},
+    {"quiet", NULL, NULL,
+     "only warnings, errors and results; without steps too: --set logger.use=jsonl", 'q'},
     {"help", NULL, NULL, "this text", 'h'},
     {NULL, NULL, NULL, NULL, 0},
 };
