@@ -102,6 +102,27 @@ has out '/bad/sound\.so: not called KIND_NAME\.so.*; rename it'
 has out '/scheduler_empty\.so: found 0 bytes'
 grep -q noise out && fail 'what a constructor printed is in the list'
 
+# A file is one by its path, also relative to the working directory.
+for file in bad/scheduler_sound.so ./bad/scheduler_sound.so ../"${here##*/}"/bad/scheduler_sound.so; do
+    run 0 plugins inspect "$file"
+    has out '^\[scheduler.sound\]$'
+done
+run 4 plugins inspect ./bad/scheduler_none.so
+has err "$here/bad/scheduler_none.so: cannot open: No such file"
+
+# What is typed is of the working directory, as -P is; in a file a path is absolute, and elsewhere the
+# search says what it skips.
+run 0 plugins list --set plugins.path=bad --why
+has out "^scheduler +sound .* $here/bad/scheduler_sound.so "
+run 0 config show --set plugins.load=bad/scheduler_sound.so --set scheduler.use=sound
+has out "^load = $here/bad/scheduler_sound.so "
+printf '[plugins]\npath = bad\n' >relative.ini
+run 3 config check -c relative.ini
+has err "relative.ini:2: .plugins. path = bad: expected absolute paths: write $here/bad$"
+MICROGPT_PLUGIN_PATH=bad:worse:$MICROGPT_PLUGIN_PATH run 0 plugins list
+[ "$(grep -c 'warning: MICROGPT_PLUGIN_PATH: bad is skipped: expected absolute folders' err)" = 1 ] ||
+    fail 'a relative folder of MICROGPT_PLUGIN_PATH is skipped without a word'
+
 # One that is in use may crash, too.
 run 0 plugins list -P bad --set scheduler.use=crashes
 has err 'going on without the configuration: .*scheduler_crashes\.so|scheduler crashes was refused'

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/sha256.h"
@@ -397,6 +398,32 @@ static enum mgpt_status open_registry(struct mgpt_cli *cli, struct mgpt_registry
     return mgpt_cli_registry(cli, registry, error);
 }
 
+/* The path (malloc) of what is plainly a file, absolute as the registry wants it; NULL: a name. */
+static char *file_path(const char *word)
+{
+    size_t n = strlen(word);
+    if (*word != '/' && strncmp(word, "./", 2) != 0 && strncmp(word, "../", 3) != 0 &&
+        (n < 3 || strcmp(word + n - 3, ".so") != 0))
+        return NULL;
+    return mgpt_path_absolute(strncmp(word, "./", 2) ? word : word + 2);
+}
+
+static enum mgpt_status look(struct mgpt_cli *cli, const char *what, bool file,
+                             struct mgpt_error *error)
+{
+    struct mgpt_registry *registry;
+    /* A file is looked at alone: another of its name may be in use. */
+    enum mgpt_status status =
+        file ? mgpt_registry_create(&registry, error) : open_registry(cli, &registry, error);
+    if (status != MGPT_OK)
+        return status;
+    mgpt_registry_doubt(registry, PATIENCE);
+    status = what ? inspect(registry, what, cli->json, stdout, error)
+                  : list(registry, mgpt_cli_flag(cli, "why"), cli->json, stdout, error);
+    mgpt_registry_destroy(registry);
+    return status;
+}
+
 enum mgpt_status mgpt_cmd_plugins(struct mgpt_cli *cli, struct mgpt_error *error)
 {
     const char *word = cli->n_operands ? cli->operands[0] : "";
@@ -408,18 +435,11 @@ enum mgpt_status mgpt_cmd_plugins(struct mgpt_cli *cli, struct mgpt_error *error
     if (!listing && (cli->n_operands != 2 || strcmp(word, "inspect")))
         return mgpt_fail(error, MGPT_USAGE,
                          "plugins: expected list; inspect and one of NAME, KIND/NAME, "
-                         "/ABSOLUTE/FILE.so; new, a kind and a name; or check and a file");
-    struct mgpt_registry *registry;
-    /* A file is looked at alone: another of its name may be in use. */
-    bool file = !listing && cli->operands[1][0] == '/';
+                         "FILE.so; new, a kind and a name; or check and a file");
+    char *file = listing ? NULL : file_path(cli->operands[1]);
+    const char *what = listing ? NULL : cli->operands[1];
     cli->patience = PATIENCE;
-    enum mgpt_status status =
-        file ? mgpt_registry_create(&registry, error) : open_registry(cli, &registry, error);
-    if (status != MGPT_OK)
-        return status;
-    mgpt_registry_doubt(registry, PATIENCE);
-    status = listing ? list(registry, mgpt_cli_flag(cli, "why"), cli->json, stdout, error)
-                     : inspect(registry, cli->operands[1], cli->json, stdout, error);
-    mgpt_registry_destroy(registry);
+    enum mgpt_status status = look(cli, file ? file : what, file != NULL, error);
+    free(file);
     return status;
 }

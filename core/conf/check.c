@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "conf/schema.h"
 #include "conf/state.h"
@@ -133,6 +134,49 @@ static enum mgpt_status set_module(struct mgpt_conf *conf, struct mgpt_conf_entr
 
 /* ---- [plugins] ---- */
 
+/* Did the command line say it? Then paths are those of a shell, as with -P. */
+static bool typed(const struct mgpt_conf *conf, const char *key)
+{
+    for (size_t i = 0; i < conf->n_entries; i++)
+        if (conf->entries[i].file == 0 && !strcmp(conf->entries[i].section, "plugins") &&
+            !strcmp(conf->entries[i].key, key))
+            return true;
+    return false;
+}
+
+static enum mgpt_status make_absolute(struct mgpt_conf *conf, const char *key,
+                                      struct mgpt_error *error)
+{
+    const char *origin = mgpt_conf_origin(conf, "plugins", key);
+    char *copy = strdup(mgpt_conf_text(conf, "plugins", key)), *next = copy, *path;
+    struct mgpt_string all = {0};
+    while ((path = copy ? strsep(&next, ":") : NULL)) {
+        char *absolute = *path ? mgpt_path_absolute(path) : NULL;
+        if (absolute)
+            mgpt_string_format(&all, "%s%s", all.size ? ":" : "", absolute);
+        all.failed |= *path && !absolute;
+        free(absolute);
+    }
+    enum mgpt_status status =
+        !copy || all.failed ? mgpt_fail(error, MGPT_NOMEM, "no memory for the configuration")
+        : all.size ? mgpt_config_set(mgpt_conf_find(conf, "plugins"), key, all.data, origin, error)
+                   : MGPT_OK;
+    free(copy);
+    mgpt_string_finish(&all);
+    return status;
+}
+
+static enum mgpt_status refuse_relative(const struct mgpt_conf *conf, const char *key,
+                                        const char *path, struct mgpt_error *error)
+{
+    char *absolute = mgpt_path_absolute(path);
+    mgpt_fail(error, MGPT_CONFIG, "%s: [plugins] %s = %s: expected absolute paths%s%s",
+              mgpt_conf_origin(conf, "plugins", key), key, path, absolute ? ": write " : "",
+              absolute ? absolute : "");
+    free(absolute);
+    return MGPT_CONFIG;
+}
+
 /* Hands each of the colon-separated absolute paths in [plugins] `key` to the registry. */
 static enum mgpt_status each_path(struct mgpt_conf *conf, const char *key,
                                   enum mgpt_status (*give)(struct mgpt_registry *registry,
@@ -140,9 +184,11 @@ static enum mgpt_status each_path(struct mgpt_conf *conf, const char *key,
                                                            struct mgpt_error *error),
                                   struct mgpt_error *error)
 {
+    enum mgpt_status status = typed(conf, key) ? make_absolute(conf, key, error) : MGPT_OK;
+    if (status != MGPT_OK)
+        return status;
     const char *origin = mgpt_conf_origin(conf, "plugins", key);
     char *copy = strdup(mgpt_conf_text(conf, "plugins", key)), *next = copy, *path;
-    enum mgpt_status status = MGPT_OK;
     struct mgpt_error cause;
     if (!copy)
         return mgpt_fail(error, MGPT_NOMEM, "no memory for the configuration");
@@ -150,8 +196,7 @@ static enum mgpt_status each_path(struct mgpt_conf *conf, const char *key,
         if (!*path)
             continue;
         if (*path != '/') {
-            status = mgpt_fail(error, MGPT_CONFIG, "%s: [plugins] %s = %s: expected absolute paths",
-                               origin, key, path);
+            status = refuse_relative(conf, key, path, error);
             break;
         }
         status = give(conf->registry, path, &cause);

@@ -46,35 +46,12 @@ static const char *folder_at(const struct mgpt_registry *r, size_t i)
     return i < r->added.count ? r->added.items[i] : r->standard.items[i - r->added.count];
 }
 
-/* Not in a setuid program. An empty entry, a shell's working directory, means nothing here. */
-static enum mgpt_status add_environment(struct mgpt_registry *r, struct mgpt_error *error)
-{
-    const char *list = secure_getenv("MICROGPT_PLUGIN_PATH");
-    enum mgpt_status status = MGPT_OK;
-    while (list && list[0] && status == MGPT_OK) {
-        size_t n = strcspn(list, ":");
-        if (list[0] == '/') {
-            status = mgpt_names_add(&r->standard, list, n, error);
-        } else {
-            char *entry = strndup(list, n);
-            mgpt_diary_add(&r->diary, entry && n ? entry : "(empty)",
-                           "skipped: MICROGPT_PLUGIN_PATH takes absolute folders alone", 0);
-            free(entry);
-        }
-        if (list[n] == ':' && list[n + 1] == '\0')
-            mgpt_diary_add(&r->diary, "(empty)",
-                           "skipped: MICROGPT_PLUGIN_PATH takes absolute folders alone", 0);
-        list += n + (list[n] == ':');
-    }
-    return status;
-}
-
 enum mgpt_status mgpt_registry_create(struct mgpt_registry **registry, struct mgpt_error *error)
 {
     struct mgpt_registry *r = calloc(1, sizeof *r);
     if (!r)
         return mgpt_fail(error, MGPT_NOMEM, "no memory for the registry of modules");
-    enum mgpt_status status = add_environment(r, error);
+    enum mgpt_status status = mgpt_search_environment(&r->standard, &r->diary, error);
     if (status == MGPT_OK)
         status = mgpt_names_add(&r->standard, MGPT_PLUGINDIR, strlen(MGPT_PLUGINDIR), error);
     if (status != MGPT_OK) {

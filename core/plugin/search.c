@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "plugin/diary.h"
+
 enum mgpt_status mgpt_names_add(struct mgpt_names *names, const char *text, size_t size,
                                 struct mgpt_error *error)
 {
@@ -29,6 +32,45 @@ void mgpt_names_finish(struct mgpt_names *names)
     free(names->items);
     *names = (struct mgpt_names){NULL, 0};
 }
+
+/* ---- the environment ---- */
+
+/* Once a process, however many registries it makes. */
+static void warn_relative(const char *entry)
+{
+    static bool warned;
+    if (entry && !warned) {
+        warned = true;
+        mgpt_log(MGPT_LOG_WARN, "MICROGPT_PLUGIN_PATH: %s is skipped: expected absolute folders",
+                 entry);
+    }
+}
+
+enum mgpt_status mgpt_search_environment(struct mgpt_names *folders, struct mgpt_diary *diary,
+                                         struct mgpt_error *error)
+{
+    const char *list = secure_getenv("MICROGPT_PLUGIN_PATH");
+    enum mgpt_status status = MGPT_OK;
+    while (list && list[0] && status == MGPT_OK) {
+        size_t n = strcspn(list, ":");
+        if (list[0] == '/') {
+            status = mgpt_names_add(folders, list, n, error);
+        } else {
+            char *entry = strndup(list, n);
+            warn_relative(entry && n ? entry : NULL);
+            mgpt_diary_add(diary, entry && n ? entry : "(empty)",
+                           "skipped: MICROGPT_PLUGIN_PATH takes absolute folders alone", 0);
+            free(entry);
+        }
+        if (list[n] == ':' && list[n + 1] == '\0')
+            mgpt_diary_add(diary, "(empty)",
+                           "skipped: MICROGPT_PLUGIN_PATH takes absolute folders alone", 0);
+        list += n + (list[n] == ':');
+    }
+    return status;
+}
+
+/* ---- folders ---- */
 
 static int compare(const void *a, const void *b)
 {

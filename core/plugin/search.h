@@ -18,6 +18,12 @@ enum mgpt_status mgpt_names_add(struct mgpt_names *names, const char *text, size
                                 struct mgpt_error *error);
 void mgpt_names_finish(struct mgpt_names *names);
 
+/* Adds the folders of MICROGPT_PLUGIN_PATH, but not in a setuid program. What is not absolute is
+ * skipped, with a warning; an empty entry, a shell's working directory, means nothing here. */
+struct mgpt_diary;
+enum mgpt_status mgpt_search_environment(struct mgpt_names *folders, struct mgpt_diary *diary,
+                                         struct mgpt_error *error);
+
 /* Adds the names of the *.so in a folder, sorted; a folder that cannot be read has none
  * (MGPT_PLUGIN with errno's text). */
 enum mgpt_status mgpt_search_folder(const char *folder, struct mgpt_names *files,
