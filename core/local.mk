@@ -64,7 +64,6 @@ libmicrogpt_la_SOURCES = \
     %D%/check/op_cases.c %D%/check/op_cases.h %D%/check/op_values.c \
     %D%/check/optimizer.c \
     %D%/check/precision.c \
-    %D%/check/rule.c %D%/check/rule.h \
     %D%/check/sampler.c \
     %D%/check/scheduler.c \
     %D%/check/step.c \
@@ -87,6 +86,7 @@ libmicrogpt_la_SOURCES = \
     %D%/plugin/options.c %D%/plugin/options.h \
     %D%/plugin/probe.c \
     %D%/plugin/registry.c %D%/plugin/registry.h \
+    %D%/plugin/rule.c %D%/plugin/rule.h \
     %D%/plugin/search.c %D%/plugin/search.h \
     %D%/plugin/validate.c %D%/plugin/validate.h \
     %D%/plugin/validate_backend.c \

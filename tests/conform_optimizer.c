@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "check/bench_optimizer.h"
-#include "check/rule.h"
 #include "conform.h"
+#include "plugin/rule.h"
 
 START_TEST(adamw_is_the_paper)
 {
@@ -105,6 +105,11 @@ START_TEST(the_language_of_rules_is_what_the_header_says)
         {"int n = (g > 0) - (g < 0); p -= lr * n;", NULL},
         {"p -= 0.5 * g;", "\"0.5\" is a literal without its cast"},
         {"p -= 1e-3f * g;", "\"1e-3f\" is a literal without its cast"},
+        {"p -= 0x1p-3 * g;", "\"0x1p-3\" is a literal without its cast"},
+        {"p -= (real)0x1p-3 * g + 0xf;", NULL},
+        {"real new = g; p -= new;", "\"new\" is a word of C++"},
+        {"real a = g, not = a; p -= a;", "\"not\" is a word of C++"},
+        {"p -= lr * pow(g, b);", "\"pow\" is called"},
         {"p -= lr * exp(g);", "\"exp\" is called"},
         {"p -= lr * fma(g, g, g);", "\"fma\" is called"},
         {"p -= rate * g;", "\"rate\" does not compile for a device"},
@@ -132,10 +137,55 @@ START_TEST(the_language_of_rules_is_what_the_header_says)
 }
 END_TEST
 
+START_TEST(a_rule_without_a_text_is_refused)
+{
+    const struct mgpt_rule rule = {.size = sizeof rule, .name = "tried", .state = "()"};
+    struct mgpt_error why = {0};
+
+    ck_assert_int_eq(mgpt_rule_check(&rule, &why), MGPT_PLUGIN);
+    ck_assert_int_eq(mgpt_rule_check(NULL, &why), MGPT_PLUGIN);
+}
+END_TEST
+
+/* The lists of names, as a device reads them. */
+START_TEST(names_of_a_rule_are_those_that_devices_take)
+{
+#define EIGHT(x) x "a, " x "b, " x "c, " x "d, " x "e, " x "f, " x "g, " x "h"
+#define CHARACTERS "abcdefghijklmnopqrstuvwxyz_abcdefghijklmnopqrstuvwxyz_123456789"
+    static const struct {
+        const char *state, *scalars, *says;
+    } cases[] = {
+        {"(m, v)", "(lr, newer, this_)", NULL},
+        {"()", "()", NULL},
+        {"(m, class)", "(lr)", "the state of rule tried: \"class\" is a word of C++"},
+        {"(m)", "(lr, delete)", "the scalars of rule tried: \"delete\" is a word of C++"},
+        {"(" CHARACTERS ")", "(lr)", NULL},
+        {"(" CHARACTERS "0)", "(lr)", "is too long for a device"},
+        {"(m)", "(" EIGHT("x") ", " EIGHT("y") ")", NULL},
+        {"(m)", "(" EIGHT("x") ", " EIGHT("y") ", z)", "\"z\" is one too many"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct mgpt_rule rule = {.size = sizeof rule,
+                                       .name = "tried",
+                                       .state = cases[i].state,
+                                       .scalars = cases[i].scalars,
+                                       .body = "p -= g;"};
+        struct mgpt_error why = {0};
+        enum mgpt_status status = mgpt_rule_check(&rule, &why);
+        ck_assert_msg((status == MGPT_OK) == !cases[i].says, "%zu: %s", i, why.text);
+        if (cases[i].says)
+            ck_assert_has(why.text, cases[i].says);
+    }
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
     add_contract(tests, "optimizer");
     tcase_add_test(tests, the_language_of_rules_is_what_the_header_says);
+    tcase_add_test(tests, names_of_a_rule_are_those_that_devices_take);
+    tcase_add_test(tests, a_rule_without_a_text_is_refused);
     tcase_add_test(tests, adamw_is_the_paper);
     tcase_add_test(tests, lion_is_the_paper);
     tcase_add_test(tests, sgd_has_momentum);

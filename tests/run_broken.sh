@@ -76,6 +76,16 @@ bad_backend BACKEND_IS_WRONG              backend   expected -1.5
 bad_backend BACKEND_LEAKS                 backend   bytes, again and again
 TABLE
 
+# Inspect says of the text of a rule what check says of it.
+for json in '' --json; do
+    # shellcheck disable=SC2086
+    "$MICROGPT" plugins inspect "$scratch/RULE_HAS_A_NAKED_LITERAL.so" $json >"$scratch/said" 2>&1 &&
+        grep -qE 'devices(  no|_why_not": "?).*at character [0-9]+: .*1.0.* is a literal without its cast' "$scratch/said" ||
+        { echo "inspect $json of a naked literal:"; cat "$scratch/said"; failed=$((failed + 1)); }
+done
+"$MICROGPT" plugins inspect optimizer/adamw >"$scratch/said" 2>&1 && grep -q 'devices  any' "$scratch/said" ||
+    { echo "inspect adamw:"; cat "$scratch/said"; failed=$((failed + 1)); }
+
 # What waits for ever, with a limit of three seconds.
 for name in CONSTRUCTOR_HANGS PROBE_HANGS; do
     build broken $name

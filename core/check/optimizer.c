@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 
-#include "check/rule.h"
 #include "check/update_lab.h"
+#include "plugin/rule.h"
 
 static uint32_t count_names(const char *list)
 {

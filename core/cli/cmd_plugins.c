@@ -16,6 +16,7 @@
 #include "plugin/kinds.h"
 #include "plugin/options.h"
 #include "plugin/registry.h"
+#include "plugin/rule.h"
 #include "ref/ref.h"
 
 #include <microgpt/backend.h>
@@ -33,6 +34,8 @@ struct facts {
     char abi[24], sha256[MGPT_SHA256_HEX]; /* of the file; "" for what is in the core */
     bool runs;
     char why_not[512]; /* when it does not run here */
+    bool ruled;        /* an optimizer, whose rule devices compile */
+    char refused[512]; /* by them: why; or "" */
 };
 
 static struct facts facts_of(const struct mgpt_module *m)
@@ -50,6 +53,10 @@ static struct facts facts_of(const struct mgpt_module *m)
                    m->plugin ? (unsigned)m->plugin->abi_minor : MGPT_ABI_MINOR);
     if (!m->plugin || mgpt_sha256_file(m->path, f.sha256, NULL) != MGPT_OK)
         f.sha256[0] = '\0';
+    f.ruled = strcmp(c->kind, MGPT_KIND_OPTIMIZER) == 0;
+    if (f.ruled && mgpt_rule_check(((const struct mgpt_optimizer_api *)c->api)->rule, &error))
+        (void)snprintf(f.refused, sizeof f.refused, "%.*s", (int)sizeof f.refused - 1, error.text);
+    error.text[0] = '\0';
     f.runs = mgpt_module_probe_apart(m, PATIENCE, &error) == MGPT_OK;
     (void)snprintf(f.why_not, sizeof f.why_not, "%.*s", (int)sizeof f.why_not - 1, error.text);
     return f;
@@ -121,6 +128,10 @@ static json_t *json_of_module(const struct mgpt_module *module)
     json_object_set_new(o, "runs", json_boolean(f.runs));
     if (!f.runs)
         json_object_set_new(o, "why_not", mgpt_json_words(f.why_not));
+    if (f.ruled)
+        json_object_set_new(o, "devices", json_boolean(!f.refused[0]));
+    if (f.refused[0])
+        json_object_set_new(o, "devices_why_not", mgpt_json_words(f.refused));
     struct mgpt_string covers = {0};
     add_covers(module->component, &covers);
     json_object_set_new(o, "covers", mgpt_json_words(covers.data));
@@ -272,6 +283,9 @@ static void print_module(FILE *out, const struct mgpt_module *module)
     if (covers.size)
         fprintf(out, "\n;   covers   %s", covers.data);
     mgpt_string_finish(&covers);
+    if (f.ruled)
+        fprintf(out, "\n;   devices  %s%s",
+                f.refused[0] ? "no: " : "any: the rule is of their language", f.refused);
     fprintf(out, "\n;   runs     %s\n", f.runs ? "on this machine" : f.why_not);
     fprintf(out, "[%s.%s]\n", f.kind, f.name);
     for (uint32_t i = 0; i < c->n_options; i++) {

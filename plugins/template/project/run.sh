@@ -21,9 +21,7 @@ use = my-name
 END
 
 "$microgpt" plugins inspect "$module"
-if "$microgpt" plugins --help | grep -q 'check'; then
-    "$microgpt" plugins check "$module"
-fi
+"$microgpt" plugins check "$module"
 set -- --set dataset.path=names.txt --set dataset.split=0.8 --set backend.fallback=silent
 # A program for whole steps would leave out the ops of a backend.
 [ my-kind != backend ] || set -- "$@" --set step.use=composed

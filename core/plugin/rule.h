@@ -1,6 +1,6 @@
 /* The language of the optimizer's rule: would every device compile this text, and to the same? */
-#ifndef MGPT_CHECK_RULE_H
-#define MGPT_CHECK_RULE_H
+#ifndef MGPT_PLUGIN_RULE_H
+#define MGPT_PLUGIN_RULE_H
 
 #include <microgpt/optimizer.h>
 

@@ -2,13 +2,17 @@
  * body. A device compiles the text alone, without the headers that the host had. */
 #include <config.h>
 
-#include "check/rule.h"
+#include "plugin/rule.h"
 
 #include <ctype.h>
 #include <stdbool.h>
 #include <string.h>
 
-#define MAX_NAMES 64
+#define MAX_NAMES 64  /* variables of a body */
+#define MAX_LISTED 16 /* names of a list, and ... */
+#define MAX_NAME 64   /* ...bytes of one with its end, as devices take them */
+
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 
 struct token {
     const char *text;
@@ -117,12 +121,70 @@ static enum mgpt_status check_number(const struct walk *w, const struct token *t
     bool real = false;
 
     for (int i = 0; i < t->size; i++)
-        real = real || t->text[i] == '.' || (!hex && strchr("eEfF", t->text[i]));
+        real = real || t->text[i] == '.' || strchr(hex ? "pP" : "eEfF", t->text[i]);
     if (!real)
         return MGPT_OK;
     if (is(&w->last[0], ")") && is(&w->last[1], "real") && is(&w->last[2], "("))
         return MGPT_OK;
     return refuse(w, t, "is a literal without its cast: write (real)0.5", error);
+}
+
+/* Names in C, words in C++ (ISO C++20, lex.key and lex.digraph): a device refuses them. */
+static bool is_cpp(const struct token *t)
+{
+    static const char *const words[] = {"alignas",       "alignof",
+                                        "and",           "and_eq",
+                                        "asm",           "bitand",
+                                        "bitor",         "bool",
+                                        "catch",         "char16_t",
+                                        "char32_t",      "char8_t",
+                                        "class",         "co_await",
+                                        "co_return",     "co_yield",
+                                        "compl",         "concept",
+                                        "consteval",     "constexpr",
+                                        "constinit",     "const_cast",
+                                        "decltype",      "delete",
+                                        "explicit",      "dynamic_cast",
+                                        "export",        "false",
+                                        "friend",        "mutable",
+                                        "namespace",     "new",
+                                        "noexcept",      "not",
+                                        "not_eq",        "nullptr",
+                                        "operator",      "or",
+                                        "or_eq",         "private",
+                                        "protected",     "public",
+                                        "requires",      "static_cast",
+                                        "static_assert", "reinterpret_cast",
+                                        "template",      "this",
+                                        "throw",         "thread_local",
+                                        "true",          "try",
+                                        "typeid",        "typename",
+                                        "using",         "virtual",
+                                        "wchar_t",       "xor",
+                                        "xor_eq",        NULL};
+
+    return is_one_of(t, words);
+}
+
+/* A list like "(m, v)", of what is called `what`. */
+static enum mgpt_status check_list(const struct mgpt_rule *rule, const char *list, const char *what,
+                                   struct mgpt_error *error)
+{
+    int n = 0;
+
+    for (const char *at = list; *(at += strcspn(at, NAME_CHARACTERS));) {
+        struct token t = {at, (int)strspn(at, NAME_CHARACTERS)};
+        const char *why = is_cpp(&t) ? "is a word of C++, as which devices compile it"
+                          : t.size >= MAX_NAME
+                              ? "is too long for a device: expected at most 63 bytes"
+                          : ++n > MAX_LISTED ? "is one too many: devices take 16"
+                                             : NULL;
+        if (why)
+            return mgpt_fail(error, MGPT_PLUGIN, "the %s of rule %s: \"%.*s\" %s", what, rule->name,
+                             t.size, t.text, why);
+        at += t.size;
+    }
+    return MGPT_OK;
 }
 
 static enum mgpt_status check_name(struct walk *w, const struct token *t, struct mgpt_error *error)
@@ -147,6 +209,8 @@ static enum mgpt_status check_name(struct walk *w, const struct token *t, struct
                             error);
     if (w->declares && w->depth == 0 &&
         (is_one_of(&w->last[0], types) || is(&w->last[0], ",") || is(&w->last[0], "const"))) {
+        if (is_cpp(t))
+            return refuse(w, t, "is a word of C++, as which devices compile it", error);
         if (w->n_locals == MAX_NAMES)
             return refuse(w, t, "is one variable too many", error);
         w->locals[w->n_locals++] = *t;
@@ -181,9 +245,13 @@ static enum mgpt_status check_sign(struct walk *w, const struct token *t, struct
 
 enum mgpt_status mgpt_rule_check(const struct mgpt_rule *rule, struct mgpt_error *error)
 {
+    if (!rule || !rule->name || !rule->state || !rule->scalars || !rule->body)
+        return mgpt_fail(error, MGPT_PLUGIN, "the rule lacks a part: MGPT_RULE writes them all");
     struct walk w = {.rule = rule, .at = rule->body};
-    enum mgpt_status status = MGPT_OK;
+    enum mgpt_status status = check_list(rule, rule->state, "state", error);
 
+    if (status == MGPT_OK)
+        status = check_list(rule, rule->scalars, "scalars", error);
     for (struct token t; status == MGPT_OK && (t = next(&w)).size;) {
         if (is_name_start(*t.text))
             status = check_name(&w, &t, error);
