@@ -36,3 +36,14 @@ AC_DEFUN([MGPT_CURL], [
        AS_VAR_IF([with_curl], [yes], [AC_MSG_ERROR([--with-curl: $CURL_PKG_ERRORS])])])])
   AM_CONDITIONAL([HAVE_CURL], [test "x$mgpt_say_curl" = xyes])
 ])
+
+# MGPT_UNICODE: utf8proc for tokenizer bpe, which must know letters and digits of all scripts. Sets
+# mgpt_no_unicode: why there is none, or empty; then that plugin is left out. (Its .pc files have had
+# wrong version numbers, so none is asked for.)
+AC_DEFUN([MGPT_UNICODE], [
+  PKG_CHECK_MODULES([UTF8PROC], [libutf8proc],
+    [mgpt_no_unicode=
+     AC_DEFINE([HAVE_UTF8PROC], [1], [utf8proc knows the classes of characters])],
+    [mgpt_no_unicode='utf8proc is missing (Debian package libutf8proc-dev)'])
+  AM_CONDITIONAL([HAVE_UTF8PROC], [test -z "$mgpt_no_unicode"])
+])

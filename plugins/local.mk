@@ -251,6 +251,20 @@ EXTRA_LTLIBRARIES += %D%/tokenizer_byte.la
 %C%_tokenizer_byte_la_LIBADD = $(JANSSON_LIBS)
 %C%_tokenizer_byte_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
+BPE_SOURCES = \
+    %D%/tokenizer/bpe/bpe.h \
+    %D%/tokenizer/bpe/encode.c \
+    %D%/tokenizer/bpe/json.c \
+    %D%/tokenizer/bpe/learn.c \
+    %D%/tokenizer/bpe/plugin.c \
+    %D%/tokenizer/bpe/table.c \
+    %D%/tokenizer/bpe/words.c
+EXTRA_LTLIBRARIES += %D%/tokenizer_bpe.la
+%C%_tokenizer_bpe_la_SOURCES = $(BPE_SOURCES)
+%C%_tokenizer_bpe_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(UTF8PROC_CFLAGS)
+%C%_tokenizer_bpe_la_LIBADD = $(JANSSON_LIBS) $(UTF8PROC_LIBS)
+%C%_tokenizer_bpe_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
 EXTRA_LTLIBRARIES += %D%/dataset_lines.la
 %C%_dataset_lines_la_SOURCES = %D%/dataset/lines.c %D%/dataset/file.c %D%/dataset/file.h
 %C%_dataset_lines_la_LDFLAGS = $(PLUGIN_LDFLAGS)

@@ -1,6 +1,7 @@
 # The tests. A Check program is one name below and its tests/NAME.c; a script is one name below.
 CHECK_TESTS = \
     %D%/check_abi \
+    %D%/check_bpe \
     %D%/check_checkpoint \
     %D%/check_cli \
     %D%/check_conf \
@@ -182,6 +183,12 @@ LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 
 %C%_check_micro_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
 
+%C%_check_bpe_SOURCES = %D%/check_bpe.c
+%C%_check_bpe_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(UTF8PROC_CFLAGS)
+%C%_check_bpe_LDADD = $(LDADD) $(JANSSON_LIBS) $(UTF8PROC_LIBS)
+if HAVE_UTF8PROC
+%C%_check_bpe_SOURCES += $(BPE_SOURCES)
+endif
 %C%_check_fuzz_SOURCES = %D%/check_fuzz.c \
     %D%/fuzz/fuzz.h \
     %D%/fuzz/config.c \
@@ -353,6 +360,7 @@ clean-local:
 
 # What run_crash.sh kills.
 check_PROGRAMS += %D%/save_once
+
 
 # The program and the plugins of this build, and no configuration of whoever runs the tests. Check's
 # four seconds a test are too few on a slow machine or under sanitizers.
