@@ -134,6 +134,8 @@ libmicrogpt_la_SOURCES = \
     %D%/run/folder.c %D%/run/folder.h \
     %D%/run/generate.c %D%/run/generate.h \
     %D%/run/hf.h \
+    %D%/run/hf_bpe.h \
+    %D%/run/hf_bpe.c \
     %D%/run/hf_config.c \
     %D%/run/hf_export.c \
     %D%/run/hf_import.c \

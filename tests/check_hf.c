@@ -183,9 +183,12 @@ static const char bare_json[] =
 
 static char *theirs_of(const char *ours, int32_t *bos)
 {
-    char *theirs;
-    ck_assert_msg(mgpt_hf_tokenizer_write(ours, strlen(ours), &theirs, bos, &error) == MGPT_OK,
+    char *theirs, *name;
+    ck_assert_msg(mgpt_hf_tokenizer_write(ours, strlen(ours), &theirs, bos, &name, &error) ==
+                      MGPT_OK,
                   "%s", error.text);
+    ck_assert_int_eq(name != NULL, *bos >= 0);
+    free(name);
     return theirs;
 }
 
@@ -193,7 +196,7 @@ static enum mgpt_status read_tokenizer(const char *theirs, size_t size, struct m
 {
     error.text[0] = '\0';
     *hf = (struct mgpt_hf){0};
-    return mgpt_hf_tokenizer_read(theirs, size, hf, &error);
+    return mgpt_hf_tokenizer_read(theirs, size, -1, hf, &error);
 }
 
 START_TEST(a_tokenizer_comes_back)
@@ -247,9 +250,9 @@ END_TEST
 START_TEST(a_tokenizer_of_another_kind_is_not_written)
 {
     static const char other[] = "{\"version\":\"1.0\",\"model\":{\"type\":\"words\"}}";
-    char *theirs;
+    char *theirs, *name;
     int32_t bos;
-    ck_assert_int_eq(mgpt_hf_tokenizer_write(other, strlen(other), &theirs, &bos, &error),
+    ck_assert_int_eq(mgpt_hf_tokenizer_write(other, strlen(other), &theirs, &bos, &name, &error),
                      MGPT_UNSUPPORTED);
     ck_assert_has(error.text, "\"words\"");
     ck_assert_ptr_null(theirs);
@@ -272,8 +275,8 @@ START_TEST(refuses_tokenizers_by_reason)
         {"\"type\":\"BPE\",\"vocab\":{\"a\":0,\"a\":1}", "offset", MGPT_DATA},
         {"\"type\":\"BPE\",\"vocab\":{\"b\":0,\"a\":1}", "in order", MGPT_UNSUPPORTED},
         {"\"type\":\"BPE\",\"vocab\":{\"a\":0,\"bc\":1}", "in order", MGPT_UNSUPPORTED},
-        {"\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[[\"a\",\"a\"]]", "there are 1",
-         MGPT_UNSUPPORTED},
+        {"\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[[\"a\",\"a\"]]",
+         "pre_tokenizer: for merges expected ByteLevel", MGPT_UNSUPPORTED},
         {"\"type\":\"BPE\",\"vocab\":{\"\":0}}, \"normalizer\": {\"type\": \"NFC\"", "normalizer",
          MGPT_UNSUPPORTED},
         {"\"type\":\"BPE\",\"vocab\":{\"a\":0}}, \"pre_tokenizer\": {\"type\": \"ByteLevel\"",

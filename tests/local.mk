@@ -12,7 +12,9 @@ CHECK_TESTS = \
     %D%/check_files \
     %D%/check_fuzz \
     %D%/check_generate \
+    %D%/check_gpt2 \
     %D%/check_hf \
+    %D%/check_hf_bpe \
     %D%/check_graph \
     %D%/check_ini \
     %D%/check_loader \

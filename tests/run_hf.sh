@@ -35,8 +35,10 @@ END
 for i in 1 2 3 4 5 6 7 8; do printf 'émile %s\nanna\nzoë\n' $i; done >data.txt
 c='-c gpt2.ini -q'
 
-# There and back, for both tokenizers, tied and not.
-for kind in 'byte true' 'char false'; do
+# There and back, for each tokenizer, tied and not.
+bpe='bpe true'
+[ -e "$MICROGPT_PLUGIN_PATH/tokenizer_bpe.so" ] || bpe=
+for kind in 'byte true' 'char false' ${bpe:+"$bpe"}; do
     set -- $kind
     set -- $1 --set tokenizer.use=$1 --set model.tied=$2
     name=$1
@@ -57,6 +59,28 @@ for kind in 'byte true' 'char false'; do
     run 0 train -q --resume --dir back-$name
     [ -d back-$name/checkpoints/step-4 ] || fail 'the import was not trained on'
 done
+
+# GPT-2's two files instead of one.
+if [ "$bpe" ]; then
+    cp -r hf-bpe hf-files
+    python3 - <<'END' || fail 'vocab.json, merges.txt'
+import json
+model = json.load(open("hf-bpe/tokenizer.json"))["model"]
+json.dump(model["vocab"], open("hf-files/vocab.json", "w"))
+with open("hf-files/merges.txt", "w", encoding="utf-8") as file:
+    file.write("#version: 0.2\n" + "".join(merge + "\n" for merge in model["merges"]))
+END
+    rm hf-files/tokenizer.json
+    run 0 import hf-files $c --dir files
+    cmp bpe/latest/tokenizer.json files/latest/tokenizer.json || fail 'files: tokenizer.json'
+    has files/config.ini '^use = bpe$'
+    echo 'a b c' >hf-files/merges.txt
+    run 5 import hf-files $c --dir bad-run
+    has err 'hf-files/tokenizer.json: model.merges\[0\]: expected two tokens'
+    rm hf-files/merges.txt
+    run 5 import hf-files $c --dir bad-run
+    has err 'hf-files/merges.txt: '
+fi
 
 # What is there already stays.
 run 2 export --to hf hf-byte --dir byte
@@ -113,7 +137,10 @@ spoil config.json 's/"gpt2"/"gptj"/' 4 'offset [0-9]+: "model_type": expected "g
 spoil config.json 's/"n_layer": 2/"n_layer": "2"/' 5 'offset [0-9]+: "n_layer": expected a whole'
 
 spoil config.json 's/"gelu_new"/"swish"/' 4 'offset [0-9]+: "activation_function": expected gelu_new'
-spoil tokenizer.json 's/"merges": \[\]/"merges": ["a b"]/' 4 'model.merges: there are 1; expected none'
+if [ "$bpe" ]; then
+    spoil tokenizer.json 's/"merges": \[\]/"merges": ["a b"]/' 5 'model.merges\[0\]: "a b": expected two'
+fi
+spoil tokenizer.json 's/"normalizer": null/"normalizer": {"type": "NFC"}/' 4 'normalizer: expected null'
 spoil tokenizer.json 's/"BPE"/"WordPiece"/' 4 'model.type: expected "BPE"'
 rm -rf bad
 cp -r hf-byte bad
@@ -136,7 +163,12 @@ has err 'bad/model.safetensors: '
 rm bad/tokenizer.json
 sed -i 's/"vocab_size": 257/"vocab_size": 300/' bad/config.json
 run 4 import bad $c --dir bad-run
-has err 'there is no tokenizer.json, and "vocab_size" is 300; expected 256'
+has err 'there is no tokenizer.json nor vocab.json, and "vocab_size" is 300; expected 256'
+rm -rf bad
+cp -r hf-byte bad
+sed -i 's/"vocab_size": 257/"vocab_size": 300/' bad/config.json
+run 4 import bad $c --dir bad-run
+has err '"vocab_size" is 300 in config.json, and its tokenizer has 257 ids; expected as many'
 run 5 import nowhere $c --dir bad-run
 has err 'nowhere/config.json: '
 

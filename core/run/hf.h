@@ -32,6 +32,7 @@ struct mgpt_hf {
     struct mgpt_model model;
     const char *tokenizer; /* name of the module */
     bool bos;
+    uint32_t ids;         /* that the tokenizer has */
     char *tokenizer_json; /* as that module loads it */
 };
 
@@ -57,13 +58,21 @@ enum mgpt_status mgpt_hf_config_write(const struct mgpt_model *model, int32_t bo
 enum mgpt_status mgpt_hf_config_read(const char *json, size_t size, struct mgpt_model *model,
                                      struct mgpt_error *error);
 
-/* tokenizer.json of ours to one that `tokenizers` reads (malloc), with the id of BOS or -1.
- * MGPT_UNSUPPORTED: it is neither char nor byte. */
+/* The id of BOS there, or -1, whatever is wrong with the file. */
+int32_t mgpt_hf_config_bos(const char *json, size_t size);
+
+/* tokenizer.json of ours to one that `tokenizers` reads, with the id and the name of BOS, -1 and NULL
+ * without (malloc). MGPT_UNSUPPORTED: it is none of char, byte and bpe. */
 enum mgpt_status mgpt_hf_tokenizer_write(const char *ours, size_t size, char **theirs, int32_t *bos,
-                                         struct mgpt_error *error);
-/* The other way: one that has an id for each byte, or for each character, and no merges. */
-enum mgpt_status mgpt_hf_tokenizer_read(const char *theirs, size_t size, struct mgpt_hf *hf,
-                                        struct mgpt_error *error);
+                                         char **bos_name, struct mgpt_error *error);
+/* The other way: byte-level BPE, or one that has an id for each character and no merges. `bos` is the
+ * id that config.json names, or -1. */
+enum mgpt_status mgpt_hf_tokenizer_read(const char *theirs, size_t size, int32_t bos,
+                                        struct mgpt_hf *hf, struct mgpt_error *error);
+/* The two files that GPT-2's tokenizer had first: {token: id}, and a merge a line. */
+enum mgpt_status mgpt_hf_merges_read(const char *vocab, size_t size, const char *merges,
+                                     size_t merges_size, int32_t bos, struct mgpt_hf *hf,
+                                     struct mgpt_error *error);
 
 /* Their name of our tensor, "transformer.h.0.attn.c_attn.weight"; *transposed: they store it
  * (in, out). */

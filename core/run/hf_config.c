@@ -223,3 +223,17 @@ enum mgpt_status mgpt_hf_config_read(const char *json, size_t size, struct mgpt_
         r.status = mgpt_fail(error, MGPT_DATA, "offset 0: as a model of ours: %s", why.text);
     return r.status;
 }
+
+int32_t mgpt_hf_config_bos(const char *json, size_t size)
+{
+    struct mgpt_error ignored;
+    json_t *root;
+
+    if (mgpt_json_parse(json, size, &root, &ignored) != MGPT_OK)
+        return -1;
+    const json_t *id = json_object_get(root, "bos_token_id");
+    json_int_t value = json_integer_value(id);
+    bool sound = json_is_integer(id) && value >= 0 && value <= INT32_MAX;
+    json_decref(root);
+    return sound ? (int32_t)value : -1;
+}

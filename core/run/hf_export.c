@@ -18,7 +18,7 @@ struct image {
     struct mgpt_model model;
     int32_t bos;
     uint32_t dtype;
-    char *config, *tokenizer;
+    char *config, *tokenizer, *bos_name;
     struct mgpt_params params; /* the table of theirs: every norm and linear layer has a bias */
     struct mgpt_blob *blobs;
     char (*names)[96];
@@ -33,6 +33,7 @@ static void free_image(struct image *image)
     mgpt_params_finish(&image->params);
     free(image->config);
     free(image->tokenizer);
+    free(image->bos_name);
 }
 
 /* ---- reading the checkpoint ---- */
@@ -67,7 +68,8 @@ static enum mgpt_status read_tokenizer(const char *checkpoint, struct image *ima
 
     if (status != MGPT_OK)
         return status;
-    status = mgpt_hf_tokenizer_write(json, size, &image->tokenizer, &image->bos, &why);
+    status =
+        mgpt_hf_tokenizer_write(json, size, &image->tokenizer, &image->bos, &image->bos_name, &why);
     free(json);
     exported->tokenizer = status == MGPT_OK;
     exported->why_not = why;
@@ -199,16 +201,15 @@ static enum mgpt_status write_json(const char *folder, const char *name, json_t 
 static enum mgpt_status write_tokenizer(const char *folder, const struct image *image,
                                         struct mgpt_error *error)
 {
-    const char *bos = image->bos < 0 ? NULL : "<BOS>";
     enum mgpt_status status = write_text(folder, "tokenizer.json", image->tokenizer, error);
 
     if (status != MGPT_OK)
         return status;
     return write_json(folder, "tokenizer_config.json",
                       json_pack("{s:s, s:s*, s:s*, s:b, s:i}", "tokenizer_class",
-                                "PreTrainedTokenizerFast", "bos_token", bos, "eos_token", bos,
-                                "clean_up_tokenization_spaces", 0, "model_max_length",
-                                (int)image->model.context),
+                                "PreTrainedTokenizerFast", "bos_token", image->bos_name,
+                                "eos_token", image->bos_name, "clean_up_tokenization_spaces", 0,
+                                "model_max_length", (int)image->model.context),
                       error);
 }
 

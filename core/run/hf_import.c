@@ -31,11 +31,12 @@ static enum mgpt_status guess_tokenizer(struct mgpt_hf *hf, struct mgpt_error *e
 {
     if (hf->model.vocab != 256 && hf->model.vocab != 257)
         return mgpt_fail(error, MGPT_UNSUPPORTED,
-                         "%s: there is no tokenizer.json, and \"vocab_size\" is %u; expected 256 "
-                         "(bytes) or 257 (bytes and BOS)",
+                         "%s: there is no tokenizer.json nor vocab.json, and \"vocab_size\" is %u; "
+                         "expected 256 (bytes) or 257 (bytes and BOS)",
                          hf->dir, hf->model.vocab);
     hf->tokenizer = "byte";
     hf->bos = hf->model.vocab == 257;
+    hf->ids = hf->model.vocab;
     hf->tokenizer_json =
         strdup(hf->bos ? "{\"version\":\"1.0\",\"model\":{\"type\":\"byte\",\"bos\":\"<BOS>\"}}"
                        : "{\"version\":\"1.0\",\"model\":{\"type\":\"byte\",\"bos\":null}}");
@@ -44,24 +45,66 @@ static enum mgpt_status guess_tokenizer(struct mgpt_hf *hf, struct mgpt_error *e
     return hf->tokenizer_json ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory");
 }
 
-static enum mgpt_status open_tokenizer(struct mgpt_hf *hf, struct mgpt_error *error)
+static bool has(const struct mgpt_hf *hf, const char *name)
 {
-    char *text = NULL, *path = mgpt_path_join(hf->dir, "tokenizer.json");
-    size_t size;
-    struct mgpt_error why;
+    char *path = mgpt_path_join(hf->dir, name);
     bool found = path && mgpt_path_exists(path);
 
     free(path);
-    if (!found)
-        return guess_tokenizer(hf, error);
-    enum mgpt_status status = read_text(hf->dir, "tokenizer.json", &path, &text, &size, error);
+    return found;
+}
+
+/* The files that GPT-2 came with, for a folder without tokenizer.json. */
+static enum mgpt_status open_merges(struct mgpt_hf *hf, int32_t bos, struct mgpt_error *error)
+{
+    char *vocab = NULL, *merges = NULL, *path = NULL, *other = NULL;
+    size_t size, merges_size;
+    struct mgpt_error why;
+    enum mgpt_status status = read_text(hf->dir, "vocab.json", &path, &vocab, &size, error);
+
+    if (status == MGPT_OK)
+        status = read_text(hf->dir, "merges.txt", &other, &merges, &merges_size, error);
     if (status == MGPT_OK) {
-        status = mgpt_hf_tokenizer_read(text, size, hf, &why);
+        status = mgpt_hf_merges_read(vocab, size, merges, merges_size, bos, hf, &why);
+        if (status != MGPT_OK)
+            (void)mgpt_fail(error, status, "%s: %s", path, why.text);
+    }
+    free(vocab);
+    free(merges);
+    free(path);
+    free(other);
+    return status;
+}
+
+static enum mgpt_status open_json(struct mgpt_hf *hf, int32_t bos, struct mgpt_error *error)
+{
+    char *text = NULL, *path = NULL;
+    size_t size;
+    struct mgpt_error why;
+    enum mgpt_status status = read_text(hf->dir, "tokenizer.json", &path, &text, &size, error);
+
+    if (status == MGPT_OK) {
+        status = mgpt_hf_tokenizer_read(text, size, bos, hf, &why);
         if (status != MGPT_OK)
             (void)mgpt_fail(error, status, "%s: %s", path, why.text);
     }
     free(text);
     free(path);
+    return status;
+}
+
+static enum mgpt_status open_tokenizer(struct mgpt_hf *hf, int32_t bos, struct mgpt_error *error)
+{
+    bool json = has(hf, "tokenizer.json"), merges = has(hf, "vocab.json");
+    enum mgpt_status status = json     ? open_json(hf, bos, error)
+                              : merges ? open_merges(hf, bos, error)
+                                       : guess_tokenizer(hf, error);
+
+    if (status == MGPT_OK && hf->ids != hf->model.vocab)
+        return mgpt_fail(error, MGPT_UNSUPPORTED,
+                         "%s: \"vocab_size\" is %u in config.json, and its tokenizer has %u ids; "
+                         "expected as many",
+                         hf->dir, hf->model.vocab, hf->ids);
     return status;
 }
 
@@ -80,9 +123,10 @@ enum mgpt_status mgpt_hf_open(const char *dir, struct mgpt_hf *hf, struct mgpt_e
         if (status != MGPT_OK)
             (void)mgpt_fail(error, status, "%s: %s", path, why.text);
     }
+    int32_t bos = status == MGPT_OK ? mgpt_hf_config_bos(text, size) : -1;
     free(text);
     free(path);
-    return status == MGPT_OK ? open_tokenizer(hf, error) : status;
+    return status == MGPT_OK ? open_tokenizer(hf, bos, error) : status;
 }
 
 void mgpt_hf_close(struct mgpt_hf *hf)
@@ -97,6 +141,8 @@ void mgpt_hf_settings(const struct mgpt_hf *hf, struct mgpt_string *out)
     mgpt_model_settings(&hf->model, out);
     mgpt_string_format(out, "tokenizer.use=%s\ntokenizer.%s.bos=%s\n", hf->tokenizer, hf->tokenizer,
                        hf->bos ? "true" : "false");
+    if (!strcmp(hf->tokenizer, "bpe"))
+        mgpt_string_format(out, "tokenizer.bpe.vocab=%u\n", hf->ids);
 }
 
 /* ---- weights ---- */

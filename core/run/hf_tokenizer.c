@@ -1,5 +1,5 @@
 /* tokenizer.json, ours and that of Hugging Face `tokenizers`: BPE without merges leaves one id a
- * byte (byte-level) or one id a character (without a pre-tokenizer). */
+ * byte (byte-level) or one id a character (without a pre-tokenizer). With merges: hf_bpe.c. */
 #include <config.h>
 
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "run/hf.h"
+#include "run/hf_bpe.h"
 
 #define BOS_NAME "<BOS>" /* what our modules call it */
 #define BYTES 256
@@ -91,62 +92,104 @@ static int fill_chars(json_t *vocab, const json_t *ours, bool bos)
     return failed;
 }
 
-/* Takes `vocab`; NULL without memory. use_regex = false would do as well, for nothing is merged; a
- * reader may be surprised by less when it is as GPT-2's. */
-static json_t *their_root(json_t *vocab, bool bytes, int32_t bos)
+/* The tokens that are matched before the pattern. */
+static json_t *their_added(const json_t *vocab, const json_t *names)
+{
+    json_t *list = json_array();
+    const json_t *name;
+    size_t i;
+
+    json_array_foreach(names, i, name)
+    {
+        json_t *id = json_object_getn(vocab, json_string_value(name), json_string_length(name));
+        json_t *token =
+            json_pack("{s:O, s:O, s:b, s:b, s:b, s:b, s:b}", "id", id, "content", name,
+                      "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0, "special", 1);
+        if (json_array_append_new(list, token)) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+/* Takes all three; NULL without memory. Without merges use_regex = false would do as well; a reader
+ * may be surprised by less when it is as GPT-2's. */
+static json_t *their_root(json_t *vocab, json_t *merges, json_t *added, bool bytes)
 {
     json_t *level = bytes ? json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel",
                                       "add_prefix_space", 0, "trim_offsets", 1, "use_regex", 1)
                           : NULL;
     json_t *decoder = bytes ? json_copy(level) : json_pack("{s:s}", "type", "Fuse");
-    json_t *added = bos < 0 ? json_array()
-                            : json_pack("[{s:i, s:s, s:b, s:b, s:b, s:b, s:b}]", "id", (int)bos,
-                                        "content", BOS_NAME, "single_word", 0, "lstrip", 0,
-                                        "rstrip", 0, "normalized", 0, "special", 1);
 
     return json_pack("{s:s, s:n, s:n, s:o, s:n, s:o?, s:n, s:o,"
-                     " s:{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:o, s:[]}}",
+                     " s:{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:o, s:o}}",
                      "version", "1.0", "truncation", "padding", "added_tokens", added, "normalizer",
                      "pre_tokenizer", level, "post_processor", "decoder", decoder, "model", "type",
                      "BPE", "dropout", "unk_token", "continuing_subword_prefix",
                      "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges", 0,
-                     "vocab", vocab, "merges");
+                     "vocab", vocab, "merges", merges);
 }
 
-static enum mgpt_status write_theirs(const json_t *model, char **theirs, int32_t *bos,
+/* The vocabulary of any of ours; NULL without memory. */
+static json_t *their_vocab(const json_t *model, const char *type, bool bos)
+{
+    json_t *vocab;
+    int failed;
+
+    if (!strcmp(type, "bpe"))
+        return mgpt_hf_bpe_vocab(model);
+    vocab = json_object();
+    failed = !strcmp(type, "byte") ? fill_bytes(vocab, bos)
+                                   : fill_chars(vocab, json_object_get(model, "vocab"), bos);
+    if (!failed)
+        return vocab;
+    json_decref(vocab);
+    return NULL;
+}
+
+static enum mgpt_status write_theirs(const json_t *model, char **theirs, int32_t *bos, char **name,
                                      struct mgpt_error *error)
 {
+    const json_t *its_bos = json_object_get(model, "bos"), *names;
     const char *type = json_string_value(json_object_get(model, "type"));
-    bool bytes = type && !strcmp(type, "byte");
-    bool has_bos = json_is_string(json_object_get(model, "bos"));
-    json_t *vocab, *root;
+    bool pairs = type && !strcmp(type, "bpe"), chars = type && !strcmp(type, "char");
+    json_t *alone = json_is_string(its_bos) ? json_pack("[O]", its_bos) : json_array(), *root;
 
-    if (!bytes && (!type || strcmp(type, "char") != 0))
+    if (!type || (!pairs && !chars && strcmp(type, "byte") != 0)) {
+        json_decref(alone);
         return mgpt_fail(error, MGPT_UNSUPPORTED,
-                         "tokenizer \"%s\" is neither char nor byte: there is no form to write it "
-                         "in",
+                         "tokenizer \"%s\" is none of char, byte and bpe: there is no form to "
+                         "write it in",
                          type && strlen(type) < 64 ? type : "?");
-    *bos = !has_bos ? -1 : bytes ? BYTES : 0;
-    vocab = json_object();
-    int failed = bytes ? fill_bytes(vocab, has_bos)
-                       : fill_chars(vocab, json_object_get(model, "vocab"), has_bos);
-    root = their_root(vocab, bytes, *bos);
-    *theirs = failed || !root ? NULL : json_dumps(root, JSON_INDENT(2));
+    }
+    json_t *vocab = their_vocab(model, type, json_is_string(its_bos));
+    json_t *merges = pairs ? json_copy(json_object_get(model, "merges")) : json_array();
+    names = pairs ? json_object_get(model, "added") : alone;
+    root = their_root(vocab, merges, their_added(vocab, names), !chars);
+    if (json_is_string(its_bos)) {
+        const json_t *id =
+            json_object_getn(vocab, json_string_value(its_bos), json_string_length(its_bos));
+        *bos = id ? (int32_t)json_integer_value(id) : -1;
+        *name = strdup(json_string_value(its_bos));
+    }
+    *theirs = root && (*bos < 0 || *name) ? json_dumps(root, JSON_INDENT(2)) : NULL;
     json_decref(root);
+    json_decref(alone);
     return *theirs ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory for tokenizer.json");
 }
 
 enum mgpt_status mgpt_hf_tokenizer_write(const char *ours, size_t size, char **theirs, int32_t *bos,
-                                         struct mgpt_error *error)
+                                         char **bos_name, struct mgpt_error *error)
 {
     json_t *root;
     enum mgpt_status status = mgpt_json_parse(ours, size, &root, error);
 
-    *theirs = NULL;
+    *theirs = *bos_name = NULL;
     *bos = -1;
     if (status != MGPT_OK)
         return status;
-    status = write_theirs(json_object_get(root, "model"), theirs, bos, error);
+    status = write_theirs(json_object_get(root, "model"), theirs, bos, bos_name, error);
     json_decref(root);
     return status;
 }
@@ -220,6 +263,7 @@ static enum mgpt_status choose(const json_t *const *tokens, size_t n, bool level
     bool first_is_bos = char_of(tokens[0]) < 0;
     json_t *model;
 
+    hf->ids = (uint32_t)n;
     if (level && is_bytes(tokens, n)) {
         hf->tokenizer = "byte";
         hf->bos = n > BYTES;
@@ -231,9 +275,8 @@ static enum mgpt_status choose(const json_t *const *tokens, size_t n, bool level
                           "vocab", our_chars(tokens, n, hf->bos));
     } else {
         return mgpt_fail(error, MGPT_UNSUPPORTED,
-                         "model.vocab: expected %s; there is no tokenizer for others",
-                         level ? "256 ids that are the bytes in order, and at most one more"
-                               : "characters in order, behind at most one other token");
+                         "model.vocab: expected characters in order, behind at most one other "
+                         "token; there is no tokenizer for others");
     }
     json_t *root = json_pack("{s:s, s:o}", "version", "1.0", "model", model);
     hf->tokenizer_json = root ? json_dumps(root, JSON_COMPACT) : NULL;
@@ -249,11 +292,6 @@ static enum mgpt_status check_parts(const json_t *root, const json_t *model,
 
     if (!is_type(model, "BPE"))
         return mgpt_fail(error, MGPT_UNSUPPORTED, "model.type: expected \"BPE\"");
-    if (json_array_size(json_object_get(model, "merges")))
-        return mgpt_fail(error, MGPT_UNSUPPORTED,
-                         "model.merges: there are %zu; expected none: the tokenizers that there "
-                         "are, byte and char, merge nothing",
-                         json_array_size(json_object_get(model, "merges")));
     if (json_is_object(json_object_get(root, "normalizer")))
         return mgpt_fail(error, MGPT_UNSUPPORTED, "normalizer: expected null");
     if (json_is_object(pre) &&
@@ -265,8 +303,37 @@ static enum mgpt_status check_parts(const json_t *root, const json_t *model,
     return MGPT_OK;
 }
 
-static enum mgpt_status read_theirs(const json_t *root, struct mgpt_hf *hf,
-                                    struct mgpt_error *error)
+/* Tokens of all kinds as a list; NULL without memory. */
+static json_t *list_of(const json_t *const *tokens, size_t n)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        if (json_array_append(list, (json_t *)(uintptr_t)tokens[i])) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
+/* Merges, or bytes in another order, are for module bpe. */
+static enum mgpt_status choose_or_merge(const json_t *root, const json_t *const *tokens, size_t n,
+                                        int32_t bos, struct mgpt_hf *hf, struct mgpt_error *error)
+{
+    bool level = json_is_object(json_object_get(root, "pre_tokenizer"));
+    const json_t *merges = json_object_get(json_object_get(root, "model"), "merges");
+
+    if (!json_array_size(merges) && (!level || is_bytes(tokens, n)))
+        return choose(tokens, n, level, hf, error);
+    json_t *vocab = list_of(tokens, n);
+    enum mgpt_status status = vocab ? mgpt_hf_bpe_read(root, vocab, bos, hf, error)
+                                    : mgpt_fail(error, MGPT_NOMEM, "out of memory");
+    json_decref(vocab);
+    return status;
+}
+
+enum mgpt_status mgpt_hf_tokenizer_take(const json_t *root, int32_t bos, struct mgpt_hf *hf,
+                                        struct mgpt_error *error)
 {
     const json_t *model = json_object_get(root, "model"), *vocab = json_object_get(model, "vocab");
     size_t n = json_object_size(vocab);
@@ -279,23 +346,22 @@ static enum mgpt_status read_theirs(const json_t *root, struct mgpt_hf *hf,
         return mgpt_fail(error, MGPT_NOMEM, "out of memory for its vocabulary");
     status = list_tokens(vocab, tokens, n, error);
     if (status == MGPT_OK)
-        status =
-            choose(tokens, n, json_is_object(json_object_get(root, "pre_tokenizer")), hf, error);
+        status = choose_or_merge(root, tokens, n, bos, hf, error);
     for (size_t i = 0; i < n; i++)
         json_decref((json_t *)(uintptr_t)tokens[i]);
     free(tokens);
     return status;
 }
 
-enum mgpt_status mgpt_hf_tokenizer_read(const char *theirs, size_t size, struct mgpt_hf *hf,
-                                        struct mgpt_error *error)
+enum mgpt_status mgpt_hf_tokenizer_read(const char *theirs, size_t size, int32_t bos,
+                                        struct mgpt_hf *hf, struct mgpt_error *error)
 {
     json_t *root;
     enum mgpt_status status = mgpt_json_parse(theirs, size, &root, error);
 
     if (status != MGPT_OK)
         return status;
-    status = read_theirs(root, hf, error);
+    status = mgpt_hf_tokenizer_take(root, bos, hf, error);
     json_decref(root);
     return status;
 }

@@ -15,21 +15,22 @@ static void write_again(const char *ours, bool bos)
 {
     struct mgpt_error error;
     struct mgpt_hf again = {0};
-    char *theirs = NULL;
+    char *theirs = NULL, *name = NULL;
     int32_t id;
-    FUZZ_MUST(mgpt_hf_tokenizer_write(ours, strlen(ours), &theirs, &id, &error) == MGPT_OK);
-    FUZZ_MUST((id >= 0) == bos);
-    FUZZ_MUST(mgpt_hf_tokenizer_read(theirs, strlen(theirs), &again, &error) == MGPT_OK);
+    FUZZ_MUST(mgpt_hf_tokenizer_write(ours, strlen(ours), &theirs, &id, &name, &error) == MGPT_OK);
+    FUZZ_MUST((id >= 0) == bos && !name == !bos);
+    FUZZ_MUST(mgpt_hf_tokenizer_read(theirs, strlen(theirs), id, &again, &error) == MGPT_OK);
     FUZZ_MUST(!strcmp(again.tokenizer_json, ours));
     mgpt_hf_close(&again);
     free(theirs);
+    free(name);
 }
 
 static int try_theirs(const char *text, size_t size)
 {
     struct mgpt_error error;
     struct mgpt_hf hf = {0};
-    enum mgpt_status status = mgpt_hf_tokenizer_read(text, size, &hf, &error);
+    enum mgpt_status status = mgpt_hf_tokenizer_read(text, size, -1, &hf, &error);
     FUZZ_MUST(status == MGPT_OK || status == MGPT_DATA || status == MGPT_UNSUPPORTED);
     if (status == MGPT_OK)
         write_again(hf.tokenizer_json, hf.bos);

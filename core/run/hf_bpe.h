@@ -1,0 +1,18 @@
+/* The parts of hf_tokenizer.c that are about merges. */
+#ifndef MGPT_RUN_HF_BPE_H
+#define MGPT_RUN_HF_BPE_H
+
+#include <jansson.h>
+
+#include "run/hf.h"
+
+/* A parsed tokenizer.json as one of ours. */
+enum mgpt_status mgpt_hf_tokenizer_take(const json_t *root, int32_t bos, struct mgpt_hf *hf,
+                                        struct mgpt_error *error);
+/* The same for one with merges, whose tokens are `vocab` by id; added tokens are appended there. */
+enum mgpt_status mgpt_hf_bpe_read(const json_t *root, json_t *vocab, int32_t bos,
+                                  struct mgpt_hf *hf, struct mgpt_error *error);
+/* {token: id} of the "model" of our module bpe; NULL without memory. */
+json_t *mgpt_hf_bpe_vocab(const json_t *model);
+
+#endif
