@@ -52,6 +52,8 @@ END_TEST
 static void add_tests(TCase *tests)
 {
     add_contract(tests, "step");
+    if (getenv("MICROGPT_TEST_ONLY"))
+        return;
     tcase_add_test(tests, slow_gives_the_bits_of_ref);
     tcase_add_test(tests, fused_cpu_takes_models_of_many_sorts);
 }
