@@ -4,14 +4,15 @@
 # recipes, measures steps and formats against PyTorch where there is one, and prints a table with our targets beside
 # what was measured. Some six minutes on an H200. Exits 77 without a GPU, 1 when something is wrong.
 # The environment may set: BUILD (./build-gpu: built there, unless microgpt runs there already; BUILD/lib may have the
-# libraries that it needs), OUT (the table and all logs are put there as well), PARTS (all: facts build conform sanitize
-# train measure torch), PYTHON (python3), LIMIT (450: seconds after which no part is begun), BACKEND (cuda; cuda_emu
-# tries the script itself, without a GPU and at sizes that say nothing about speed).
+# libraries that it needs), OUT (gets the table as it grows and, after each part, an archive of all logs), PARTS (all:
+# facts build conform sanitize train measure torch), PYTHON (python3), LIMIT (560: seconds that all may take; what could
+# take longer is not begun), BACKEND (cuda; cuda_emu tries the script itself, without a GPU and at sizes that say
+# nothing about speed).
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 root=$PWD
 : "${BUILD:=$root/build-gpu}" "${PARTS:=facts build conform sanitize train measure torch}" "${PYTHON:=python3}"
-: "${LIMIT:=450}" "${BACKEND:=cuda}"
+: "${LIMIT:=560}" "${BACKEND:=cuda}"
 umask 022 # the loader refuses what others may write
 
 if [ "$BACKEND" = cuda ]; then
@@ -21,19 +22,18 @@ fi
 
 work=$(mktemp -d) || exit 1
 mkdir -p "$work/logs"
-finish()
-{
-    [ -z "${OUT:-}" ] || { mkdir -p "$OUT" && cp -r "$work/logs" "$work/table" "$OUT"/ 2>/dev/null; }
-    rm -rf "$work"
-}
-trap finish EXIT
-: >"$work/table"
+# The logs so far, to OUT: in one file, since a place that runs this may give few back.
+keep() { [ -z "${OUT:-}" ] || tar -C "$work" -czf "$OUT/logs.tar.gz" logs; }
+trap 'keep; rm -rf "$work"' EXIT
+table=${OUT:-$work}/table
+mkdir -p "${OUT:-$work}" && : >"$table" || exit 1
 export XDG_CACHE_HOME=$work/cache XDG_CONFIG_HOME=$work/no-config PYTHONDONTWRITEBYTECODE=1
 failed=0
 
-say() { echo "$*" | tee -a "$work/table"; }
+say() { echo "$*" | tee -a "$table"; }
 wants() { [[ " $PARTS " == *" $1 "* ]]; }
-late() { [ $SECONDS -ge "$LIMIT" ] && say "skipped: $1 (no time left)"; }
+# late WHAT SECONDS: is there no time left for what may take so long?
+late() { [ $((SECONDS + $2)) -gt "$LIMIT" ] && say "skipped: $1 (no time left)"; }
 verdict() # STATUS WHAT LOG
 {
     if [ "$1" = 0 ]; then
@@ -94,7 +94,7 @@ build()
 conforms()
 {
     local log=$work/logs/$1.$2
-    late "$1 on $2" && return
+    late "$1 on $2" "$3" && return
     [ -x "$BUILD/tests/$1" ] || { say "skipped: $1 (not built: Check is missing)"; return; }
     MICROGPT_TEST_ONLY=$2 CK_FORK=no with_limit "$3" "$BUILD/tests/$1" >"$log" 2>&1
     verdict $? "$1 on $2: $(grep Checks: "$log")" "$log"
@@ -130,7 +130,7 @@ sanitize()
     command -v compute-sanitizer >/dev/null || { say 'skipped: compute-sanitizer (not installed)'; return; }
     for tool in memcheck racecheck initcheck; do
         for step in composed graph_cuda; do
-            late "compute-sanitizer $tool" && continue
+            late "compute-sanitizer $tool" 60 && continue
             before=(timeout -k 5 60 compute-sanitizer --tool $tool --error-exitcode 9)
             trains "$tool.$step" toygpt "${tiny[@]}" "${tinytoy[@]}" --set model.dropout=0.2 --set step.use=$step
             verdict $? "compute-sanitizer $tool, step $step" "$work/logs/$tool.$step"
@@ -150,7 +150,8 @@ train()
     [ "$BACKEND" = cuda ] || options[toygpt]="--steps 6 ${tinytoy[*]}"
     [ "$BACKEND" = cuda ] || options[microgpt]="--steps 20 --set dataset.path=$data"
     for recipe in microgpt toygpt; do
-        late "training $recipe" && continue
+        late "training $recipe" $((60 * 3)) && continue
+        before=(timeout -k 5 60)
         # shellcheck disable=SC2086
         BACKEND=cpu trains "$recipe.cpu" $recipe ${options[$recipe]} --samples 0 --val-every 0
         for step in composed graph_cuda; do
@@ -166,6 +167,7 @@ train()
         cmp -s "$work/$recipe.composed/latest/model.safetensors" "$work/$recipe.graph_cuda/latest/model.safetensors" ||
             { say "FAILED: $recipe: graph_cuda has other bits than composed"; failed=1; }
     done
+    before=()
 }
 
 # ---- fast? ----
@@ -188,7 +190,7 @@ one()
 {
     local name=$1 recipe=$2 step=$3 format=$4 tokens=$5 skip=$6 target=$7 seconds
     shift 7
-    late "$name $step $format" && return
+    late "$name $step $format" 60 && return
     before=(timeout -k 5 60)
     if trains "$name.$step.$format" "$recipe" --samples 0 --val-every 0 --set train.checkpoint_every=0 \
         --set step.use="$step" --set precision.use="$format" "$@"; then
@@ -255,7 +257,7 @@ torch()
         for format in fp32 tf32 bf16; do
             for how in eager compile; do
                 [ "$name.$format" != names.bf16 ] && [ "$name.$format" != names.tf32 ] || continue
-                late "PyTorch $name $format $how" && continue
+                late "PyTorch $name $format $how" 60 && continue
                 words=()
                 [ $how = eager ] || words=(--compile)
                 result=$work/logs/torch.$name.$format.$how
@@ -275,6 +277,7 @@ torch()
 for part in facts build conform sanitize train measure torch; do
     wants $part || { [ $part = build ] && use_build; continue; }
     $part
+    keep
     if [ $part = build ] && ! "$MICROGPT" --version >/dev/null 2>&1; then
         say 'FAILED: there is no microgpt to go on with'
         exit 1
