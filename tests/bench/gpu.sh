@@ -76,10 +76,38 @@ use_build()
     "$MICROGPT" --version >/dev/null 2>&1
 }
 
+# folder_of SONAME: where the loader does not know it; in a toolkit, or in what pip installs
+folder_of()
+{
+    local folder
+    for folder in /usr/local/cuda/lib64 /usr/local/cuda-*/lib64 $("$PYTHON" -c 'import glob, nvidia
+print(*[lib for at in nvidia.__path__ for lib in glob.glob(at + "/*/lib")])' 2>/dev/null); do
+        [ ! -e "$folder/$1" ] || { echo "$folder"; return; }
+    done
+}
+
+# cuBLASLt and NVRTC of the release that the plugin was built with: where they are, and how they are found.
+libraries()
+{
+    local name soname major folder
+    major=$(grep -ao 'libcublasLt\.so\.[0-9]*' "$BUILD/plugins/.libs/backend_cuda.so" | sed -n '1s/.*\.//p')
+    for name in libcublasLt libnvrtc; do
+        soname=$name.so.$major
+        if "$PYTHON" -c "import ctypes; ctypes.CDLL('$soname')" 2>/dev/null; then
+            say "$soname: found by the loader"
+        elif folder=$(folder_of "$soname") && [ -n "$folder" ]; then
+            LD_LIBRARY_PATH=$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+            say "$soname: in $folder"
+        else
+            say "$soname: NOT FOUND"
+        fi
+    done
+}
+
 build()
 {
     local log=$work/logs/build arch
-    use_build && { say "build: found in $BUILD"; return 0; }
+    use_build && { say "build: found in $BUILD"; return; }
     arch=sm_$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d .)
     { [ -x configure ] || autoreconf -i; } >"$log" 2>&1 && mkdir -p "$BUILD" &&
         (cd "$BUILD" && "$root/configure" --with-cuda NVCC_ARCH="$arch" && make -j"$(nproc)") >>"$log" 2>&1
@@ -216,62 +244,92 @@ pace() # NAME SKIP
         awk -v skip="$2" '$1 <= skip { s = $1; t = $2 } { n = $1; u = $2 } END { if (n > s) print (u - t) / (n - s) }'
 }
 
-row() { say "$(printf '%-9s %-22s %-6s %14s %14s   %s' "$1" "$2" "$3" "$4" "$5" "$6")"; }
+row() { say "$(printf '%-10s %-43s %-6s %14s %14s   %s' "$1" "$2" "$3" "$4" "$5" "$6")"; }
 
 # rate SECONDS TOKENS: "0.512 ms" and "8.0 M/s"
 in_words() { awk -v s="$1" 'BEGIN { if (s < 1e-3) printf "%.2f us", s * 1e6; else printf "%.3f ms", s * 1e3 }'; }
 per_second() { awk -v s="$1" -v n="$2" 'BEGIN { r = n / s; if (r > 1e6) printf "%.2f Mtok/s", r / 1e6; else printf "%.1f Ktok/s", r / 1e3 }'; }
 
-# one NAME RECIPE STEP FORMAT TOKENS SKIP TARGET OPTION...
+# What made it other than it should be.
+remarks() # NAME
+{
+    ! grep -q 'cuBLASLt is not installed' "$work/logs/$1" || printf ' (without cuBLASLt)'
+    ! grep -q 'is not compiled' "$work/logs/$1" || printf ' (without NVRTC)'
+}
+
+# one NAME RECIPE STEP FORMAT TOKENS SKIP TARGET OPTION...; `note` tells rows of one step apart. What a run leaves,
+# gigabytes for a large model, is removed; the save at its end may be cut off, the pace is known by then.
 one()
 {
-    local name=$1 recipe=$2 step=$3 format=$4 tokens=$5 skip=$6 target=$7 seconds
+    local name=$1 recipe=$2 step=$3 format=$4 tokens=$5 skip=$6 target=$7 run seconds
     shift 7
-    late "$name $step $format" 60 && return
+    run=$name.$step$note.$format
+    run=${run//[, ]/_}
+    late "$name, step $step$note, $format" 60 && return
     before=(timeout -k 5 60)
-    if trains "$name.$step.$format" "$recipe" --samples 0 --val-every 0 --set train.checkpoint_every=0 \
-        --set step.use="$step" --set precision.use="$format" "$@"; then
-        seconds=$(pace "$name.$step.$format" "$skip")
-        row "$name" "step $step" "$format" "$(in_words "$seconds")" "$(per_second "$seconds" "$tokens")" "$target"
+    trains "$run" "$recipe" --samples 0 --val-every 0 --set train.checkpoint_every=0 \
+        --set step.use="$step" --set precision.use="$format" "$@"
+    seconds=$(pace "$run" "$skip" 2>/dev/null)
+    if [ -n "$seconds" ]; then
+        row "$name" "step $step$note" "$format" "$(in_words "$seconds")" "$(per_second "$seconds" "$tokens")" \
+            "$target$(remarks "$run")"
     else
-        row "$name" "step $step" "$format" - - "skipped: $(grep -i error "$work/logs/$name.$step.$format" | tail -n 1 |
+        row "$name" "step $step$note" "$format" - - "skipped: $(grep -i error "$work/logs/$run" | tail -n 1 |
             sed 's/^microgpt: error: //' | cut -c1-110)"
     fi
     before=()
+    rm -rf "${work:?}/$run"
 }
+note=
 
-# GPT-2 124M on a text of 50,256 different characters, so that the vocabulary is GPT-2's.
+# GPT-2 124M on a text of 50,256 different characters and line ends, so that the vocabulary is GPT-2's; and on one of
+# 50,304, a multiple of 128, as others pad theirs.
 gpt2()
 {
     local options=(--set model.layers=12 --set model.heads=12 --set model.embd=768 --set model.mlp=3072
         --set model.context=1024 --set model.norm=layer --set model.norm_gain=true --set model.norm_bias=true
         --set model.embed_norm=false --set model.final_norm=true --set model.activation=gelu_tanh
-        --set model.bias=qkv,proj,mlp --set model.tied=true --set model.dropout=0 --set train.batch=16
-        --set train.accumulate=1 --set train.lr=1e-4 --set dataset.path="$work/wide") step format
-    "$PYTHON" -c 'import random
-letters = [chr(c) for c in range(0x3400, 0x3400 + 60000) if not 0xd800 <= c < 0xe000][:50256]
+        --set model.bias='qkv,proj,mlp' --set model.tied=true --set model.dropout=0 --set train.batch=16
+        --set train.accumulate=1 --set train.lr=1e-4) what vocab format step
+    for vocab in 50257 50304; do
+        "$PYTHON" -c 'import random, sys
+letters = [chr(c) for c in range(0x3400, 0x3400 + 60000) if not 0xd800 <= c < 0xe000][:int(sys.argv[1]) - 1]
 random.seed(1)
-print("".join(letters + random.choices(letters, k=1 << 20)))' >"$work/wide" 2>/dev/null ||
-        { say 'skipped: GPT-2 124M (no python3 to make its text)'; return; }
-    for format in bf16 tf32 fp32; do
-        for step in graph_cuda composed; do
-            one gpt2-124M toygpt $step $format 16384 4 "600 Ktok/s" --steps 24 "${options[@]}"
-        done
+print("".join(letters + random.choices(letters, k=1 << 20)))' $vocab >"$work/wide.$vocab" 2>/dev/null ||
+            { say 'skipped: GPT-2 124M (no python3 to make its text)'; return; }
     done
+    for what in 50257:bf16:graph_cuda 50304:bf16:graph_cuda 50257:bf16:composed 50257:tf32:graph_cuda \
+        50257:fp32:graph_cuda 50257:tf32:composed 50257:fp32:composed; do
+        IFS=: read -r vocab format step <<<"$what"
+        note=", V $vocab"
+        one gpt2-124M toygpt "$step" "$format" 16384 4 "600 Ktok/s" --steps 24 "${options[@]}" \
+            --set dataset.path="$work/wide.$vocab"
+    done
+    note=
 }
 
 measure()
 {
-    local step format skip=640 n=3000 m=600
+    local step format steps threads skip=640 n=3000 m=600 target="3-8 us (micro_cuda)"
     [ "$BACKEND" = cuda ] || { skip=4; n=12; m=10; }
-    say "$(printf '%-9s %-22s %-6s %14s %14s   %s' recipe what format 'a step' rate target)"
-    for step in composed graph_cuda micro_cuda; do
-        one names microgpt $step fp32 7 $skip "3-8 us (micro_cuda)" --steps $n --set dataset.path="$data"
+    say "$(printf '%-10s %-43s %-6s %14s %14s   %s' recipe what format 'a step' rate target)"
+    for step in composed graph_cuda; do
+        one names microgpt "$step" fp32 7 "$skip" "$target" --steps "$n" --set dataset.path="$data"
     done
+    for steps in 1 64; do
+        for threads in 0 256 512 1024; do
+            [ $steps = 64 ] || [ $threads = 0 ] || continue
+            note=", $steps a launch"
+            [ $threads = 0 ] || note+=", $threads threads"
+            one names microgpt micro_cuda fp32 7 "$skip" "$target" --steps "$n" --set dataset.path="$data" \
+                --set step.micro_cuda.steps=$steps --set step.micro_cuda.threads=$threads
+        done
+    done
+    note=
     for format in fp32 tf32 bf16 fp16; do
         for step in composed graph_cuda micro_cuda; do
             [ "$BACKEND" = cuda ] || tokens=("${tinytoy[@]}")
-            one toygpt toygpt $step $format 4096 $((skip < 100 ? skip : 128)) "0.45-0.65 ms" --steps $m \
+            one toygpt toygpt "$step" "$format" 4096 $((skip < 100 ? skip : 128)) "0.45-0.65 ms" --steps "$m" \
                 --set dataset.path="$work/text" --set model.dropout=0 "${tokens[@]}"
         done
     done
@@ -281,7 +339,7 @@ tokens=()
 
 torch()
 {
-    local name rows format how words device=cuda result
+    local name rows format how words limit device=cuda result
     "$PYTHON" -c 'import torch' 2>/dev/null || { say "skipped: PyTorch ($PYTHON has no torch)"; return; }
     if [ "$BACKEND" = cuda ]; then
         "$PYTHON" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null ||
@@ -291,14 +349,16 @@ torch()
     fi
     for name in names:1 toygpt:32 gpt2-124M:16; do
         rows=${name#*:} name=${name%:*}
-        for format in fp32 tf32 bf16; do
+        for format in fp32 tf32 bf16 fp16; do
             for how in eager compile; do
-                [ "$name.$format" != names.bf16 ] && [ "$name.$format" != names.tf32 ] || continue
-                late "PyTorch $name $format $how" 60 && continue
+                [ "$name" != names ] || [ $format = fp32 ] || continue
+                limit=60
+                [ "$name.$how" != gpt2-124M.compile ] || limit=120
+                late "PyTorch $name $format $how" $limit && continue
                 words=()
                 [ $how = eager ] || words=(--compile)
                 result=$work/logs/torch.$name.$format.$how
-                if with_limit 60 "$PYTHON" "$root/tests/judge/gpu.py" --model "${name%-*}" --rows "$rows" \
+                if with_limit $limit "$PYTHON" "$root/tests/judge/gpu.py" --model "${name%-*}" --rows "$rows" \
                     --format $format --device $device --steps 30 "${words[@]}" >"$result" 2>"$result.err"; then
                     result=$(sed 's/.*"seconds": \([0-9.e+-]*\), "tokens": \([0-9]*\).*/\1 \2/' "$result")
                     row "$name" "PyTorch $how" $format "$(in_words "${result% *}")" \
@@ -312,13 +372,11 @@ torch()
 }
 
 for part in facts build conform sanitize train measure torch; do
-    wants $part || { [ $part = build ] && use_build; continue; }
-    $part
+    if wants $part; then $part; elif [ $part = build ]; then use_build; else continue; fi
     keep
-    if [ $part = build ] && ! "$MICROGPT" --version >/dev/null 2>&1; then
-        say 'FAILED: there is no microgpt to go on with'
-        exit 1
-    fi
+    [ $part = build ] || continue
+    "$MICROGPT" --version >/dev/null 2>&1 || { say 'FAILED: there is no microgpt to go on with'; exit 1; }
+    [ "$BACKEND" != cuda ] || libraries
 done
 say "all of it: $SECONDS s"
 exit $failed
