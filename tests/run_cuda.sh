@@ -38,6 +38,16 @@ ldconfig=$(PATH=$PATH:/sbin:/usr/sbin command -v ldconfig || true)
 if [ -n "$ldconfig" ] && ! "$ldconfig" -p | grep -q 'libcuda\.so\.1 '; then
     says none 'libcuda.so.1 not found'
 fi
+# NVRTC and what it opens itself are found in the toolkit's folder where the loader knows neither.
+program=$abs_top_builddir/tests/check_nvrtc
+loader=$(readelf -l "$program" 2>/dev/null | sed -n 's/.*program interpreter: \(.*\)]/\1/p')
+if [ -n "$loader" ] && "$loader" --help 2>/dev/null | grep -q -e --inhibit-cache; then
+    "$loader" --inhibit-cache "$program" 'without a cache of libraries' >out 2>err
+    status=$?
+    [ $status = 77 ] || [ $status = 0 ] || fail "NVRTC in a folder of its own: exit $status"
+    checks=$((checks + 1))
+fi
+
 # What a GPU alone can show is skipped without one, and never passes.
 if ! command -v nvidia-smi >/dev/null; then
     bash "$abs_top_srcdir/tests/bench/gpu.sh" >out 2>err

@@ -40,8 +40,12 @@ struct compiler {
     nvrtcResult (*compile)(nvrtcProgram program, int n, const char *const *options);
     nvrtcResult (*said_size)(nvrtcProgram program, size_t *size);
     nvrtcResult (*said)(nvrtcProgram program, char *text);
-    nvrtcResult (*image_size)(nvrtcProgram program, size_t *size);
-    nvrtcResult (*image)(nvrtcProgram program, char *data);
+    nvrtcResult (*cubin_size)(nvrtcProgram program, size_t *size);
+    nvrtcResult (*cubin)(nvrtcProgram program, char *data);
+    nvrtcResult (*ptx_size)(nvrtcProgram program, size_t *size);
+    nvrtcResult (*ptx)(nvrtcProgram program, char *data);
+    nvrtcResult (*count_archs)(int *n);
+    nvrtcResult (*archs)(int *capabilities); /* in rising order */
     const char *(*text)(nvrtcResult code);
 };
 
@@ -56,11 +60,28 @@ static const struct cuda_symbol symbols[] = {
     SYMBOL(compile, "nvrtcCompileProgram"),
     SYMBOL(said_size, "nvrtcGetProgramLogSize"),
     SYMBOL(said, "nvrtcGetProgramLog"),
-    SYMBOL(image_size, "nvrtcGetCUBINSize"),
-    SYMBOL(image, "nvrtcGetCUBIN"),
+    SYMBOL(cubin_size, "nvrtcGetCUBINSize"),
+    SYMBOL(cubin, "nvrtcGetCUBIN"),
+    SYMBOL(ptx_size, "nvrtcGetPTXSize"),
+    SYMBOL(ptx, "nvrtcGetPTX"),
+    SYMBOL(count_archs, "nvrtcGetNumSupportedArchs"),
+    SYMBOL(archs, "nvrtcGetSupportedArchs"),
     SYMBOL(text, "nvrtcGetErrorString"),
 #undef SYMBOL
 };
+
+/* NVRTC looks for this one itself, by its soname, and in no folder of its own: where that would not
+ * find it, it is there already. */
+static void open_builtins(const struct compiler *c)
+{
+    char soname[64];
+    int major = 0, minor = 0;
+
+    if (c->version(&major, &minor) != NVRTC_SUCCESS)
+        return;
+    (void)snprintf(soname, sizeof soname, "libnvrtc-builtins.so.%d.%d", major, minor);
+    (void)cuda_library(soname);
+}
 
 /* NULL: not installed. */
 static const struct compiler *compiler(void)
@@ -76,6 +97,7 @@ static const struct compiler *compiler(void)
     library = cuda_library(soname);
     if (cuda_symbols(library, symbols, sizeof symbols / sizeof *symbols, &found))
         return NULL;
+    open_builtins(&found);
     complete = 1;
     return &found;
 }
@@ -112,22 +134,45 @@ static enum mgpt_status say_log(const struct compiler *c, nvrtcProgram program, 
     return MGPT_UNSUPPORTED;
 }
 
-static enum mgpt_status take_image(const struct compiler *c, nvrtcProgram program, char **image,
-                                   size_t *size, struct mgpt_error *error)
+/* What a program is compiled for: `virtual`, then for one that the driver translates further. */
+struct target {
+    int capability, virtual;
+};
+
+#define MAX_ARCHS 128
+
+/* The device, or where it is newer than this compiler the newest that comes before it. */
+static struct target target_of(const struct compiler *c, int capability)
 {
-    nvrtcResult code = c->image_size(program, size);
+    struct target target = {capability, 0};
+    int archs[MAX_ARCHS], n = 0, best = 0;
+
+    if (c->count_archs(&n) != NVRTC_SUCCESS || n > MAX_ARCHS || c->archs(archs) != NVRTC_SUCCESS)
+        return target;
+    for (int i = 0; i < n; i++)
+        if (archs[i] <= capability && archs[i] > best)
+            best = archs[i];
+    if (best && best != capability)
+        target = (struct target){best, 1};
+    return target;
+}
+
+static enum mgpt_status take_image(const struct compiler *c, nvrtcProgram program, int virtual,
+                                   char **image, size_t *size, struct mgpt_error *error)
+{
+    nvrtcResult code = (virtual ? c->ptx_size : c->cubin_size)(program, size);
 
     if (code != NVRTC_SUCCESS)
-        return mgpt_fail(error, MGPT_UNSUPPORTED, "nvrtcGetCUBINSize: %s", c->text(code));
+        return mgpt_fail(error, MGPT_UNSUPPORTED, "the size of what NVRTC made: %s", c->text(code));
     *image = malloc(*size);
     if (!*image)
         return mgpt_fail(error, MGPT_NOMEM, "out of memory for a program of %zu bytes", *size);
-    code = c->image(program, *image);
+    code = (virtual ? c->ptx : c->cubin)(program, *image);
     if (code == NVRTC_SUCCESS)
         return MGPT_OK;
     free(*image);
     *image = NULL;
-    return mgpt_fail(error, MGPT_UNSUPPORTED, "nvrtcGetCUBIN: %s", c->text(code));
+    return mgpt_fail(error, MGPT_UNSUPPORTED, "what NVRTC made: %s", c->text(code));
 }
 
 #define MAX_OPTIONS 16
@@ -137,13 +182,15 @@ static enum mgpt_status compile(const struct compiler *c, const char *text,
                                 size_t *size, struct mgpt_error *error)
 {
     const char *options[MAX_OPTIONS] = {NULL, "--std=c++17"};
+    struct target target = target_of(c, capability);
     nvrtcProgram program = NULL;
     nvrtcResult code;
-    char arch[32];
+    char arch[64];
     enum mgpt_status status;
     int n = 2;
 
-    (void)snprintf(arch, sizeof arch, "--gpu-architecture=sm_%d", capability);
+    (void)snprintf(arch, sizeof arch, "--gpu-architecture=%s_%d", target.virtual ? "compute" : "sm",
+                   target.capability);
     options[0] = arch;
     for (const char *const *o = source->options; o && *o; o++) {
         if (n == MAX_OPTIONS)
@@ -154,7 +201,7 @@ static enum mgpt_status compile(const struct compiler *c, const char *text,
     if (code != NVRTC_SUCCESS)
         return mgpt_fail(error, MGPT_UNSUPPORTED, "nvrtcCreateProgram: %s", c->text(code));
     code = c->compile(program, n, options);
-    status = code == NVRTC_SUCCESS ? take_image(c, program, image, size, error)
+    status = code == NVRTC_SUCCESS ? take_image(c, program, target.virtual, image, size, error)
                                    : say_log(c, program, code, error);
     (void)c->destroy(&program);
     return status;
