@@ -8,6 +8,7 @@ CHECK_TESTS = \
     %D%/check_console \
     %D%/check_cuda \
     %D%/check_crops \
+    %D%/check_devices \
     %D%/check_endings \
     %D%/check_files \
     %D%/check_fuzz \
@@ -180,7 +181,9 @@ check_LTLIBRARIES += %D%/libtesting.la
 LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 
 %C%_check_graph_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
-%C%_check_native_SOURCES = %D%/check_native.c %D%/native_text.h
+%C%_check_native_SOURCES = %D%/check_native.c %D%/native_rig.h %D%/native_text.h
+%C%_check_devices_SOURCES = %D%/check_devices.c %D%/native_rig.h %D%/native_text.h
+%C%_check_devices_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
 %C%_check_native_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
 
 %C%_check_micro_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu

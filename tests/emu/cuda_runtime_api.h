@@ -21,6 +21,7 @@ typedef enum cudaError {
     cudaErrorMemoryAllocation = 2,
     cudaErrorInvalidConfiguration = 9,
     cudaErrorInvalidDevice = 101,
+    cudaErrorInvalidResourceHandle = 400,
     cudaErrorIllegalAddress = 700,
     cudaErrorLaunchFailure = 719,
     cudaErrorCooperativeLaunchTooLarge = 720,
@@ -86,6 +87,10 @@ void emu_set_order(enum emu_order order, unsigned seed);
 const char *emu_fault_text(void);
 /* Forgets the fault: a device would have to be opened again. */
 void emu_forget_fault(void);
+/* There are so many, alike; every thread of the host has a current one, 0 at first. Kernels go to
+ * streams of the current device alone. */
+#define EMU_DEVICES 2
+int emu_device(void);
 /* What sort of device it is, 80 (8.0) at first: that decides how much shared memory a block can have. */
 void emu_set_capability(int capability);
 int emu_capability(void);

@@ -202,7 +202,7 @@ struct kernel {
  * dlopen would hand out the old one. */
 struct mgpt_cuda_program {
     void *library;
-    int file;
+    int file, device;
     std::vector<kernel> kernels;
 };
 
@@ -285,7 +285,7 @@ enum mgpt_status cuda_program_load(const char *image, size_t size, const char *c
                                    struct mgpt_cuda_program **out, struct mgpt_error *error)
 {
     struct mgpt_cuda_program *program =
-        new mgpt_cuda_program{nullptr, memfd_create("rule.so", MFD_CLOEXEC), {}};
+        new mgpt_cuda_program{nullptr, memfd_create("rule.so", MFD_CLOEXEC), emu_device(), {}};
     enum mgpt_status status;
 
     if (program->file < 0 || write(program->file, image, size) != (ssize_t)size)
@@ -303,6 +303,9 @@ void cuda_program_unload(struct mgpt_cuda_program *program)
 {
     if (!program)
         return;
+    if (program->device != emu_device())
+        emu_fault("a program of device %d is unloaded from device %d", program->device,
+                  emu_device());
     if (program->library)
         dlclose(program->library);
     if (program->file >= 0)
@@ -380,5 +383,7 @@ enum mgpt_status cuda_program_launch(const struct mgpt_cuda_program *program, ui
 
 void *cuda_context(void)
 {
-    return (void *)&emu_counters; /* there is none: anything but NULL */
+    static char contexts[EMU_DEVICES]; /* there is none: anything but NULL */
+
+    return &contexts[emu_device()];
 }

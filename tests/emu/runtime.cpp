@@ -19,6 +19,7 @@ struct emu_graph {
 };
 
 struct emu_stream {
+    int device;
     std::deque<std::function<void()>> work;
     emu_graph *capture; /* what is being taken down, or NULL */
 };
@@ -29,7 +30,9 @@ namespace
 const unsigned char guard_byte = 0xc5;
 cudaError_t last_error;
 int capability = 80;                       /* 8.0 */
+thread_local int current;                  /* device of this thread */
 std::map<unsigned char *, size_t> buffers; /* device memory in use */
+std::map<unsigned char *, int> homes;      /* the device that each is on */
 std::map<unsigned char *, size_t> pinned;  /* page-locked memory in use */
 std::map<const void *, int> shared_limits; /* of kernels that asked for more */
 bool spoilt;                               /* the capture that goes on */
@@ -161,12 +164,20 @@ void emu_guarded_delete(unsigned char *data, size_t bytes)
 
 cudaError_t cudaSetDevice(int device)
 {
-    return device == 0 ? cudaSuccess : fail(cudaErrorInvalidDevice);
+    if (device < 0 || device >= EMU_DEVICES)
+        return fail(cudaErrorInvalidDevice);
+    current = device;
+    return cudaSuccess;
+}
+
+int emu_device(void)
+{
+    return current;
 }
 
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int device)
 {
-    if (device != 0)
+    if (device < 0 || device >= EMU_DEVICES)
         return fail(cudaErrorInvalidDevice);
     snprintf(properties->name, sizeof properties->name, "emulated");
     return cudaSuccess;
@@ -174,7 +185,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
 
 cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int device)
 {
-    if (device != 0)
+    if (device < 0 || device >= EMU_DEVICES)
         return fail(cudaErrorInvalidDevice);
     switch (attribute) {
     case cudaDevAttrMultiProcessorCount: *value = 4; break; /* so that all ways are taken */
@@ -190,7 +201,8 @@ cudaError_t cudaMemGetInfo(size_t *unused, size_t *total)
     *total = (size_t)4 << 30;
     *unused = *total;
     for (const auto &b : buffers)
-        *unused -= b.second < *unused ? b.second : *unused;
+        if (homes[b.first] == current)
+            *unused -= b.second < *unused ? b.second : *unused;
     return cudaSuccess;
 }
 
@@ -206,6 +218,7 @@ cudaError_t cudaMalloc(void **data, size_t bytes)
     if (!buffer)
         return fail(cudaErrorMemoryAllocation);
     buffers[buffer] = bytes;
+    homes[buffer] = current;
     *data = buffer;
     return cudaSuccess;
 }
@@ -277,6 +290,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
     if (flags != cudaStreamNonBlocking)
         return fail(cudaErrorInvalidValue);
     *stream = new emu_stream{};
+    (*stream)->device = current;
     streams[*stream] = 1;
     return cudaSuccess;
 }
@@ -377,6 +391,10 @@ void emu_enqueue(const char *kernel, const void *address, dim3 grid, dim3 block,
         fail(cudaErrorInvalidConfiguration);
         return;
     }
+    if (stream->device != current) {
+        fail(cudaErrorInvalidResourceHandle);
+        return;
+    }
     put(stream, &emu_counters.kernels,
         [=] { emu_run(kernel, grid, block, shared, body, together); });
 }
@@ -404,6 +422,7 @@ const char *cudaGetErrorString(cudaError_t code)
     case cudaErrorMemoryAllocation: return "out of memory";
     case cudaErrorInvalidConfiguration: return "invalid configuration argument";
     case cudaErrorInvalidDevice: return "invalid device ordinal";
+    case cudaErrorInvalidResourceHandle: return "invalid resource handle";
     case cudaErrorCooperativeLaunchTooLarge: return "too many blocks in cooperative launch";
     case cudaErrorStreamCaptureUnsupported:
         return "operation not permitted when stream is capturing";

@@ -15,6 +15,11 @@ enum mgpt_status cuda_checked(cudaError_t code, const char *call, struct mgpt_er
                      "%.*s: %s", (int)strcspn(call, "("), call, cudaGetErrorString(code));
 }
 
+enum mgpt_status cuda_enter(const struct mgpt_device *device, struct mgpt_error *error)
+{
+    return CUDA_CHECK(cudaSetDevice(device->index), error);
+}
+
 /* Of what cannot be taken down in a graph, before CUDA says so in fewer words. */
 static enum mgpt_status not_capturing(const struct mgpt_device *device, const char *what,
                                       struct mgpt_error *error)
@@ -27,6 +32,8 @@ enum mgpt_status cuda_sync(struct mgpt_device *device, struct mgpt_error *error)
 {
     enum mgpt_status status = not_capturing(device, "waiting for the device", error);
 
+    if (status == MGPT_OK)
+        status = cuda_enter(device, error);
     if (status == MGPT_OK)
         status = cuda_flush(device, error);
     if (status == MGPT_OK)
@@ -78,7 +85,7 @@ enum mgpt_status cuda_scratch(struct mgpt_device *device, size_t bytes, void **d
     return status;
 }
 
-/* On the way out, so that nobody is left to tell of an error. */
+/* On the way out, entered, so that nobody is left to tell of an error. */
 void cuda_memory_finish(struct mgpt_device *device)
 {
     (void)cudaFree(device->scratch);
@@ -108,6 +115,8 @@ enum mgpt_status cuda_buffer_new(struct mgpt_device *device, uint64_t bytes,
     }
     status = not_capturing(device, "new memory", error);
     if (status == MGPT_OK)
+        status = cuda_enter(device, error);
+    if (status == MGPT_OK)
         status = CUDA_CHECK(cudaMalloc(&data, (size_t)bytes), error);
     if (status == MGPT_NOMEM && cudaMemGetInfo(&unused, &total) == cudaSuccess)
         mgpt_fail(error, status, "a buffer of %.1f MiB does not fit: %.1f of %.1f MiB are free",
@@ -124,6 +133,7 @@ enum mgpt_status cuda_buffer_new(struct mgpt_device *device, uint64_t bytes,
 
 void cuda_buffer_free(struct mgpt_device *device, struct mgpt_buffer *buffer)
 {
+    (void)cuda_enter(device, NULL);
     (void)cuda_flush(device, NULL);
     if (buffer)
         (void)cudaFree(buffer->data); /* waits for the ops that use it; errors come up in sync */
@@ -154,6 +164,8 @@ enum mgpt_status cuda_upload(struct mgpt_device *device, struct mgpt_buffer *buf
         return status;
     status = not_capturing(device, "upload", error);
     if (status == MGPT_OK)
+        status = cuda_enter(device, error);
+    if (status == MGPT_OK)
         status = cuda_flush(device, error);
     if (status != MGPT_OK)
         return status;
@@ -180,6 +192,8 @@ enum mgpt_status cuda_download(struct mgpt_device *device, struct mgpt_buffer *b
     if (status != MGPT_OK || bytes == 0)
         return status;
     status = not_capturing(device, "download", error);
+    if (status == MGPT_OK)
+        status = cuda_enter(device, error);
     if (status == MGPT_OK)
         status = cuda_flush(device, error);
     if (status != MGPT_OK)

@@ -16,7 +16,7 @@ static void *address(struct mgpt_device *device, const struct mgpt_tensor *t)
 /* What precedes all work: this thread's device, and the updates that were gathered. */
 static enum mgpt_status ready(struct mgpt_device *device, struct mgpt_error *error)
 {
-    enum mgpt_status status = CUDA_CHECK(cudaSetDevice(device->index), error);
+    enum mgpt_status status = cuda_enter(device, error);
 
     return status == MGPT_OK ? cuda_flush(device, error) : status;
 }
@@ -36,7 +36,7 @@ static enum mgpt_status program_new(struct mgpt_device *device,
 
 static void program_free(struct mgpt_device *device, struct mgpt_cuda_program *program)
 {
-    (void)device;
+    (void)cuda_enter(device, NULL);
     cuda_program_unload(program);
 }
 
@@ -97,7 +97,7 @@ static void pinned_free(struct mgpt_device *device, void *data)
 {
     if (!data)
         return;
-    (void)cudaSetDevice(device->index);
+    (void)cuda_enter(device, NULL);
     (void)cudaStreamSynchronize(device->stream);
     (void)cudaFreeHost(data);
 }
@@ -151,7 +151,7 @@ static enum mgpt_status instantiate(struct mgpt_device *device, cudaGraph_t take
 static enum mgpt_status capture_end(struct mgpt_device *device, struct mgpt_cuda_graph **graph,
                                     struct mgpt_error *error)
 {
-    enum mgpt_status status = graph ? ready(device, error) : MGPT_OK;
+    enum mgpt_status status = graph ? ready(device, error) : cuda_enter(device, error);
     cudaGraph_t taken = NULL;
     cudaError_t code;
 
@@ -182,7 +182,7 @@ static enum mgpt_status graph_launch(struct mgpt_device *device, struct mgpt_cud
 
 static void graph_free(struct mgpt_device *device, struct mgpt_cuda_graph *graph)
 {
-    (void)device;
+    (void)cuda_enter(device, NULL);
     if (graph)
         (void)cudaGraphExecDestroy(graph->exec);
     free(graph);

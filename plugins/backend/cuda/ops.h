@@ -59,6 +59,10 @@ struct mgpt_device {
 enum mgpt_status cuda_checked(cudaError_t code, const char *call, struct mgpt_error *error);
 #define CUDA_CHECK(call, error) cuda_checked((call), #call, error)
 
+/* First in whatever is called from outside: each thread of the host has a current device, which
+ * another backend may have changed, and which is 0 in a new thread. */
+enum mgpt_status cuda_enter(const struct mgpt_device *device, struct mgpt_error *error);
+
 /* Device memory that is the caller's until the end of the op. Grows when an op needs more than any
  * did before: only then does it wait for the device. */
 enum mgpt_status cuda_scratch(struct mgpt_device *device, size_t bytes, void **data,

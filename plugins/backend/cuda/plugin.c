@@ -10,6 +10,7 @@ static void close_device(struct mgpt_device *device)
 {
     if (!device)
         return;
+    (void)cuda_enter(device, NULL);
     if (device->stream)
         (void)cudaStreamSynchronize(device->stream);
     cuda_updates_close(device->updates);
@@ -110,8 +111,10 @@ static enum mgpt_status caps_of(struct mgpt_device *device, struct mgpt_caps *ca
                              .flags = device->capability >= CUDA_AMPERE ? MGPT_CAPS_TF32 : 0,
                              .formats = cuda_formats(device)};
     size_t unused = 0, total = 0;
-    enum mgpt_status status = CUDA_CHECK(cudaMemGetInfo(&unused, &total), error);
+    enum mgpt_status status = cuda_enter(device, error);
 
+    if (status == MGPT_OK)
+        status = CUDA_CHECK(cudaMemGetInfo(&unused, &total), error);
     if (status != MGPT_OK)
         return status;
     ours.memory_free = unused;
@@ -201,11 +204,10 @@ static int supports(struct mgpt_device *device, const struct mgpt_op *op)
     return 1;
 }
 
-/* The runtime has a device of its own for every thread of the host. */
 static enum mgpt_status run_op(struct mgpt_device *device, const struct mgpt_op *op,
                                struct mgpt_error *error)
 {
-    enum mgpt_status status = CUDA_CHECK(cudaSetDevice(device->index), error);
+    enum mgpt_status status = cuda_enter(device, error);
 
     if (status == MGPT_OK)
         status = cuda_flush(device, error);

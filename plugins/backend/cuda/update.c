@@ -111,7 +111,7 @@ enum mgpt_status cuda_rule_ready(struct mgpt_device *device, const struct mgpt_r
                                  struct mgpt_error *error)
 {
     const struct mgpt_cuda_program *program;
-    enum mgpt_status status = CUDA_CHECK(cudaSetDevice(device->index), error);
+    enum mgpt_status status = cuda_enter(device, error);
 
     return status == MGPT_OK ? program_of(device, rule, &program, error) : status;
 }
@@ -187,7 +187,7 @@ static enum mgpt_status gather(struct mgpt_device *device, const struct mgpt_upd
                                const double *from, struct mgpt_error *error)
 {
     const struct mgpt_cuda_program *program;
-    enum mgpt_status status = CUDA_CHECK(cudaSetDevice(device->index), error);
+    enum mgpt_status status = cuda_enter(device, error);
     int set = -1;
 
     if (status != MGPT_OK)
