@@ -220,6 +220,14 @@ TESTS += %D%/check_nvrtc
 %C%_check_nvrtc_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/plugins/backend/cuda \
     $(CUDA_CPPFLAGS) -DCUDA_LIBDIR='"$(CUDA_LIBDIR)"'
 
+check_PROGRAMS += %D%/check_programs
+TESTS += %D%/check_programs
+%C%_check_programs_SOURCES = %D%/check_programs.c \
+    plugins/backend/cuda/cache.c \
+    plugins/backend/cuda/module.c \
+    plugins/backend/cuda/program.c
+%C%_check_programs_CPPFLAGS = $(%C%_check_nvrtc_CPPFLAGS)
+
 check_PROGRAMS += %D%/check_micro_nvrtc
 TESTS += %D%/check_micro_nvrtc
 %C%_check_micro_nvrtc_SOURCES = %D%/check_micro_nvrtc.c \

@@ -17,6 +17,23 @@ struct mgpt_cuda_program {
     struct kernel *kernels;
 };
 
+/* Nothing is wrong with a device that does not take an image, or has no room for it. */
+static enum mgpt_status status_of(CUresult code)
+{
+    switch (code) {
+    case CUDA_SUCCESS: return MGPT_OK;
+    case CUDA_ERROR_OUT_OF_MEMORY: return MGPT_NOMEM;
+    case CUDA_ERROR_INVALID_IMAGE:
+    case CUDA_ERROR_INVALID_PTX:
+    case CUDA_ERROR_INVALID_SOURCE:
+    case CUDA_ERROR_NO_BINARY_FOR_GPU:
+    case CUDA_ERROR_UNSUPPORTED_PTX_VERSION:
+    case CUDA_ERROR_JIT_COMPILER_NOT_FOUND:
+    case CUDA_ERROR_NOT_FOUND: return MGPT_UNSUPPORTED;
+    default: return MGPT_DEVICE;
+    }
+}
+
 static enum mgpt_status checked(CUresult code, const char *call, struct mgpt_error *error)
 {
     const struct cuda_driver *driver = cuda_driver(NULL);
@@ -25,7 +42,7 @@ static enum mgpt_status checked(CUresult code, const char *call, struct mgpt_err
     if (code == CUDA_SUCCESS)
         return MGPT_OK;
     (void)driver->error_string(code, &text);
-    return mgpt_fail(error, MGPT_DEVICE, "%s: %s", call, text ? text : "error");
+    return mgpt_fail(error, status_of(code), "%s: %s", call, text ? text : "error");
 }
 
 void cuda_program_unload(struct mgpt_cuda_program *program)

@@ -36,36 +36,40 @@ static char *key_of(const struct mgpt_device *device, const struct mgpt_cuda_sou
     return key;
 }
 
-/* *image is malloc'd. */
-static enum mgpt_status image_of(const struct mgpt_device *device,
-                                 const struct mgpt_cuda_source *source, char **image, size_t *size,
-                                 struct mgpt_error *error)
+/* Compiles it and keeps the image, which is then loaded. */
+static enum mgpt_status make(const struct mgpt_device *device,
+                             const struct mgpt_cuda_source *source, const char *key,
+                             struct mgpt_cuda_program **program, struct mgpt_error *error)
 {
-    char *key = key_of(device, source);
-    enum mgpt_status status = MGPT_OK;
+    char *image = NULL;
+    size_t size = 0;
+    enum mgpt_status status = cuda_compile(source, device->capability, &image, &size, error);
 
-    if (!key)
-        return mgpt_fail(error, MGPT_NOMEM, "out of memory for program %s", source->name);
-    *image = cuda_cache_read(key, size);
-    if (!*image) {
-        status = cuda_compile(source, device->capability, image, size, error);
-        if (status == MGPT_OK)
-            cuda_cache_write(key, *image, *size);
+    if (status == MGPT_OK) {
+        cuda_cache_write(key, image, size);
+        status = cuda_program_load(image, size, source->kernels, program, error);
     }
-    free(key);
+    free(image);
     return status;
 }
 
+/* What the driver does not take of the cache is made anew, and replaces it. */
 enum mgpt_status cuda_program_new(const struct mgpt_device *device,
                                   const struct mgpt_cuda_source *source,
                                   struct mgpt_cuda_program **program, struct mgpt_error *error)
 {
-    char *image = NULL;
+    char *key = key_of(device, source), *image;
+    enum mgpt_status status = MGPT_UNSUPPORTED;
     size_t size = 0;
-    enum mgpt_status status = image_of(device, source, &image, &size, error);
 
-    if (status == MGPT_OK)
+    if (!key)
+        return mgpt_fail(error, MGPT_NOMEM, "out of memory for program %s", source->name);
+    image = cuda_cache_read(key, &size);
+    if (image)
         status = cuda_program_load(image, size, source->kernels, program, error);
+    if (status == MGPT_UNSUPPORTED)
+        status = make(device, source, key, program, error);
     free(image);
+    free(key);
     return status;
 }

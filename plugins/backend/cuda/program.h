@@ -13,7 +13,8 @@ extern "C" {
 /* What precedes each text: MGPT_SHARED and the like. (nvrtc.c) */
 extern const char *const cuda_prelude;
 
-/* The compiled image of a program, malloc'd. MGPT_UNSUPPORTED: no compiler, or what it says of the
+/* The compiled image of a program, malloc'd: machine code, or PTX, which ends with a 0, for a device
+ * that is newer than the compiler. MGPT_UNSUPPORTED: no compiler, or what it says of the
  * text. (nvrtc.c) */
 enum mgpt_status cuda_compile(const struct mgpt_cuda_source *source, int capability, char **image,
                               size_t *size, struct mgpt_error *error);
