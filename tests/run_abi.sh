@@ -11,6 +11,10 @@ umask 022
 export XDG_CONFIG_HOME=$scratch TMPDIR=$scratch
 failed=0
 
+# <microgpt/utf8.h> came with 1.1 and shares nothing with the host, so any plugin may bring it along.
+mkdir -p "$scratch/brought/microgpt"
+cp "$top/core/microgpt/utf8.h" "$scratch/brought/microgpt/"
+
 fail() {
     echo "$1:"
     tail -12 "$scratch/said"
@@ -21,7 +25,7 @@ build() { # INCLUDE OUT SOURCE...: by $compiler
     local include=$1 out=$2
     shift 2
     $compiler -shared -fPIC -O2 -fno-math-errno -ffp-contract=off -ftree-vectorize -w \
-        -I"$include" -o "$out" "$@" >"$scratch/said" 2>&1 || { fail "cannot compile $*"; return 1; }
+        -I"$include" -I"$scratch/brought" -o "$out" "$@" >"$scratch/said" 2>&1 || { fail "cannot compile $*"; return 1; }
 }
 
 sound() { # FILE [OPTIONS]: keeps the contracts of its kinds

@@ -10,6 +10,7 @@
 
 #include <microgpt/dataset.h>
 #include <microgpt/random.h>
+#include <microgpt/utf8.h>
 
 #define MAX_BYTES (1l << 30)
 
@@ -46,27 +47,6 @@ static enum mgpt_status read_file(struct mgpt_dataset *d, const char *path, uint
     return whole ? MGPT_OK : mgpt_fail(error, MGPT_DATA, "%s: cannot be read whole", path);
 }
 
-/* Bytes of the character at text[0..size), 0 when it is not UTF-8 (RFC 3629, section 4). */
-static uint64_t character(const unsigned char *text, uint64_t size)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    uint64_t n = text[0] < 0x80   ? 1
-                 : text[0] < 0xc2 ? 0
-                 : text[0] < 0xe0 ? 2
-                 : text[0] < 0xf0 ? 3
-                                  : 4;
-    uint32_t c = n > 1 ? text[0] & (0x7fu >> n) : text[0];
-
-    if (n == 0 || n > size || text[0] > 0xf4)
-        return 0;
-    for (uint64_t i = 1; i < n; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (text[i] & 0x3f);
-    }
-    return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
-}
-
 /* Lines that are not empty become documents. */
 static enum mgpt_status cut_lines(struct mgpt_dataset *d, const char *path, uint64_t size,
                                   struct mgpt_error *error)
@@ -79,7 +59,8 @@ static enum mgpt_status cut_lines(struct mgpt_dataset *d, const char *path, uint
     if (!d->documents)
         return mgpt_fail(error, MGPT_NOMEM, "out of memory for the documents of %s", path);
     for (uint64_t i = 0; i < size;) {
-        uint64_t step = character((const unsigned char *)d->bytes + i, size - i);
+        uint32_t c;
+        uint64_t step = mgpt_utf8_read(d->bytes + i, size - i, &c);
         if (!step)
             return mgpt_fail(error, MGPT_DATA, "%s: byte %llu (0x%02x) is not UTF-8", path,
                              (unsigned long long)i, (unsigned)(unsigned char)d->bytes[i]);
