@@ -148,6 +148,18 @@ END
     checks=$((checks + 1))
 fi
 
+# A new module hides none that is there, unless asked to; and no word of an INI is a name.
+run 2 plugins new optimizer adamw
+has err 'optimizer adamw is there already \(/.*/optimizer_adamw.so\): take another name, or --force hides it'
+run 2 plugins new scheduler sound -P bad
+run 2 plugins new step composed
+has err 'step composed is there already \(built in\)'
+run 2 plugins new logger none
+has err '.logger. use = none means something else than a module'
+[ ! -e adamw ] && [ ! -e composed ] && [ ! -e none ] || fail 'a refused name left a folder'
+run 0 plugins new optimizer adamw --force
+[ -f adamw/optimizer_adamw.c ] || fail '--force made no project'
+
 # What inspect prints is an INI.
 for module in optimizer/adamw backend/cpu scheduler/cosine; do
     run 0 plugins inspect "$module"

@@ -75,7 +75,8 @@ echo "templates: ${#kinds[@]} kinds by make, each in ${languages[*]}"
 mkdir there && cd there || exit 99
 mkdir mine && echo precious >mine/file
 for words in 'optimizer mine' 'optimiser other' 'optimizer Other' 'optimizer ../other' 'optimizer' \
-    'optimizer other more' 'optimizer other --lang rust'; do
+    'optimizer other more' 'optimizer other --lang rust' 'step auto' \
+    'backend auto --force' 'step composed' 'logger none'; do
     # shellcheck disable=SC2086 # words
     "$microgpt" plugins new $words >../log 2>&1
     [ $? = 2 ] || { echo "FAIL: plugins new $words: $(cat ../log)"; failed=1; }

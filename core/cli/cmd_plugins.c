@@ -22,9 +22,6 @@
 #include <microgpt/backend.h>
 #include <microgpt/optimizer.h>
 
-/* Seconds for a constructor or a probe, in a process of its own: they are to return at once. */
-#define PATIENCE 5
-
 /* What a person wants to know of a module, wherever it comes from. */
 struct facts {
     struct mgpt_module module;
@@ -57,7 +54,7 @@ static struct facts facts_of(const struct mgpt_module *m)
     if (f.ruled && mgpt_rule_check(((const struct mgpt_optimizer_api *)c->api)->rule, &error))
         (void)snprintf(f.refused, sizeof f.refused, "%.*s", (int)sizeof f.refused - 1, error.text);
     error.text[0] = '\0';
-    f.runs = mgpt_module_probe_apart(m, PATIENCE, &error) == MGPT_OK;
+    f.runs = mgpt_module_probe_apart(m, MGPT_PLUGINS_PATIENCE, &error) == MGPT_OK;
     (void)snprintf(f.why_not, sizeof f.why_not, "%.*s", (int)sizeof f.why_not - 1, error.text);
     return f;
 }
@@ -431,7 +428,7 @@ static enum mgpt_status look(struct mgpt_cli *cli, const char *what, bool file,
         file ? mgpt_registry_create(&registry, error) : open_registry(cli, &registry, error);
     if (status != MGPT_OK)
         return status;
-    mgpt_registry_doubt(registry, PATIENCE);
+    mgpt_registry_doubt(registry, MGPT_PLUGINS_PATIENCE);
     status = what ? inspect(registry, what, cli->json, stdout, error)
                   : list(registry, mgpt_cli_flag(cli, "why"), cli->json, stdout, error);
     mgpt_registry_destroy(registry);
@@ -452,7 +449,7 @@ enum mgpt_status mgpt_cmd_plugins(struct mgpt_cli *cli, struct mgpt_error *error
                          "FILE.so; new, a kind and a name; or check and a file");
     char *file = listing ? NULL : file_path(cli->operands[1]);
     const char *what = listing ? NULL : cli->operands[1];
-    cli->patience = PATIENCE;
+    cli->patience = MGPT_PLUGINS_PATIENCE;
     enum mgpt_status status = look(cli, file ? file : what, file != NULL, error);
     free(file);
     return status;

@@ -66,6 +66,7 @@ static const struct mgpt_cli_option bench_options[] = {
 static const struct mgpt_cli_option plugins_options[] = {
     {"why", NULL, NULL, "list: also every path tried, and what came of it", 0},
     {"lang", "LANG", NULL, "new: the language of the module, c or c++; else c", 0},
+    {"force", NULL, NULL, "new: even where a module has that name, which it then hides", 0},
     {"kind", "KIND", NULL, "check: only modules of this kind", 0},
     {"name", "NAME", NULL, "check: only the module of this name", 0},
     {"seed", "N", NULL, "check: of all that is random in it", 0},

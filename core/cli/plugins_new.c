@@ -79,7 +79,30 @@ static enum mgpt_status check_kind(const char *kind, struct mgpt_error *error)
     return MGPT_USAGE;
 }
 
-static enum mgpt_status read_command(const struct mgpt_cli *cli, struct project *p,
+/* A module found first hides one of its name elsewhere, without a word. */
+static enum mgpt_status check_free(const struct mgpt_cli *cli, const struct project *p,
+                                   struct mgpt_error *error)
+{
+    struct mgpt_registry *registry;
+    struct mgpt_module there;
+    if (mgpt_conf_reserved(p->kind, p->name))
+        return mgpt_fail(error, MGPT_USAGE,
+                         "[%s] use = %s means something else than a module: take another name",
+                         p->kind, p->name);
+    enum mgpt_status status = mgpt_cli_registry(cli, &registry, error);
+    if (status != MGPT_OK || mgpt_cli_flag(cli, "force")) {
+        mgpt_registry_destroy(registry);
+        return status;
+    }
+    if (mgpt_registry_find(registry, p->kind, p->name, &there, NULL) == MGPT_OK)
+        status = mgpt_fail(error, MGPT_USAGE,
+                           "%s %s is there already (%s): take another name, or --force hides it",
+                           p->kind, p->name, there.path);
+    mgpt_registry_destroy(registry);
+    return status;
+}
+
+static enum mgpt_status read_command(struct mgpt_cli *cli, struct project *p,
                                      struct mgpt_error *error)
 {
     const char *lang = mgpt_cli_value(cli, "lang");
@@ -87,6 +110,7 @@ static enum mgpt_status read_command(const struct mgpt_cli *cli, struct project 
         return mgpt_fail(error, MGPT_USAGE,
                          "plugins new: expected a kind and a name, as in: microgpt plugins new "
                          "scheduler mine");
+    cli->patience = MGPT_PLUGINS_PATIENCE;
     p->kind = cli->operands[1];
     p->name = cli->operands[2];
     p->lang = lang ? lang : "c";
@@ -96,6 +120,8 @@ static enum mgpt_status read_command(const struct mgpt_cli *cli, struct project 
     enum mgpt_status status = check_kind(p->kind, error);
     if (status == MGPT_OK)
         status = check_name(p->name, error);
+    if (status == MGPT_OK)
+        status = check_free(cli, p, error);
     if (status != MGPT_OK)
         return status;
     for (size_t i = 0; p->name[i]; i++)

@@ -215,6 +215,13 @@ static bool chosen_later(const char *kind, const char *name)
     return !strcmp(name, "auto") && (!strcmp(kind, "backend") || !strcmp(kind, "step"));
 }
 
+bool mgpt_conf_reserved(const char *kind, const char *name)
+{
+    const struct mgpt_section *section = core_section(kind, strlen(kind));
+    bool list = is_kind(section) && section->options[0].type == MGPT_OPTION_LIST;
+    return chosen_later(kind, name) || (list && !strcmp(name, "none"));
+}
+
 void mgpt_conf_spare(struct mgpt_conf *conf, const char *const *kinds)
 {
     conf->spared = kinds;

@@ -31,6 +31,9 @@ enum mgpt_status mgpt_conf_set(struct mgpt_conf *conf, const char *assignment, c
  * then passes over it. */
 void mgpt_conf_spare(struct mgpt_conf *conf, const char *const *kinds);
 
+/* Is `name`, given to `use` of a kind, a word for something else than a module: auto, none? */
+bool mgpt_conf_reserved(const char *kind, const char *name);
+
 /* Applies [plugins] to the registry, then checks every key against its schema, loading the modules
  * that `use` names. Sections of modules that are not in use are checked when the module is found,
  * else a warning. After it the getters may be used. Once a conf; the registry must outlive it.
