@@ -33,6 +33,19 @@ static enum mgpt_status sync_device(struct mgpt_device *device, struct mgpt_erro
     return MGPT_OK;
 }
 
+/* As a microgpt to come may have them, with a field more. */
+static struct {
+    struct mgpt_model model;
+    uint64_t more;
+} newer_model;
+static struct {
+    struct mgpt_precision_plan plan;
+    uint64_t more;
+} newer_plan;
+static struct {
+    struct mgpt_step_spec spec;
+    uint64_t more;
+} newer_spec;
 static struct mgpt_model model;
 static struct mgpt_precision_plan plan;
 static struct mgpt_backend_api backend;
@@ -101,32 +114,52 @@ static void describe(void)
     spec.step_state = tensor(&state, 0, 1, sizeof(struct mgpt_step_state));
 }
 
-static int score(void)
+static int score(const struct mgpt_step_spec *of)
 {
     struct mgpt_bid bid;
     memset(&bid, 0, sizeof bid);
     bid.size = sizeof bid;
-    api->bid(&spec, &bid);
+    api->bid(of, &bid);
     CHECK(bid.reason[0] && bid.covers == MGPT_COVERS_FB);
     return bid.score;
 }
 
 static void declines_other_models(void)
 {
-    CHECK(score() > 0);
+    CHECK(score(&spec) > 0);
     model.dropout = 0.1;
-    CHECK(score() == 0);
+    CHECK(score(&spec) == 0);
     model.dropout = 0;
     model.tied = 0;
-    CHECK(score() == 0);
+    CHECK(score(&spec) == 0);
     model.tied = 1;
     plan.master = MGPT_F64;
-    CHECK(score() == 0);
+    CHECK(score(&spec) == 0);
     plan.master = MGPT_F32;
+    plan.tf32 = 1;
+    CHECK(score(&spec) == 0);
+    plan.tf32 = 0;
     backend.map = NULL;
-    CHECK(score() == 0);
+    CHECK(score(&spec) == 0);
     backend.map = map;
-    CHECK(score() > 0);
+    CHECK(score(&spec) > 0);
+}
+
+/* A field that is not known and not zero asks for something that this module does not do. */
+static void declines_what_it_does_not_know(void)
+{
+    newer_model.model = model, newer_model.model.size = sizeof newer_model;
+    newer_plan.plan = plan, newer_plan.plan.size = sizeof newer_plan;
+    newer_spec.spec = spec, newer_spec.spec.size = sizeof newer_spec;
+    newer_spec.spec.model = &newer_model.model;
+    newer_spec.spec.precision = &newer_plan.plan;
+    CHECK(score(&newer_spec.spec) > 0);
+    newer_model.more = 1;
+    CHECK(score(&newer_spec.spec) == 0);
+    newer_model.more = 0, newer_plan.more = 1;
+    CHECK(score(&newer_spec.spec) == 0);
+    newer_plan.more = 0, newer_spec.more = 1;
+    CHECK(score(&newer_spec.spec) == 0);
 }
 
 /* One step over two micro-batches; the loss. */
@@ -183,6 +216,7 @@ int main(int argc, char **argv)
     api = (const struct mgpt_step_api *)component->api;
     describe();
     declines_other_models();
+    declines_what_it_does_not_know();
     CHECK(api->open(&host, NULL, &spec, &step, &error) == MGPT_OK);
     gradient_is_the_derivative(step);
     CHECK(api->adopt(step, &error) == MGPT_OK);

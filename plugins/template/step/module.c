@@ -241,19 +241,30 @@ static void backward(struct mgpt_step *s, const int32_t *ids, int T)
 
 /* ---- the module ---- */
 
+/* Structs grow at the tail: is what is behind the part that this module knows all zeros? */
+static int is_known(const void *data, uint32_t size, size_t ours)
+{
+    const char *bytes = (const char *)data;
+
+    for (size_t i = ours; i < size; i++)
+        if (bytes[i])
+            return 0;
+    return 1;
+}
+
 /* What is missing for this program, or NULL. */
 static const char *lacks(const struct mgpt_step_spec *spec)
 {
     const struct mgpt_model *m = spec->model;
     const struct mgpt_precision_plan *p = spec->precision;
 
-    for (uint32_t i = sizeof *m; i < m->size; i++)
-        if (((const char *)m)[i])
-            return "a model without settings that are newer than this module";
+    if (!is_known(spec, spec->size, sizeof *spec) || !is_known(m, m->size, sizeof *m) ||
+        !is_known(p, p->size, sizeof *p))
+        return "a run without settings that are newer than this module";
     if (!MGPT_HAS(spec->backend, map) || !spec->backend->map ||
         !(spec->caps->flags & MGPT_CAPS_HOST))
         return "a device with memory of the host";
-    if (p->master != MGPT_F32 || p->activation != MGPT_F32 || p->product != MGPT_F32)
+    if (p->master != MGPT_F32 || p->activation != MGPT_F32 || p->product != MGPT_F32 || p->tf32)
         return "everything in F32";
     if (m->norm != MGPT_NORM_RMS || m->norm_gain || m->norm_bias || m->bias || m->dropout > 0)
         return "rms norms without gain, no biases, no dropout";
