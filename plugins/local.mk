@@ -82,6 +82,7 @@ EXTRA_LTLIBRARIES += %D%/libcpu_bf16.la
 
 EXTRA_LTLIBRARIES += %D%/backend_cpu.la
 %C%_backend_cpu_la_SOURCES = \
+    %D%/backend/cpu/keep.c \
     %D%/backend/cpu/ops.h \
     %D%/backend/cpu/plugin.c \
     %D%/backend/cpu/pool.c \
@@ -313,6 +314,7 @@ else
 FUSED_X86 = -DFUSED_X86=0
 endif
 %C%_step_fused_cpu_la_SOURCES = \
+    %D%/backend/cpu/keep.c \
     %D%/backend/cpu/ops.h \
     %D%/backend/cpu/pool.c \
     %D%/step/fused_cpu/bid.c \

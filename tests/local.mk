@@ -18,6 +18,7 @@ CHECK_TESTS = \
     %D%/check_hf_bpe \
     %D%/check_graph \
     %D%/check_ini \
+    %D%/check_kept \
     %D%/check_loader \
     %D%/check_micro \
     %D%/check_model \
@@ -181,6 +182,7 @@ check_LTLIBRARIES += %D%/libtesting.la
 LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 
 %C%_check_graph_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
+%C%_check_kept_SOURCES = %D%/check_kept.c %D%/kept.h %D%/kept_writers.c
 %C%_check_native_SOURCES = %D%/check_native.c %D%/native_rig.h %D%/native_text.h
 %C%_check_devices_SOURCES = %D%/check_devices.c %D%/native_rig.h %D%/native_text.h
 %C%_check_devices_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu

@@ -9,9 +9,10 @@ struct cpu_bf16_rows {
     int64_t rows, cols, depth;
     struct cpu_mixed a; /* (rows, depth) */
     const float *w;
-    int w_transposed;   /* W[l][j] is w[j depth + l], else w[l cols + j] */
-    const float *bias;  /* (cols) or NULL */
-    struct cpu_mixed c; /* (rows, cols) */
+    const struct mgpt_buffer *w_of; /* w lies in it; NULL: w is not kept packed */
+    int w_transposed;               /* W[l][j] is w[j depth + l], else w[l cols + j] */
+    const float *bias;              /* (cols) or NULL */
+    struct cpu_mixed c;             /* (rows, cols) */
     /* then: pre = c, c = activation(c); or c = c activation'(slope_of) */
     uint32_t activation;
     uint16_t *pre;            /* (rows, cols) or NULL */

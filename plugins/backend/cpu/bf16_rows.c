@@ -290,6 +290,20 @@ static void thin_task(const void *data, int64_t index, float *scratch)
         }
 }
 
+/* Of the whole weight; NULL: none is kept. */
+static uint16_t *kept(struct mgpt_device *device, const struct cpu_bf16_rows *m, size_t bytes,
+                      int *made)
+{
+    const struct cpu_matrix w = {.buffer = m->w_of,
+                                 .at = m->w,
+                                 .cols = m->cols,
+                                 .depth = m->depth,
+                                 .ld = m->w_transposed ? m->depth : m->cols,
+                                 .order = m->w_transposed ? CPU_BF16_TRANSPOSED : CPU_BF16_PLAIN};
+
+    return cpu_keep_copy(device, &w, bytes, made);
+}
+
 enum mgpt_status cpu_bf16_rows_run(struct mgpt_device *device, const struct cpu_bf16_rows *m,
                                    struct mgpt_error *error)
 {
@@ -302,12 +316,18 @@ enum mgpt_status cpu_bf16_rows_run(struct mgpt_device *device, const struct cpu_
         return MGPT_OK;
     }
     size_t bytes = (size_t)(j.panels * pairs_of(m->depth) * 2 * BF16_NR) * sizeof *j.packed;
-    enum mgpt_status status = cpu_rounded(device, bytes, error);
+    enum mgpt_status status = MGPT_OK;
+    int made = 0;
 
+    j.packed = kept(device, m, bytes, &made);
+    if (!j.packed) {
+        status = cpu_rounded(device, bytes, error);
+        j.packed = device->rounded;
+    }
     if (status != MGPT_OK)
         return status;
-    j.packed = device->rounded;
-    cpu_run(device, pack_task, &j, j.panels, 2 * values);
+    if (!made)
+        cpu_run(device, pack_task, &j, j.panels, 2 * values);
     cpu_run(device, rows_task, &j, j.row_blocks * cpu_pieces(m->cols, COLS),
             values * (double)m->rows);
     return MGPT_OK;

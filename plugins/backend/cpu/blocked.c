@@ -16,7 +16,7 @@
 #define GROUP_DEPTH 4096   /* chunks packed at once */
 #define WALKED (1 << 17)   /* floats of the packed weight, a task */
 #define ROWS (16 * CPU_MR) /* of c, a task, at most */
-#define SHARES 8           /* few rows are cut so often */
+#define SHARES 16          /* few rows are cut so often: the last task keeps others waiting */
 
 struct job {
     const struct cpu_matmul *m;
@@ -132,22 +132,49 @@ static void rows_task(const void *data, int64_t index, float *scratch)
         }
 }
 
+/* The columns and the depth that `j` has. */
+static void part_product(struct mgpt_device *device, struct job *j, int made)
+{
+    j->panels = cpu_pieces(j->cols, CPU_NR);
+    if (!made)
+        cpu_run(device, pack_task, j, j->panels, 2.0 * (double)j->cols * (double)j->depth);
+    cpu_run(device, rows_task, j, j->row_blocks * cpu_pieces(j->cols, j->block_cols),
+            2.0 * (double)j->m->rows * (double)j->cols * (double)j->depth);
+}
+
+/* With the whole weight in a copy that is kept; NULL: there is none. */
+static float *kept(struct mgpt_device *device, const struct cpu_matmul *m, int *made)
+{
+    const struct cpu_matrix b = {.buffer = m->b_of,
+                                 .at = m->b,
+                                 .cols = m->cols,
+                                 .depth = m->depth,
+                                 .ld = m->ldb,
+                                 .order = m->b_transposed ? CPU_TRANSPOSED : CPU_PLAIN};
+
+    return cpu_keep_copy(
+        device, &b, (size_t)(cpu_pieces(m->cols, CPU_NR) * CPU_NR * m->depth) * sizeof *m->b, made);
+}
+
 static void rows_product(struct mgpt_device *device, const struct cpu_matmul *m)
 {
-    struct job j = {.m = m, .packed = device->packed};
+    int made = 0;
+    struct job j = {.m = m, .packed = kept(device, m, &made), .cols = m->cols, .depth = m->depth};
     int64_t group = CPU_PACKED / cpu_min(m->depth, GROUP_DEPTH) / CPU_NR * CPU_NR;
 
     j.block_rows = cpu_min(ROWS, cpu_pieces(cpu_pieces(m->rows, SHARES), CPU_MR) * CPU_MR);
     j.row_blocks = cpu_pieces(m->rows, j.block_rows);
     j.block_cols = WALKED / cpu_min(m->depth, DEPTH) / CPU_NR * CPU_NR;
+    if (j.packed) {
+        part_product(device, &j, made);
+        return;
+    }
+    j.packed = device->packed;
     for (j.j0 = 0; j.j0 < m->cols; j.j0 += group)
         for (j.l0 = 0; j.l0 < m->depth; j.l0 += GROUP_DEPTH) {
             j.cols = cpu_min(group, m->cols - j.j0);
             j.depth = cpu_min(GROUP_DEPTH, m->depth - j.l0);
-            j.panels = cpu_pieces(j.cols, CPU_NR);
-            cpu_run(device, pack_task, &j, j.panels, 2.0 * (double)j.cols * (double)j.depth);
-            cpu_run(device, rows_task, &j, j.row_blocks * cpu_pieces(j.cols, j.block_cols),
-                    2.0 * (double)m->rows * (double)j.cols * (double)j.depth);
+            part_product(device, &j, 0);
         }
 }
 

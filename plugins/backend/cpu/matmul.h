@@ -12,6 +12,7 @@
 struct cpu_matmul {
     int64_t rows, cols, depth;
     const float *a, *b;
+    const struct mgpt_buffer *b_of; /* b lies in it; NULL: b is not kept packed */
     int64_t lda, ldb;
     int a_transposed; /* A[i][l] is a[l lda + i], else a[i lda + l] */
     int b_transposed; /* B[l][j] is b[j ldb + l], else b[l ldb + j] */

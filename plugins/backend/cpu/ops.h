@@ -34,6 +34,8 @@
 struct mgpt_buffer {
     uint64_t bytes;
     char *data; /* aligned to 64 */
+    uint64_t
+        version; /* of its contents: a new number with every write; 0: they may change unseen */
 };
 
 /* What one instruction set offers. */
@@ -65,6 +67,25 @@ struct cpu_pool {
     pthread_cond_t opened, left;
 };
 
+/* What a packed copy is of: `cols` columns of `depth` elements, `ld` apart, in one of the orders. */
+enum cpu_order { CPU_PLAIN, CPU_TRANSPOSED, CPU_BF16_PLAIN, CPU_BF16_TRANSPOSED };
+struct cpu_matrix {
+    const struct mgpt_buffer *buffer; /* NULL: not known, copies are not kept */
+    const float *at;
+    int64_t cols, depth, ld;
+    enum cpu_order order;
+};
+
+/* Packed copies of matrices, each with the version of the buffer that it was made from (keep.c). */
+struct cpu_keep {
+    struct cpu_copy *copies;
+    size_t n, room;
+    uint64_t limit; /* bytes, at most */
+    struct cpu_kept {
+        uint64_t bytes, reused;
+    } so_far; /* held now; times that none was made */
+};
+
 struct mgpt_device {
     struct cpu_pool pool;
     const struct cpu_kernels *kernels;
@@ -77,6 +98,8 @@ struct mgpt_device {
     size_t rounded_bytes;
     double *partials; /* one a task, where tasks are summed */
     int64_t n_partials;
+    uint64_t clock; /* the last version given to a buffer */
+    struct cpu_keep keep;
 };
 
 /* The data of a slot, NULL when it is empty. */
@@ -114,6 +137,18 @@ enum mgpt_status cpu_partials(struct mgpt_device *device, int64_t n, struct mgpt
 enum mgpt_status cpu_rounded(struct mgpt_device *device, size_t bytes, struct mgpt_error *error);
 enum mgpt_status cpu_pool_init(struct mgpt_device *device, int threads, struct mgpt_error *error);
 void cpu_pool_finish(struct mgpt_device *device);
+
+/* ---- copies that are kept (keep.c) ---- */
+
+/* Where to find or make a packed copy of `bytes` that outlives the op, or NULL: none is kept, because
+ * the buffer may change unseen, was written since the matrix was last asked for, or the limit is
+ * reached. *made: it is there; else the caller makes it now. By the thread that runs the op. */
+void *cpu_keep_copy(struct mgpt_device *device, const struct cpu_matrix *matrix, size_t bytes,
+                    int *made);
+/* The buffer was, or may have been, written: whoever writes one says so before the next op. */
+void cpu_keep_written(struct mgpt_device *device, struct mgpt_buffer *buffer);
+/* Frees the copies of the buffer; NULL: all. */
+void cpu_keep_forget(struct mgpt_device *device, const struct mgpt_buffer *buffer);
 
 /* n things in pieces of `size`. */
 CPU_INLINE int64_t cpu_pieces(int64_t n, int64_t size)

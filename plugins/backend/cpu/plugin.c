@@ -87,6 +87,7 @@ static enum mgpt_status cpu_open(const struct mgpt_host *host, const struct mgpt
         return mgpt_fail(error, MGPT_UNSUPPORTED, "simd = %s: this processor or build has none",
                          simd);
     }
+    d->keep.limit = (uint64_t)host->get_int(config, "keep") << 20;
     status = cpu_pool_init(d, (int)host->get_int(config, "threads"), error);
     if (status == MGPT_OK)
         *device = d;
@@ -113,7 +114,6 @@ static enum mgpt_status cpu_buffer_new(struct mgpt_device *device, uint64_t byte
 {
     struct mgpt_buffer *b = NULL;
 
-    (void)device;
     if (bytes >= 1 && bytes <= SIZE_MAX - HUGE_PAGE)
         b = calloc(1, sizeof *b);
     if (b)
@@ -124,15 +124,17 @@ static enum mgpt_status cpu_buffer_new(struct mgpt_device *device, uint64_t byte
                          (unsigned long long)bytes);
     }
     b->bytes = bytes;
+    b->version = ++device->clock;
     *buffer = b;
     return MGPT_OK;
 }
 
 static void cpu_buffer_free(struct mgpt_device *device, struct mgpt_buffer *buffer)
 {
-    (void)device;
-    if (buffer)
-        free(buffer->data);
+    if (!buffer)
+        return;
+    cpu_keep_forget(device, buffer);
+    free(buffer->data);
     free(buffer);
 }
 
@@ -152,9 +154,9 @@ static enum mgpt_status cpu_upload(struct mgpt_device *device, struct mgpt_buffe
 {
     enum mgpt_status status = check_range(buffer, offset, bytes, error);
 
-    (void)device;
     if (status == MGPT_OK && bytes)
         memcpy(buffer->data + offset, data, bytes);
+    cpu_keep_written(device, buffer);
     return status;
 }
 
@@ -191,28 +193,43 @@ static enum mgpt_status cpu_caps(struct mgpt_device *device, struct mgpt_caps *c
     return MGPT_OK;
 }
 
+/* Whoever has the address may write there at any time, and tells nobody. */
 static void *cpu_map(struct mgpt_device *device, struct mgpt_buffer *buffer)
 {
-    (void)device;
+    cpu_keep_forget(device, buffer);
+    buffer->version = 0;
     return buffer->data;
 }
 
-/* "microgpt.cpu-threads/1": a uint32_t, the most threads that ran at once so far. For tests. */
+/* For tests. "microgpt.cpu-threads/1": a uint32_t, the most threads that ran at once so far;
+ * "microgpt.cpu-kept/1": two uint64_t, bytes of packed copies now and how often one was used again. */
 static const void *cpu_query(struct mgpt_device *device, const char *id)
 {
+    if (strcmp(id, "microgpt.cpu-kept/1") == 0)
+        return &device->keep.so_far;
     return strcmp(id, "microgpt.cpu-threads/1") == 0 ? &device->most_threads : NULL;
 }
 
 static enum mgpt_status run_op(struct mgpt_device *device, const struct mgpt_op *op,
                                struct mgpt_error *error)
 {
-    return device->kernels->ops[op->code](device, op, error);
+    enum mgpt_status status = device->kernels->ops[op->code](device, op, error);
+
+    for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
+        cpu_keep_written(device, op->out[i].buffer);
+    return status;
 }
 
 static enum mgpt_status run_update(struct mgpt_device *device, const struct mgpt_update *update,
                                    struct mgpt_error *error)
 {
-    return device->kernels->update(device, update, error);
+    enum mgpt_status status = device->kernels->update(device, update, error);
+
+    cpu_keep_written(device, update->p.buffer);
+    for (uint32_t i = 0; i < update->n_state && i < sizeof update->state / sizeof *update->state;
+         i++)
+        cpu_keep_written(device, update->state[i].buffer);
+    return status;
 }
 
 static const mgpt_op_fn ops[MGPT_OP_COUNT] = {
@@ -256,6 +273,10 @@ static const struct mgpt_option options[] = {
      "instruction set of the kernels; auto is the best that this processor has, and avx512bf16 is "
      "what precision bf16 needs",
      NULL, 0, 0, simd_choices, MGPT_OPTION_ENUM, 0},
+    {"keep", "64",
+     "memory, at most, for weights laid out for products while they do not change, 0: none; no "
+     "result depends on it",
+     NULL, 0, 1048576, NULL, MGPT_OPTION_INT, 0},
 };
 
 static const struct mgpt_component component = {

@@ -313,6 +313,7 @@ enum mgpt_status cpu_pool_init(struct mgpt_device *device, int threads, struct m
 void cpu_pool_finish(struct mgpt_device *device)
 {
     end_workers(&device->pool);
+    cpu_keep_forget(device, NULL);
     free(device->scratch);
     free(device->partials);
     free(device->packed);

@@ -146,7 +146,7 @@ static enum mgpt_status open_walker(struct walk *w, struct walker *walker, struc
     walker->tape.ops = calloc(walker->tape.n, sizeof *walker->tape.ops);
     if (!walker->tape.ops)
         return mgpt_fail(error, MGPT_NOMEM, "out of memory opening step fused_cpu");
-    walker->state = (struct mgpt_buffer){sizeof walker->own, (char *)&walker->own};
+    walker->state = (struct mgpt_buffer){.bytes = sizeof walker->own, .data = (char *)&walker->own};
     walker->tape.weights = w->weights;
     walker->tape.p = &w->p;
     walker->tape.g = &walker->g;
