@@ -55,7 +55,7 @@ static void round_slot(struct op_case *c, int slot)
 static bool differ(const struct op_case *a, const struct op_case *b)
 {
     for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
-        if (a->out[i] && memcmp(a->out[i], b->out[i], op_case_bytes(&a->op.out[i])) != 0)
+        if (a->out[i] && memcmp(a->out[i], b->out[i], mgpt_tensor_bytes(&a->op.out[i])) != 0)
             return true;
     return false;
 }
@@ -80,11 +80,11 @@ static void same_as_rounded_before(uint32_t code, const int slots[2], int outs)
         run(&plain);
         for (int k = 0; k < outs && !cached; k++)
             if (flagged.out[k])
-                ck_assert_msg(
-                    memcmp(flagged.out[k], rounded.out[k], op_case_bytes(&flagged.op.out[k])) == 0,
-                    "%s: output %d", flagged.label, k);
+                ck_assert_msg(memcmp(flagged.out[k], rounded.out[k],
+                                     mgpt_tensor_bytes(&flagged.op.out[k])) == 0,
+                              "%s: output %d", flagged.label, k);
         if (cached) /* what it keeps is as it was */
-            ck_assert_mem_eq(flagged.out[2], plain.out[2], op_case_bytes(&plain.op.out[2]));
+            ck_assert_mem_eq(flagged.out[2], plain.out[2], mgpt_tensor_bytes(&plain.op.out[2]));
         effects += differ(&flagged, &plain);
         op_case_finish(&plain);
         op_case_finish(&rounded);

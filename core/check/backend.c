@@ -171,7 +171,7 @@ static void same_bits(const struct op_case *one, const struct op_case *many, con
 {
     for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
         if (one->out[i])
-            check_that(memcmp(one->out[i], many->out[i], op_case_bytes(&one->op.out[i])) == 0,
+            check_that(memcmp(one->out[i], many->out[i], mgpt_tensor_bytes(&one->op.out[i])) == 0,
                        "%s: %s threads give other bits than one in output %d", one->label, threads,
                        i);
 }

@@ -103,7 +103,7 @@ static bool rounds(const struct device *o, uint32_t code, int index)
         op_case_compare(&same, &got, MGPT_F16);
         for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
             differs = differs || (got.out[i] && memcmp(got.out[i], plain.out[i],
-                                                       op_case_bytes(&got.op.out[i])) != 0);
+                                                       mgpt_tensor_bytes(&got.op.out[i])) != 0);
     }
     op_case_finish(&same);
     op_case_finish(&plain);
@@ -195,9 +195,9 @@ void mgpt_check_bad_ids(const struct mgpt_component *c)
                        refused.text);
             for (int k = 0; k < MGPT_OP_MAX_OUT; k++)
                 if (before.out[k])
-                    check_that(
-                        memcmp(after.out[k], before.out[k], op_case_bytes(&before.op.out[k])) == 0,
-                        "it failed and has written");
+                    check_that(memcmp(after.out[k], before.out[k],
+                                      mgpt_tensor_bytes(&before.op.out[k])) == 0,
+                               "it failed and has written");
         }
         op_case_finish(&after);
         op_case_finish(&before);

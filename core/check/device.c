@@ -67,7 +67,7 @@ int device_has(const struct device *d, const struct mgpt_op *op, uint32_t dtype)
 
 void device_put(const struct device *d, struct mgpt_tensor *t, const void *data)
 {
-    size_t size = op_case_bytes(t), whole = BEFORE + size + BEHIND;
+    size_t size = mgpt_tensor_bytes(t), whole = BEFORE + size + BEHIND;
     unsigned char *bytes = malloc(whole);
 
     check_that(bytes, "out of memory");
@@ -91,7 +91,7 @@ static size_t first_broken(const unsigned char *bytes, size_t n)
 
 void device_get(const struct device *d, const struct mgpt_tensor *t, void *data, const char *what)
 {
-    size_t size = op_case_bytes(t), whole = BEFORE + size + BEHIND, at;
+    size_t size = mgpt_tensor_bytes(t), whole = BEFORE + size + BEHIND, at;
     unsigned char *bytes = malloc(whole);
 
     check_that(bytes, "out of memory");
@@ -137,7 +137,7 @@ static void look_at_inputs(const struct device *d, const struct op_case *c)
     for (int i = 0; i < MGPT_OP_MAX_IN; i++)
         if (c->in[i] && !is_output(c, i)) {
             char what[240];
-            size_t size = op_case_bytes(&c->op.in[i]);
+            size_t size = mgpt_tensor_bytes(&c->op.in[i]);
             void *back = malloc(size);
             check_that(back, "out of memory");
             (void)snprintf(what, sizeof what, "%s: input %d", c->label, i);
@@ -152,7 +152,7 @@ static void get_outputs(const struct device *d, struct op_case *c, bool failed)
     for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
         if (c->out[i]) {
             char what[240];
-            size_t size = op_case_bytes(&c->op.out[i]);
+            size_t size = mgpt_tensor_bytes(&c->op.out[i]);
             void *back = malloc(size);
             check_that(back, "out of memory");
             (void)snprintf(what, sizeof what, "%s: output %d", c->label, i);

@@ -44,7 +44,7 @@ static int choose(struct build *b, int n)
 static void *new_data(struct build *b, const struct mgpt_tensor *t)
 {
     int64_t n = mgpt_tensor_count(t);
-    void *data = malloc(op_case_bytes(t));
+    void *data = malloc(mgpt_tensor_bytes(t));
     double *values = malloc((size_t)n * sizeof *values);
 
     if (!data || !values)
@@ -119,7 +119,7 @@ static void in_ids(struct build *b, int slot, size_t rank, const int64_t *shape,
 {
     struct mgpt_tensor t = tensor(MGPT_I32, (uint32_t)rank, shape);
     int64_t n = mgpt_tensor_count(&t);
-    int32_t *ids = malloc(op_case_bytes(&t));
+    int32_t *ids = malloc(mgpt_tensor_bytes(&t));
 
     if (!ids)
         abort();
@@ -237,7 +237,7 @@ static void make_norm_backward(struct build *b)
     forward.eps = op->eps;
     forward.in[0] = forward.out[0] = op->in[0];
     forward.out[1] = op->in[1];
-    void *y = malloc(op_case_bytes(&op->in[0]));
+    void *y = malloc(mgpt_tensor_bytes(&op->in[0]));
     run_ref(&forward, (void *[MGPT_OP_MAX_IN]){b->c->in[0]},
             (void *[MGPT_OP_MAX_OUT]){y, b->c->in[1]});
     free(y);

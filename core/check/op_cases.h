@@ -28,6 +28,5 @@ void op_case_compare(const struct op_case *want, const struct op_case *got, uint
 /* Random values for tests: SplitMix64 (Steele, Lea, Flood 2014). */
 uint64_t op_case_random(uint64_t *state);
 double op_case_uniform(uint64_t *state, double low, double high);
-size_t op_case_bytes(const struct mgpt_tensor *t);
 
 #endif

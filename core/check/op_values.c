@@ -24,29 +24,19 @@ double op_case_uniform(uint64_t *state, double low, double high)
     return low + (high - low) * ((double)(op_case_random(state) >> 11) * 0x1p-53);
 }
 
-size_t op_case_bytes(const struct mgpt_tensor *t)
-{
-    return (size_t)mgpt_tensor_count(t) * mgpt_dtype_size(t->dtype);
-}
-
-static bool is_float(uint32_t dtype)
-{
-    return dtype == MGPT_F32 || dtype == MGPT_F64 || dtype == MGPT_F16 || dtype == MGPT_BF16;
-}
-
 static void *convert(const struct mgpt_tensor *from, const void *data, struct mgpt_tensor *to)
 {
     int64_t n = mgpt_tensor_count(from);
-    void *copy = malloc(op_case_bytes(to));
+    void *copy = malloc(mgpt_tensor_bytes(to));
     double *values = malloc((size_t)n * sizeof *values);
 
     if (!copy || !values)
         abort();
-    if (is_float(from->dtype)) {
+    if (mgpt_dtype_is_float(from->dtype)) {
         mgpt_ref_load(from->dtype, data, values, n);
         mgpt_ref_store(to->dtype, values, copy, n);
     } else {
-        memcpy(copy, data, op_case_bytes(from));
+        memcpy(copy, data, mgpt_tensor_bytes(from));
     }
     free(values);
     return copy;
@@ -54,7 +44,7 @@ static void *convert(const struct mgpt_tensor *from, const void *data, struct mg
 
 static uint32_t converted(uint32_t from, uint32_t to)
 {
-    return is_float(from) && to ? to : from;
+    return mgpt_dtype_is_float(from) && to ? to : from;
 }
 
 void op_case_convert(const struct op_case *from, uint32_t dtype, struct op_case *to)

@@ -46,7 +46,7 @@ void update_lab_close(struct update_lab *lab)
 
 static void write_values(struct update_lab *lab, const struct mgpt_tensor *t, const double *values)
 {
-    void *raw = malloc(op_case_bytes(t));
+    void *raw = malloc(mgpt_tensor_bytes(t));
 
     check_that(raw, "out of memory");
     mgpt_ref_store(t->dtype, values, raw, mgpt_tensor_count(t));
@@ -99,7 +99,7 @@ void update_lab_run(struct update_lab *lab, double lr, double decay, double grad
 double *update_lab_read(struct update_lab *lab, const struct mgpt_tensor *t)
 {
     double *values = malloc((size_t)mgpt_tensor_count(t) * sizeof *values);
-    void *raw = malloc(op_case_bytes(t));
+    void *raw = malloc(mgpt_tensor_bytes(t));
 
     check_that(values && raw, "out of memory");
     check_ok(mgpt_machine_read(&lab->net.machine, t, raw, error));
@@ -111,7 +111,7 @@ double *update_lab_read(struct update_lab *lab, const struct mgpt_tensor *t)
 char *update_lab_bits(struct update_lab *lab, size_t *size)
 {
     const struct mgpt_params *params = &lab->net.params;
-    char *bits = malloc((1 + params->n_state) * op_case_bytes(&params->p));
+    char *bits = malloc((1 + params->n_state) * mgpt_tensor_bytes(&params->p));
 
     check_that(bits, "out of memory");
     *size = 0;
@@ -120,7 +120,7 @@ char *update_lab_bits(struct update_lab *lab, size_t *size)
         if (!t->rank)
             continue;
         check_ok(mgpt_machine_read(&lab->net.machine, t, bits + *size, error));
-        *size += op_case_bytes(t);
+        *size += mgpt_tensor_bytes(t);
     }
     return bits;
 }
@@ -134,6 +134,6 @@ void update_lab_restore(struct update_lab *lab, const char *bits)
         if (!t->rank)
             continue;
         check_ok(mgpt_machine_write(&lab->net.machine, t, bits, error));
-        bits += op_case_bytes(t);
+        bits += mgpt_tensor_bytes(t);
     }
 }

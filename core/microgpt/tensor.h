@@ -51,6 +51,12 @@ static inline size_t mgpt_dtype_size(uint32_t dtype)
     }
 }
 
+/* Does it hold numbers with a fraction, which ops compute with? 1 or 0. [any] */
+static inline int mgpt_dtype_is_float(uint32_t dtype)
+{
+    return dtype == MGPT_F32 || dtype == MGPT_F64 || dtype == MGPT_F16 || dtype == MGPT_BF16;
+}
+
 /* Number of elements; 0 for "no tensor". [any] */
 static inline int64_t mgpt_tensor_count(const struct mgpt_tensor *t)
 {
@@ -58,6 +64,12 @@ static inline int64_t mgpt_tensor_count(const struct mgpt_tensor *t)
     for (uint32_t i = 0; i < t->rank; i++)
         n *= t->shape[i];
     return n;
+}
+
+/* Bytes of all its elements; 0 for "no tensor". [any] */
+static inline size_t mgpt_tensor_bytes(const struct mgpt_tensor *t)
+{
+    return (size_t)mgpt_tensor_count(t) * mgpt_dtype_size(t->dtype);
 }
 
 /* The last dimension, and the product of all before it: any tensor seen as a matrix. [any] */

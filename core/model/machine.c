@@ -9,11 +9,6 @@
 #include "plugin/registry.h"
 #include "ref/ref.h"
 
-static uint64_t bytes_of(const struct mgpt_tensor *t)
-{
-    return (uint64_t)mgpt_tensor_count(t) * mgpt_dtype_size(t->dtype);
-}
-
 enum mgpt_status mgpt_machine_open(struct mgpt_machine *m, const struct mgpt_backend_api *api,
                                    const struct mgpt_config *config, enum mgpt_fallback fallback,
                                    struct mgpt_error *error)
@@ -64,26 +59,27 @@ void *mgpt_machine_map(const struct mgpt_machine *m, const struct mgpt_tensor *t
 enum mgpt_status mgpt_machine_write(struct mgpt_machine *m, const struct mgpt_tensor *t,
                                     const void *data, struct mgpt_error *error)
 {
-    return m->api->upload(m->device, t->buffer, t->offset, data, bytes_of(t), error);
+    return m->api->upload(m->device, t->buffer, t->offset, data, mgpt_tensor_bytes(t), error);
 }
 
 enum mgpt_status mgpt_machine_read(struct mgpt_machine *m, const struct mgpt_tensor *t, void *data,
                                    struct mgpt_error *error)
 {
-    return m->api->download(m->device, t->buffer, t->offset, data, bytes_of(t), error);
+    return m->api->download(m->device, t->buffer, t->offset, data, mgpt_tensor_bytes(t), error);
 }
 
 enum mgpt_status mgpt_machine_new(struct mgpt_machine *m, enum mgpt_dtype dtype, int64_t n,
                                   struct mgpt_tensor *t, struct mgpt_error *error)
 {
     *t = (struct mgpt_tensor){.dtype = dtype, .rank = 1, .shape = {n}};
-    enum mgpt_status status = m->api->buffer_new(m->device, bytes_of(t), &t->buffer, error);
+    enum mgpt_status status =
+        m->api->buffer_new(m->device, mgpt_tensor_bytes(t), &t->buffer, error);
     if (status != MGPT_OK)
         return status;
-    void *zeros = calloc(1, bytes_of(t));
+    void *zeros = calloc(1, mgpt_tensor_bytes(t));
     status = zeros ? mgpt_machine_write(m, t, zeros, error)
                    : mgpt_fail(error, MGPT_NOMEM, "out of memory (%llu bytes)",
-                               (unsigned long long)bytes_of(t));
+                               (unsigned long long)mgpt_tensor_bytes(t));
     free(zeros);
     if (status != MGPT_OK)
         mgpt_machine_free(m, t);
@@ -132,9 +128,9 @@ static uint64_t staged_bytes(const struct mgpt_op *op)
     uint64_t bytes = 0;
 
     for (int i = 0; i < MGPT_OP_MAX_IN; i++)
-        bytes += bytes_of(&op->in[i]);
+        bytes += mgpt_tensor_bytes(&op->in[i]);
     for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
-        bytes += 2 * bytes_of(&op->out[i]);
+        bytes += 2 * mgpt_tensor_bytes(&op->out[i]);
     return bytes;
 }
 
@@ -190,7 +186,7 @@ static enum mgpt_status run_staged(struct mgpt_machine *m, const struct mgpt_op 
             i < MGPT_OP_MAX_IN ? &op->in[i] : &op->out[i - MGPT_OP_MAX_IN];
         if (!t->rank)
             continue;
-        copy[i] = malloc(bytes_of(t));
+        copy[i] = malloc(mgpt_tensor_bytes(t));
         status = copy[i] ? mgpt_machine_read(m, t, copy[i], error)
                          : mgpt_fail(error, MGPT_NOMEM, "out of memory staging op %s",
                                      mgpt_op_name(op->code));
@@ -269,7 +265,7 @@ static enum mgpt_status update_staged(struct mgpt_machine *m, const struct mgpt_
     for (uint32_t i = 0; i < u->n_state; i++)
         tensors[2 + i] = &u->state[i];
     for (uint32_t i = 0; i < n && status == MGPT_OK; i++) {
-        copy[i] = malloc(bytes_of(tensors[i]));
+        copy[i] = malloc(mgpt_tensor_bytes(tensors[i]));
         status = copy[i] ? mgpt_machine_read(m, tensors[i], copy[i], error)
                          : mgpt_fail(error, MGPT_NOMEM, "out of memory staging the update");
     }

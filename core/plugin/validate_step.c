@@ -48,11 +48,6 @@ static void step_bid(int slot, const struct mgpt_step_spec *spec, struct mgpt_bi
                             spec->ranks);
 }
 
-static size_t bytes_of(const struct mgpt_tensor *t)
-{
-    return (size_t)mgpt_tensor_count(t) * mgpt_dtype_size(t->dtype);
-}
-
 /* Parameters and state, one after the other. */
 static enum mgpt_status copy_values(const struct mgpt_step *s, unsigned char *to,
                                     struct mgpt_error *error)
@@ -63,9 +58,9 @@ static enum mgpt_status copy_values(const struct mgpt_step *s, unsigned char *to
         const struct mgpt_tensor *t = i ? &s->spec->state[i - 1] : &s->spec->p;
         if (!t->rank)
             continue;
-        status = s->spec->backend->download(s->spec->device, t->buffer, t->offset, to, bytes_of(t),
-                                            error);
-        to += bytes_of(t);
+        status = s->spec->backend->download(s->spec->device, t->buffer, t->offset, to,
+                                            mgpt_tensor_bytes(t), error);
+        to += mgpt_tensor_bytes(t);
     }
     return status;
 }
@@ -84,7 +79,7 @@ static enum mgpt_status step_open(int slot, const struct mgpt_host *host,
         return mgpt_fail(error, MGPT_NOMEM, "no memory to validate %s", c->name);
     *s = (struct mgpt_step){.component = c, .api = c->api, .spec = spec};
     for (uint32_t i = 0; i <= spec->n_state; i++)
-        s->size += bytes_of(i ? &spec->state[i - 1] : &spec->p);
+        s->size += mgpt_tensor_bytes(i ? &spec->state[i - 1] : &spec->p);
     s->before = malloc(s->size + 1);
     s->api->bid(spec, &bid);
     s->covers = bid.covers;

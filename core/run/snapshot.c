@@ -28,11 +28,6 @@ struct image {
 
 #define N_EXTRAS 10
 
-static size_t bytes_of(const struct mgpt_tensor *t)
-{
-    return (size_t)mgpt_tensor_count(t) * mgpt_dtype_size(t->dtype);
-}
-
 static void free_image(struct image *image)
 {
     free(image->p);
@@ -102,7 +97,7 @@ static enum mgpt_status make_image(struct mgpt_session *s, bool training, struct
     ok = image->p && image->blobs && image->names;
     for (uint32_t k = 0; k < n_state; k++)
         if (params->state[k].rank)
-            ok = (image->state[k] = calloc(1, bytes_of(&params->state[k]))) && ok;
+            ok = (image->state[k] = calloc(1, mgpt_tensor_bytes(&params->state[k]))) && ok;
     if (!ok) {
         free_image(image);
         return mgpt_fail(error, MGPT_NOMEM, "out of memory for a checkpoint's copy (%zu bytes)",

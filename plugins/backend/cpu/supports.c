@@ -11,15 +11,10 @@ static const struct mixture {
     [MGPT_OP_ADD] = {"fm----", "m---"},       [MGPT_OP_DROPOUT] = {"h-----", "h---"},
 };
 
-static int is_float(uint32_t dtype)
-{
-    return dtype == MGPT_F32 || dtype == MGPT_F64 || dtype == MGPT_F16 || dtype == MGPT_BF16;
-}
-
 static int all_f32(const struct mgpt_tensor *slots, int n)
 {
     for (int i = 0; i < n; i++)
-        if (slots[i].rank && is_float(slots[i].dtype) && slots[i].dtype != MGPT_F32)
+        if (slots[i].rank && mgpt_dtype_is_float(slots[i].dtype) && slots[i].dtype != MGPT_F32)
             return 0;
     return 1;
 }
@@ -29,7 +24,7 @@ static int fits(const char *letters, const struct mgpt_tensor *slots, int n)
     for (int i = 0; i < n; i++) {
         uint32_t dtype = slots[i].rank ? slots[i].dtype : 0;
         int f = letters[i] == 'f' || letters[i] == 'm', h = letters[i] == 'h' || letters[i] == 'm';
-        if (is_float(dtype) && !(f && dtype == MGPT_F32) && !(h && dtype == MGPT_BF16))
+        if (mgpt_dtype_is_float(dtype) && !(f && dtype == MGPT_F32) && !(h && dtype == MGPT_BF16))
             return 0;
     }
     return 1;
