@@ -118,6 +118,15 @@ void mgpt_visible_add(struct mgpt_string *s, const char *text, size_t size)
     }
 }
 
+/* ---- messages ---- */
+
+const char *mgpt_text_after_path(const char *text, const char *path)
+{
+    size_t n = strlen(path);
+
+    return strncmp(text, path, n) == 0 && strncmp(text + n, ": ", 2) == 0 ? text + n + 2 : text;
+}
+
 /* ---- numbers ---- */
 
 /* The C library's readers skip leading blanks, take "0x1p3" and "nan", and a minus for unsigned: so

@@ -35,6 +35,9 @@ void mgpt_utf8_add(struct mgpt_string *s, const char *text, size_t size);
  * to C2 9F) among them, and bytes that are not valid UTF-8 as \xNN. */
 void mgpt_visible_add(struct mgpt_string *s, const char *text, size_t size);
 
+/* The text without "PATH: " at its start, or as it is. */
+const char *mgpt_text_after_path(const char *text, const char *path);
+
 /* Whole-string numbers: false when anything is left over, out of range or not finite. */
 bool mgpt_parse_int(const char *text, int64_t *value);
 bool mgpt_parse_seed(const char *text, uint64_t *value);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "check/check.h"
 #include "check/child.h"
 #include "plugin/kinds.h"
@@ -63,11 +64,8 @@ static const struct mgpt_plugin *load(const char *path)
     const struct mgpt_plugin *plugin, *again;
     struct mgpt_error why = {0};
 
-    if (mgpt_plugin_load(path, &plugin, &why) != MGPT_OK) {
-        size_t n = strlen(path);
-        bool prefixed = strncmp(why.text, path, n) == 0 && strncmp(why.text + n, ": ", 2) == 0;
-        tell_failure(why.text + (prefixed ? n + 2 : 0));
-    }
+    if (mgpt_plugin_load(path, &plugin, &why) != MGPT_OK)
+        tell_failure(mgpt_text_after_path(why.text, path));
     if (mgpt_plugin_load(path, &again, &why) != MGPT_OK || again != plugin)
         tell_failure("microgpt_plugin_v1() returns another descriptor when it is called again; "
                      "expected static data");

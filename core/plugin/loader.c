@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "plugin/elf.h"
 #include "plugin/kinds.h"
 #include "plugin/options.h"
@@ -144,12 +145,9 @@ enum mgpt_status mgpt_plugin_check(const struct mgpt_plugin *plugin, const char 
 /* The linker's own words, which start with the path more often than not. */
 static enum mgpt_status fail_linker(const char *path, const char *words, struct mgpt_error *error)
 {
-    size_t n = strlen(path);
     if (!words)
         words = "the dynamic linker refuses it and does not say why";
-    if (strncmp(words, path, n) == 0 && strncmp(words + n, ": ", 2) == 0)
-        words += n + 2;
-    return mgpt_fail(error, MGPT_PLUGIN, "%s: %s", path, words);
+    return mgpt_fail(error, MGPT_PLUGIN, "%s: %s", path, mgpt_text_after_path(words, path));
 }
 
 enum mgpt_status mgpt_plugin_load(const char *path, const struct mgpt_plugin **plugin,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/apart.h"
+#include "base/text.h"
 #include "plugin/loader.h"
 #include "plugin/registry.h"
 
@@ -21,9 +22,7 @@ enum mgpt_status mgpt_plugin_try(const char *path, double seconds, struct mgpt_e
     enum mgpt_status status = mgpt_apart(load, (void *)path, seconds, &cause);
     if (status == MGPT_OK)
         return MGPT_OK;
-    size_t n = strlen(path);
-    bool named = strncmp(cause.text, path, n) == 0;
-    return mgpt_fail(error, status, "%s%s%.900s", named ? "" : path, named ? "" : ": ", cause.text);
+    return mgpt_fail(error, status, "%s: %.900s", path, mgpt_text_after_path(cause.text, path));
 }
 
 enum mgpt_status mgpt_module_probe(const struct mgpt_module *module, struct mgpt_error *error)

@@ -219,13 +219,6 @@ static enum mgpt_status take(struct mgpt_registry *r, const struct mgpt_plugin *
     return status;
 }
 
-/* The reason alone of "PATH: reason": the diary has a column for the path. */
-static const char *reason_in(const char *text, const char *path)
-{
-    size_t n = strlen(path);
-    return strncmp(text, path, n) == 0 && strncmp(text + n, ": ", 2) == 0 ? text + n + 2 : text;
-}
-
 void mgpt_registry_doubt(struct mgpt_registry *r, double seconds)
 {
     r->patience = seconds;
@@ -249,7 +242,8 @@ static enum mgpt_status load(struct mgpt_registry *r, const char *path,
         mgpt_diary_add(&r->diary, path, "loaded", 1);
         return MGPT_OK;
     }
-    mgpt_diary_add(&r->diary, path, reason_in(cause.text, path), 0);
+    /* The diary has a column for the path. */
+    mgpt_diary_add(&r->diary, path, mgpt_text_after_path(cause.text, path), 0);
     return mgpt_fail(error, status, "%s", cause.text);
 }
 
@@ -287,7 +281,7 @@ static enum mgpt_status try_folder(struct mgpt_registry *r, const char *folder,
         mgpt_diary_add(&r->diary, path, outcome, 0);
     } else {
         status = load(r, path, kind, name, &cause);
-        outcome = status == MGPT_OK ? "loaded" : reason_in(cause.text, path);
+        outcome = status == MGPT_OK ? "loaded" : mgpt_text_after_path(cause.text, path);
         *refused |= status != MGPT_OK;
     }
     if (status != MGPT_OK)
