@@ -67,7 +67,7 @@ enum mgpt_status mgpt_component_check(const struct mgpt_component *c, const char
     if (c->size < SIZE_WITH(struct mgpt_component, name))
         return mgpt_fail(error, MGPT_PLUGIN,
                          "%s: a component claims %u bytes, expected %zu or more", path,
-                         (unsigned)c->size, SIZE_WITH(struct mgpt_component, api));
+                         (unsigned)c->size, SIZE_WITH(struct mgpt_component, name));
     if (!c->kind || !kind_valid(c->kind))
         return mgpt_fail(error, MGPT_PLUGIN,
                          "%s: a component's kind is \"%s\", expected one like \"optimizer/1\"",
