@@ -33,6 +33,7 @@ libmicrogpt_la_CPPFLAGS = $(CORE_CPPFLAGS) $(INIH_CFLAGS) $(JANSSON_CFLAGS) $(NE
 libmicrogpt_la_LIBADD = $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS) $(CURL_LIBS)
 libmicrogpt_la_SOURCES = \
     %D%/base/apart.c %D%/base/apart.h \
+    %D%/base/child.c %D%/base/child.h \
     %D%/base/clock.c %D%/base/clock.h \
     %D%/base/dir.c \
     %D%/base/draws.c %D%/base/draws.h \
@@ -56,7 +57,6 @@ libmicrogpt_la_SOURCES = \
     %D%/check/bench_scheduler.h \
     %D%/check/bench_tokenizer.h \
     %D%/check/check.c %D%/check/check.h \
-    %D%/check/child.c %D%/check/child.h \
     %D%/check/dataset.c \
     %D%/check/device.c %D%/check/device.h \
     %D%/check/logger.c \

@@ -93,6 +93,24 @@ done
 reports CONSTRUCTOR_HANGS 'loading it did not end within 3 seconds' --limit 3
 reports PROBE_HANGS 'probe() did not end within 3 seconds' --kind scheduler --limit 3
 
+# What a module has started ends with the process that asked it.
+build broken CONSTRUCTOR_FORKS
+mkdir "$scratch/forks"
+cp "$scratch/CONSTRUCTOR_FORKS.so" "$scratch/forks/scheduler_broken.so"
+for how in "check $scratch/CONSTRUCTOR_FORKS.so" "list --why -P $scratch/forks"; do
+    rm -f "$scratch/forked"
+    # shellcheck disable=SC2086 # a list of words
+    FORKED=$scratch/forked timeout 100 "$MICROGPT" plugins $how >"$scratch/said" 2>&1
+    left=$(cat "$scratch/forked")
+    sleep 0.2
+    if [ -z "$left" ] || grep -q '^State:[[:space:]]*[^ZX]' "/proc/$left/status" 2>/dev/null; then
+        echo "plugins ${how%% *}: process ${left:-none} that a constructor started is still there:"
+        tail -5 "$scratch/said"
+        failed=$((failed + 1))
+    fi
+    [ -z "$left" ] || kill -KILL "$left" 2>/dev/null
+done
+
 # One that cannot run here is no failure: it is skipped, and says why.
 build broken PROBE_REFUSES
 "$MICROGPT" plugins check "$scratch/PROBE_REFUSES.so" --kind scheduler >"$scratch/said" 2>&1 &&

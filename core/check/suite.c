@@ -9,10 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "check/check.h"
-#include "check/child.h"
 #include "plugin/kinds.h"
 #include "plugin/loader.h"
 

@@ -1,6 +1,7 @@
 /* Plugins with one fault each: run_broken.sh compiles this file once for every name in it. Without
  * a name it is a sound scheduler, optimizer, step, sampler and tokenizer, the simplest there are. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,7 +13,8 @@
 
 /* ---- loading ---- */
 
-#if defined CONSTRUCTOR_CRASHES || defined CONSTRUCTOR_HANGS || defined CONSTRUCTOR_EXITS
+#if defined CONSTRUCTOR_CRASHES || defined CONSTRUCTOR_HANGS || defined CONSTRUCTOR_EXITS ||       \
+    defined CONSTRUCTOR_FORKS
 __attribute__((constructor)) static void start(void)
 {
 #ifdef CONSTRUCTOR_CRASHES
@@ -20,6 +22,14 @@ __attribute__((constructor)) static void start(void)
 #elif defined CONSTRUCTOR_HANGS
     for (;;)
         pause();
+#elif defined CONSTRUCTOR_FORKS
+    FILE *file = fopen(getenv("FORKED"), "w"); /* the one that is left behind says who it is */
+    pid_t left = fork();
+    while (left == 0)
+        pause();
+    fprintf(file, "%d\n", (int)left);
+    fclose(file);
+    abort();
 #else
     _exit(0);
 #endif

@@ -1,7 +1,7 @@
 /* A function in a process of its own. */
 #include <config.h>
 
-#include "check/child.h"
+#include "base/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -63,18 +63,34 @@ static bool drain(int fd, struct mgpt_string *to, size_t most, bool keep_end)
     return n > 0;
 }
 
-/* Until both pipes are closed, or time is up. */
-static void listen_to(struct mgpt_child *child, const int fds[2], double until)
+static bool has_ended(pid_t pid)
 {
+    siginfo_t info = {.si_pid = 0};
+
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+}
+
+/* Until both pipes are closed, or time is up; or the child has ended and all is read: what it started
+ * and left behind may hold the pipes. */
+static void listen_to(struct mgpt_child *child, pid_t pid, const int fds[2], double until)
+{
+    enum { PATIENCE = 50 }; /* ms, until the child is looked at */
     struct pollfd ends[2] = {{fds[0], POLLIN, 0}, {fds[1], POLLIN, 0}};
 
     while (ends[0].fd >= 0 || ends[1].fd >= 0) {
         double left = until - mgpt_seconds();
         if (left <= 0) {
-            child->timed_out = true;
+            child->timed_out = !has_ended(pid);
             return;
         }
-        if (poll(ends, 2, left > 1000 ? 1000000 : (int)(left * 1000) + 1) < 0)
+        bool ended = has_ended(pid);
+        int ready = poll(ends, 2,
+                         ended                    ? 0
+                         : left * 1000 < PATIENCE ? (int)(left * 1000) + 1
+                                                  : PATIENCE);
+        if (ready == 0 && ended)
+            return;
+        if (ready <= 0)
             continue;
         for (int i = 0; i < 2; i++)
             if (ends[i].fd >= 0 && ends[i].revents &&
@@ -128,7 +144,7 @@ enum mgpt_status mgpt_child_run(struct mgpt_child *child, double seconds,
     close(pipes[3]);
     if (pid > 0) {
         (void)setpgid(pid, pid);
-        listen_to(child, (const int[]){pipes[0], pipes[2]}, begun + seconds);
+        listen_to(child, pid, (const int[]){pipes[0], pipes[2]}, begun + seconds);
         reap(child, pid, begun + seconds);
     }
     close(pipes[0]);
