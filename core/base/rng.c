@@ -113,3 +113,23 @@ double mgpt_rng_gauss(struct mgpt_rng *rng, double mu, double sigma)
     rng->has_gauss = !rng->has_gauss;
     return mu + z * sigma;
 }
+
+static double stream_uniform(void *rng)
+{
+    return mgpt_rng_uniform(rng);
+}
+
+static uint64_t stream_below(void *rng, uint64_t n)
+{
+    return mgpt_rng_below(rng, n);
+}
+
+static double stream_gauss(void *rng, double mu, double sigma)
+{
+    return mgpt_rng_gauss(rng, mu, sigma);
+}
+
+struct mgpt_stream mgpt_rng_stream(struct mgpt_rng *rng)
+{
+    return (struct mgpt_stream){rng, stream_uniform, stream_below, stream_gauss};
+}

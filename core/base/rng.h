@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <microgpt/plugin.h>
+
 #define MGPT_RNG_WORDS 624
 
 /* All of its state: what a checkpoint keeps. */
@@ -23,5 +25,8 @@ uint64_t mgpt_rng_bits(struct mgpt_rng *rng, unsigned k);  /* getrandbits(k), 1 
 uint64_t mgpt_rng_below(struct mgpt_rng *rng, uint64_t n); /* randrange(n), n >= 1 */
 double mgpt_rng_uniform(struct mgpt_rng *rng);             /* random(): [0, 1), 53 bits */
 double mgpt_rng_gauss(struct mgpt_rng *rng, double mu, double sigma); /* gauss(mu, sigma) */
+
+/* Its draws as modules get them; lives as long as rng. */
+struct mgpt_stream mgpt_rng_stream(struct mgpt_rng *rng);
 
 #endif

@@ -43,25 +43,10 @@ enum mgpt_status mgpt_session_device(struct mgpt_session *s, struct mgpt_error *
 
 /* ---- the stream ---- */
 
-static double stream_uniform(void *rng)
-{
-    return mgpt_rng_uniform(rng);
-}
-
-static uint64_t stream_below(void *rng, uint64_t n)
-{
-    return mgpt_rng_below(rng, n);
-}
-
-static double stream_gauss(void *rng, double mu, double sigma)
-{
-    return mgpt_rng_gauss(rng, mu, sigma);
-}
-
 void mgpt_session_seed(struct mgpt_session *s, uint64_t seed)
 {
     mgpt_rng_seed(&s->rng, seed);
-    s->stream = (struct mgpt_stream){&s->rng, stream_uniform, stream_below, stream_gauss};
+    s->stream = mgpt_rng_stream(&s->rng);
 }
 
 /* ---- data ---- */
