@@ -41,6 +41,20 @@ extern "C" {
 #define MGPT_HAS(p, field)                                                                         \
     ((p)->size >= (size_t)((const char *)&(p)->field - (const char *)(p)) + sizeof((p)->field))
 
+/* 1 when the growing struct at `s`, of `size` bytes, is zero from byte `ours` on: behind what the
+ * reader was built with. A step module or optimizer declines a struct of which that is not so, as
+ * mgpt_rest_is_zero(model, model->size, sizeof *model) tells: it would compute something else than it
+ * was asked for. */
+static inline int mgpt_rest_is_zero(const void *s, uint32_t size, uint32_t ours)
+{
+    const unsigned char *bytes = (const unsigned char *)s;
+
+    for (uint32_t i = ours; i < size; i++)
+        if (bytes[i])
+            return 0;
+    return 1;
+}
+
 /* ---- options: data that the core parses, checks, completes and documents ---- */
 
 /* Append only. */

@@ -11,15 +11,15 @@
  * threads would let results depend on them. */
 #define WALK_SCORE 1
 
-/* Is what lies behind the part that we know all zeros? */
-static bool known(const void *data, size_t size, size_t ours)
+/* Has nothing in it settings that are newer than this module? */
+static bool known(const struct mgpt_step_spec *spec)
 {
-    const unsigned char *bytes = data;
+    const struct mgpt_model *m = spec->model;
+    const struct mgpt_precision_plan *plan = spec->precision;
 
-    for (size_t i = ours; i < size; i++)
-        if (bytes[i])
-            return false;
-    return true;
+    return mgpt_rest_is_zero(spec, spec->size, sizeof *spec) &&
+           mgpt_rest_is_zero(m, m->size, sizeof *m) &&
+           mgpt_rest_is_zero(plan, plan->size, sizeof *plan);
 }
 
 static bool plain_f32(const struct mgpt_precision_plan *plan)
@@ -61,9 +61,8 @@ const char *fused_micro_needs(const struct mgpt_step_spec *spec)
         bool holds;
         const char *needs;
     } conditions[] = {
-        {known(spec, spec->size, sizeof *spec) && known(m, m->size, sizeof *m) &&
-             known(o, o->size, sizeof *o),
-         "a model, a step and an optimizer without settings that are newer than it"},
+        {known(spec) && mgpt_rest_is_zero(o, o->size, sizeof *o),
+         "a model, a step, a precision and an optimizer without settings that are newer than it"},
         {host_memory(spec), "a device that computes in F32 on memory of the host"},
         {plain_f32(spec->precision), "everything in F32, without loss scaling"},
         {spec->ranks <= 1, "one rank"},
@@ -90,9 +89,8 @@ const char *fused_micro_needs(const struct mgpt_step_spec *spec)
 /* What the walk lacks, or NULL. */
 static const char *walk_needs(const struct mgpt_step_spec *spec)
 {
-    if (!known(spec, spec->size, sizeof *spec) ||
-        !known(spec->model, spec->model->size, sizeof *spec->model))
-        return "a model and a step without settings that are newer than it";
+    if (!known(spec))
+        return "a model, a step and a precision without settings that are newer than it";
     if (!host_memory(spec))
         return "a device that computes in F32 on memory of the host";
     if (!plain_f32(spec->precision) && !plain_bf16(spec))

@@ -40,21 +40,14 @@ static uint32_t slots_of(const struct mgpt_step_spec *spec, uint64_t feed)
     return (uint32_t)(all < room ? all : room);
 }
 
-/* Is what lies behind the part that we know all zeros? */
-static bool known(const void *data, size_t size, size_t ours)
-{
-    for (size_t i = ours; i < size; i++)
-        if (((const unsigned char *)data)[i])
-            return false;
-    return true;
-}
-
 /* NULL, or what is missing; then *bytes is what an open step holds on the device. */
 static const char *lacks(const struct mgpt_step_spec *spec, uint64_t *bytes,
                          struct mgpt_error *error)
 {
     const struct mgpt_composed *composed = composed_of(spec->host);
     const struct mgpt_cuda_native *cuda = native_of(spec);
+    const struct mgpt_model *m = spec->model;
+    const struct mgpt_precision_plan *plan = spec->precision;
 
     if (!cuda)
         return "the backend is no CUDA device (it has no " MGPT_CUDA_NATIVE ")";
@@ -62,9 +55,10 @@ static const char *lacks(const struct mgpt_step_spec *spec, uint64_t *bytes,
         return "the core does not hand out its composed step (" MGPT_COMPOSED ")";
     if (spec->ranks > 1)
         return "needs one rank";
-    if (!known(spec, spec->size, sizeof *spec) ||
-        !known(spec->model, spec->model->size, sizeof *spec->model))
-        return "the model has settings that this module does not know";
+    if (!mgpt_rest_is_zero(spec, spec->size, sizeof *spec) ||
+        !mgpt_rest_is_zero(m, m->size, sizeof *m) ||
+        !mgpt_rest_is_zero(plan, plan->size, sizeof *plan))
+        return "the model, the step or the precision has settings that this module does not know";
     if (composed->resident(spec, bytes, error) != MGPT_OK)
         return error->text;
     if (cuda->rule_ready(spec->device, spec->optimizer->rule, error) != MGPT_OK)

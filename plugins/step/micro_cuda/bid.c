@@ -9,17 +9,6 @@
 #define LARGE_SCORE 1
 #define LARGE ((uint64_t)4 << 20) /* parameters times positions that one block goes through */
 
-/* Is what lies behind the part that we know all zeros? */
-static bool known(const void *data, size_t size, size_t ours)
-{
-    const unsigned char *bytes = data;
-
-    for (size_t i = ours; i < size; i++)
-        if (bytes[i])
-            return false;
-    return true;
-}
-
 /* Nothing of the plan but its size and what it says of speed may be new to us. */
 static bool plain_f32(const struct mgpt_precision_plan *plan)
 {
@@ -35,8 +24,10 @@ const char *micro_needs(const struct mgpt_step_spec *spec)
         bool holds;
         const char *needs;
     } conditions[] = {
-        {known(spec, spec->size, sizeof *spec) && known(m, m->size, sizeof *m) &&
-             known(o, o->size, sizeof *o),
+        {mgpt_rest_is_zero(spec, spec->size, sizeof *spec) &&
+             mgpt_rest_is_zero(m, m->size, sizeof *m) &&
+             mgpt_rest_is_zero(spec->precision, spec->precision->size, sizeof *spec->precision) &&
+             mgpt_rest_is_zero(o, o->size, sizeof *o),
          "a model, a step and an optimizer without settings that are newer than it"},
         {micro_native(spec), "a CUDA device (backend cuda)"},
         {plain_f32(spec->precision), "everything in F32, without loss scaling"},

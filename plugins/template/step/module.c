@@ -241,25 +241,14 @@ static void backward(struct mgpt_step *s, const int32_t *ids, int T)
 
 /* ---- the module ---- */
 
-/* Structs grow at the tail: is what is behind the part that this module knows all zeros? */
-static int is_known(const void *data, uint32_t size, size_t ours)
-{
-    const char *bytes = (const char *)data;
-
-    for (size_t i = ours; i < size; i++)
-        if (bytes[i])
-            return 0;
-    return 1;
-}
-
 /* What is missing for this program, or NULL. */
 static const char *lacks(const struct mgpt_step_spec *spec)
 {
     const struct mgpt_model *m = spec->model;
     const struct mgpt_precision_plan *p = spec->precision;
 
-    if (!is_known(spec, spec->size, sizeof *spec) || !is_known(m, m->size, sizeof *m) ||
-        !is_known(p, p->size, sizeof *p))
+    if (!mgpt_rest_is_zero(spec, spec->size, sizeof *spec) ||
+        !mgpt_rest_is_zero(m, m->size, sizeof *m) || !mgpt_rest_is_zero(p, p->size, sizeof *p))
         return "a run without settings that are newer than this module";
     if (!MGPT_HAS(spec->backend, map) || !spec->backend->map ||
         !(spec->caps->flags & MGPT_CAPS_HOST))
