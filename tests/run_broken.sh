@@ -1,6 +1,6 @@
 #!/bin/bash
 # Plugins with one fault each: `plugins check` names the fault of every one, and neither crashes nor
-# hangs. A fault is a name in tests/plugins/broken.c or bad_backend.c, or what is done to the file.
+# hangs. A fault is a name in tests/plugins/broken.c or bad_*.c, or what is done to the file.
 set -u
 here=${abs_top_srcdir:?}/tests/plugins
 [ -n "${CC:-}" ] || { echo "SKIP: no C compiler"; exit 77; }
@@ -32,9 +32,12 @@ reports() {
 }
 
 # What the others are made of is sound.
+for source in broken bad_step; do
+    build $source ''
+    "$MICROGPT" plugins check "$scratch/sound.so" >"$scratch/said" 2>&1 ||
+        { echo "the sound $source is refused:"; cat "$scratch/said"; exit 1; }
+done
 build broken ''
-"$MICROGPT" plugins check "$scratch/sound.so" >"$scratch/said" 2>&1 ||
-    { echo "the sound one is refused:"; cat "$scratch/said"; exit 1; }
 
 # A folder of modules may be given relative to the working directory.
 mkdir "$scratch/more"
@@ -70,6 +73,14 @@ broken      SCALARS_REMEMBER              optimizer a second call gives other sc
 broken      SCALARS_OVERFLOW              optimizer wrote scalar 2 of 2
 broken      SAMPLER_OUT_OF_RANGE          sampler   id 1 of 1
 broken      STEP_LIES                     step      covers UPDATE, and parameters and state are what they were
+bad_step    STEP_COVERS_NOTHING           step      covers 0, which is no set of stages
+bad_step    STEP_COVERS_TOO_MUCH          step      covers 5, which is no set of stages
+bad_step    STEP_TALKS_ON                 step      its reason does not end
+bad_step    STEP_GROWS_THE_BID            step      it changed the bid's size to
+bad_step    STEP_TAKES_ANY_SPEC           step      on a step with a field that it does not know
+bad_step    STEP_TAKES_ANY_PLAN           step      on a precision with a field that it does not know
+bad_step    STEP_IGNORES_SCALING          step      with loss scaling, step 1: loss scale 1, composed has 2
+bad_step    STEP_KNOWS_TWO_RULES          step      with a rule of its own, step
 bad_backend BACKEND_WRITES_OUT_OF_BOUNDS  backend   wrote out of bounds, byte 1 past the end
 bad_backend BACKEND_FAILS_HALFWAY         backend   the op failed and has written
 bad_backend BACKEND_IS_WRONG              backend   expected -1.5

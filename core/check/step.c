@@ -11,6 +11,13 @@
 
 static const char *const backends[] = {"ref", "cpu", "slow", "cuda", "cuda_emu", NULL};
 
+/* Number formats other than F32 throughout, and how near to composed on ref a step with them is. */
+struct formats {
+    const char *name;
+    uint32_t half, tf32, scale_interval; /* half: of activations and products */
+    double tolerance;
+};
+
 /* A module with its settings, and what it is to train. */
 struct subject {
     const struct mgpt_step_api *api;
@@ -18,8 +25,9 @@ struct subject {
     const char *backend;
     struct mgpt_model model;
     struct rig_setup setup;
-    enum mgpt_covers covers; /* as its bid says */
-    uint32_t threads;        /* that the device says it has; 0: its own number */
+    const struct formats *formats; /* NULL: F32 */
+    enum mgpt_covers covers;       /* as its bid says */
+    uint32_t threads;              /* that the device says it has; 0: its own number */
 };
 
 static int checked;                                   /* subjects so far */
@@ -28,9 +36,19 @@ static void (*check_subject)(const struct subject *); /* what is checked of each
 
 static void open_rig(struct step_rig *rig, const struct subject *s)
 {
+    struct mgpt_precision_plan *plan = &rig->net.precision;
+
     step_rig_open_as(rig, s->backend, &s->model, MGPT_F32, &s->setup);
     if (s->threads)
         rig->net.machine.caps.threads = s->threads;
+    if (!s->formats)
+        return;
+    plan->activation = plan->product = s->formats->half ? s->formats->half : MGPT_F32;
+    plan->tf32 = s->formats->tf32;
+    plan->scale_interval = s->formats->scale_interval;
+    plan->scale_initial = 1; /* as the rig's step state has it */
+    plan->scale_growth = 2;
+    plan->scale_backoff = 0.5;
 }
 
 /* A module, and a composed step for what it leaves to the core. */
@@ -176,16 +194,28 @@ static bool is_emulated(const char *backend)
     return strcmp(backend, "cuda_emu") == 0;
 }
 
+/* Its bid, which must be one. */
+static struct mgpt_bid ask(const struct subject *s, const struct mgpt_step_spec *spec)
+{
+    struct mgpt_bid bid = {.size = sizeof bid};
+
+    s->api->bid(spec, &bid);
+    check_that(bid.size == sizeof bid, "it changed the bid's size to %u", bid.size);
+    check_that(bid.reason[0], "it gives no reason");
+    check_that(memchr(bid.reason, '\0', sizeof bid.reason), "its reason does not end");
+    check_that(bid.score <= 0 || (bid.covers >= MGPT_COVERS_FB && bid.covers <= MGPT_COVERS_FBCUS),
+               "covers %u, which is no set of stages", bid.covers);
+    return bid;
+}
+
 /* Does it bid on that, and for how much of the step? */
 static bool bids_on(struct subject *s)
 {
     struct step_rig rig;
-    struct mgpt_bid bid = {.size = sizeof bid};
 
-    step_rig_open_as(&rig, s->backend, &s->model, MGPT_F32, &s->setup);
-    s->api->bid(&rig.spec, &bid);
+    open_rig(&rig, s);
+    struct mgpt_bid bid = ask(s, &rig.spec);
     step_rig_close(&rig);
-    check_that(bid.reason[0], "it gives no reason");
     s->covers = (enum mgpt_covers)bid.covers;
     return bid.score > 0;
 }
@@ -197,7 +227,7 @@ static bool opens(const struct subject *s)
     struct mgpt_step *step;
     struct mgpt_error why = {0};
 
-    step_rig_open_as(&rig, s->backend, &s->model, MGPT_F32, &s->setup);
+    open_rig(&rig, s);
     bool opened = s->api->open(mgpt_host(), s->config, &rig.spec, &step, &why) == MGPT_OK;
     if (opened)
         s->api->close(step);
@@ -446,38 +476,139 @@ static void bids_are_honest(const struct mgpt_component *component)
 
 /* ---- bids on what it cannot know ---- */
 
-/* With ranks FB alone; a model with a field it does not know is declined; nothing is opened. */
+/* Something behind a struct of a size that it knows. */
+struct later {
+    uint32_t one, more;
+};
+
+static void declines(const struct subject *s, const struct mgpt_step_spec *spec, const char *what)
+{
+    struct mgpt_bid bid = ask(s, spec);
+
+    check_that(bid.score == 0, "it bids %d on a %s with a field that it does not know", bid.score,
+               what);
+}
+
+/* With ranks FB alone; a struct with a field it does not know is declined; nothing is opened. */
 static void bids_with_care(const struct subject *s)
 {
     struct step_rig rig;
-    struct mgpt_bid bid = {.size = sizeof bid};
-    struct {
-        struct mgpt_model model;
-        uint32_t later, more;
-    } grown;
+    const struct later later = {7, 7};
 
     if (s->api == mgpt_composed.api) /* the core's own knows what the core knows */
         return;
     open_rig(&rig, s);
     rig.spec.ranks = 2;
-    s->api->bid(&rig.spec, &bid);
+    struct mgpt_bid bid = ask(s, &rig.spec);
     check_that(bid.score == 0 || bid.covers == MGPT_COVERS_FB,
                "with two ranks it bids %d and covers more than FORWARD and BACKWARD", bid.score);
     rig.spec.ranks = 1;
-    grown.model = s->model;
-    grown.model.size = sizeof grown;
-    grown.later = grown.more = 7;
-    rig.spec.model = &grown.model;
-    bid = (struct mgpt_bid){.size = sizeof bid};
-    s->api->bid(&rig.spec, &bid);
-    check_that(bid.score == 0, "it bids %d on a model with a field that it does not know",
-               bid.score);
+    struct {
+        struct mgpt_model known;
+        struct later later;
+    } model = {s->model, later};
+    struct {
+        struct mgpt_precision_plan known;
+        struct later later;
+    } plan = {rig.net.precision, later};
+    struct {
+        struct mgpt_step_spec known;
+        struct later later;
+    } spec = {rig.spec, later};
+    model.known.size = sizeof model;
+    plan.known.size = sizeof plan;
+    spec.known.size = sizeof spec;
+    declines(s, &spec.known, "step");
+    rig.spec.model = &model.known;
+    declines(s, &rig.spec, "model");
+    rig.spec.model = &s->model;
+    rig.spec.precision = &plan.known;
+    declines(s, &rig.spec, "precision");
     step_rig_close(&rig);
 }
 
 static void declines_what_it_does_not_know(const struct mgpt_component *component)
 {
     for_each(component, bids_with_care);
+}
+
+/* ---- what a bid must look at ---- */
+
+/* clang-format off */
+MGPT_RULE(unheard_of, (mean), (lr, b1, decay),
+    const real rest = (real)1 - b1;
+    mean = b1 * mean + rest * g;
+    p -= lr * (mean / (fabs(mean) + (real)1e-3) + decay * p);)
+/* clang-format on */
+static const struct mgpt_optimizer_api stranger = {.size = sizeof stranger, .rule = &unheard_of};
+
+/* Of another rule, or of other formats: declines, or is near to composed on ref with the same.
+ * Parameters and state are compared where nothing is rounded to fewer bits. */
+static void agrees_or_declines(const struct subject *s, const char *what, double tolerance)
+{
+    enum { STEPS = 4 }; /* enough for the scale to grow, and to be used */
+    struct mgpt_step_result want[STEPS + 1], got[STEPS + 1];
+    struct subject mine = *s, reference;
+    size_t n;
+
+    if (!bids_on(&mine) || !opens(&mine))
+        return;
+    reference = composed(&mine, "ref");
+    double *a = train(&reference, STEPS, 1, want, &n);
+    double *b = train(&mine, STEPS, 1, got, &n);
+    for (int i = 0; i < STEPS; i++) {
+        check_that(fabs(got[i].loss - want[i].loss) <= tolerance * fmax(1, want[i].loss),
+                   "with %s, step %d: loss %.9g, composed has %.9g", what, i, got[i].loss,
+                   want[i].loss);
+        check_that(fabs(got[i].grad_norm - want[i].grad_norm) <= 10 * tolerance * want[i].grad_norm,
+                   "with %s, step %d: gradient norm %.9g, composed has %.9g", what, i,
+                   got[i].grad_norm, want[i].grad_norm);
+        check_that(got[i].loss_scale == want[i].loss_scale,
+                   "with %s, step %d: loss scale %g, composed has %g", what, i, got[i].loss_scale,
+                   want[i].loss_scale);
+    }
+    if (tolerance <= 1e-5)
+        close_to(a, b, n, 10 * tolerance);
+    free(a);
+    free(b);
+}
+
+/* Formats that the device has. */
+static void other_formats(const struct subject *s)
+{
+    static const struct formats all[] = {
+        {"products and activations in BF16", MGPT_BF16, 0, 0, 1e-2},
+        {"products in TF32", 0, 1, 0, 2e-3},
+        {"loss scaling", 0, 0, 2, 1e-5},
+    };
+    struct subject other = *s;
+    struct step_rig rig;
+
+    open_rig(&rig, s);
+    const struct mgpt_caps caps = rig.net.machine.caps;
+    step_rig_close(&rig);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        other.formats = &all[i];
+        if ((!all[i].half || caps.formats >> all[i].half & 1) &&
+            (!all[i].tf32 || caps.flags & MGPT_CAPS_TF32))
+            agrees_or_declines(&other, all[i].name, all[i].tolerance);
+    }
+}
+
+static void other_plans(const struct subject *s)
+{
+    struct subject other = *s;
+
+    if (s->api == mgpt_composed.api)
+        return;
+    other_formats(s);
+    other.setup.stranger = &stranger;
+    agrees_or_declines(&other, "a rule of its own", 1e-5);
+}
+
+static void reads_the_precision_and_the_rule(const struct mgpt_component *component)
+{
+    for_each(component, other_plans);
 }
 
 /* ---- leaks ---- */
@@ -522,6 +653,9 @@ const struct mgpt_check_case mgpt_check_step[] = {
     {"declines_what_it_does_not_know",
      "a later microgpt's models would be trained as if their new settings did not exist",
      declines_what_it_does_not_know, 0},
+    {"reads_the_precision_and_the_rule",
+     "with loss scaling, other formats or another optimizer it would train something else",
+     reads_the_precision_and_the_rule, 300},
     {"many_steps_in_one_call_give_the_same_bits",
      "a run would depend on how its steps fall into blocks",
      many_steps_in_one_call_give_the_same_bits, 120},
