@@ -3,12 +3,41 @@
 #ifndef MGPT_TESTS_CONFORM_H
 #define MGPT_TESTS_CONFORM_H
 
+#include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "plugin/options.h"
 #include "scratch.h"
 #include "testing.h"
+
+static jmp_buf failed_here;
+static char failed_with[2048];
+
+static void fail_as_expected(const char *text)
+{
+    (void)snprintf(failed_with, sizeof failed_with, "%s", text);
+    longjmp(failed_here, 1);
+}
+
+/* A case of the contract fails on a module that lies, with these words. */
+static inline void fails(const struct mgpt_component *liar, const char *kind, const char *name,
+                         const char *words)
+{
+    const struct mgpt_check_case *c = mgpt_contract_of(kind);
+    void (*on_failure)(const char *) = mgpt_check_on_failure;
+
+    while (c->name && strcmp(c->name, name) != 0)
+        c++;
+    ck_assert_ptr_nonnull(c->name);
+    mgpt_check_on_failure = fail_as_expected;
+    failed_with[0] = '\0';
+    if (!setjmp(failed_here))
+        c->run(liar);
+    mgpt_check_on_failure = on_failure;
+    ck_assert_msg(strstr(failed_with, words), "%s says \"%s\", expected \"%s\"", name, failed_with,
+                  words);
+}
 
 static const char *contract_kind;
 static const char *module_name = "?"; /* of the module that is being checked */

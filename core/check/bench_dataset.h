@@ -57,21 +57,6 @@ static const struct mgpt_tokenizer_api bytes_alone = {
 
 /* ---- opening ---- */
 
-static inline double uniform(void *rng)
-{
-    return mgpt_rng_uniform(rng);
-}
-
-static inline uint64_t below(void *rng, uint64_t n)
-{
-    return mgpt_rng_below(rng, n);
-}
-
-static inline double gauss(void *rng, double mu, double sigma)
-{
-    return mgpt_rng_gauss(rng, mu, sigma);
-}
-
 /* What a dataset is opened with. */
 struct setup {
     const char *path;
@@ -80,34 +65,71 @@ struct setup {
     uint32_t rows, columns, accumulate;
 };
 
-static inline enum mgpt_status open_data(const struct mgpt_dataset_api *api,
+/* An open dataset with what lives as long as it does. */
+struct open_dataset {
+    struct mgpt_dataset *data;
+    struct mgpt_dataset_env env;
+    struct mgpt_config *config; /* NULL: this place is free */
+};
+
+static inline struct open_dataset *place_of(const struct mgpt_dataset *data)
+{
+    static struct open_dataset places[8];
+
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (data ? places[i].data == data : !places[i].config)
+            return &places[i];
+    check_that(false, "%s", data ? "a dataset that open did not give" : "too many open datasets");
+    return NULL;
+}
+
+static inline void close_data(const struct mgpt_dataset_api *api, struct mgpt_dataset *data)
+{
+    struct open_dataset *place = place_of(data);
+
+    api->close(data);
+    mgpt_config_destroy(place->config);
+    *place = (struct open_dataset){.config = NULL};
+}
+
+/* With the options at their defaults. */
+static inline enum mgpt_status open_data(const struct mgpt_component *component,
                                          const struct setup *setup, struct mgpt_dataset **data,
                                          struct mgpt_error *error)
 {
-    static struct mgpt_dataset_env envs[64]; /* an env lives as long as its dataset */
-    static size_t turn;
-    struct mgpt_dataset_env *env = &envs[turn++ % 64];
+    const struct mgpt_dataset_api *api = component->api;
+    struct open_dataset *place = place_of(NULL);
     struct mgpt_rng rng;
-    struct mgpt_stream stream = {&rng, uniform, below, gauss};
+    struct mgpt_stream stream = mgpt_rng_stream(&rng);
 
-    *env = (struct mgpt_dataset_env){.size = sizeof *env,
-                                     .rows = setup->rows,
-                                     .columns = setup->columns,
-                                     .accumulate = setup->accumulate,
-                                     .path = setup->path,
-                                     .split = setup->split,
-                                     .seed = setup->seed,
-                                     .stream = &stream};
+    place->config = mgpt_check_settings(component, NULL);
+    place->env = (struct mgpt_dataset_env){.size = sizeof place->env,
+                                           .rows = setup->rows,
+                                           .columns = setup->columns,
+                                           .accumulate = setup->accumulate,
+                                           .path = setup->path,
+                                           .split = setup->split,
+                                           .seed = setup->seed,
+                                           .stream = &stream};
     mgpt_rng_seed(&rng, setup->seed);
-    return api->open(mgpt_host(), NULL, env, data, error);
+    enum mgpt_status status = api->open(mgpt_host(), place->config, &place->env, data, error);
+    if (status == MGPT_OK) {
+        check_that(*data, "open gave no dataset");
+        place->data = *data;
+    } else {
+        mgpt_config_destroy(place->config);
+        place->config = NULL;
+    }
+    return status;
 }
 
-static inline struct mgpt_dataset *opened(const struct mgpt_dataset_api *api,
+static inline struct mgpt_dataset *opened(const struct mgpt_component *component,
                                           const struct setup *setup)
 {
+    const struct mgpt_dataset_api *api = component->api;
     struct mgpt_dataset *data = NULL;
 
-    check_ok(open_data(api, setup, &data, error));
+    check_ok(open_data(component, setup, &data, error));
     check_ok(api->encode(data, &bytes, NULL, error));
     return data;
 }
@@ -137,6 +159,17 @@ static inline struct setup usual(const char *path)
 
 /* ---- every module ---- */
 
+/* What comes after the last target of a row is padding: id 0. */
+static inline void check_padding(const struct mgpt_batch *batch)
+{
+    for (uint32_t row = 0; row < batch->rows; row++) {
+        const int32_t *ids = batch->ids + (size_t)row * batch->columns;
+        const int32_t *targets = batch->targets + (size_t)row * batch->columns;
+        for (uint32_t i = batch->columns; i-- > 0 && targets[i] < 0;)
+            check_that(ids[i] == 0, "row %u is padded with id %d, expected 0", row, ids[i]);
+    }
+}
+
 /* A batch in arrays with a guard behind them. */
 struct cells {
     struct mgpt_batch batch;
@@ -161,6 +194,7 @@ static inline uint64_t get(const struct mgpt_dataset_api *api, const struct mgpt
     }
     check_that(out->ids[CELLS] == 0x5a5a5a5a && out->targets[CELLS] == 0x5a5a5a5a,
                "wrote past the arrays");
+    check_padding(&out->batch);
     return targets;
 }
 

@@ -11,7 +11,7 @@ static void check_batches(const struct mgpt_component *component)
 {
     const struct mgpt_dataset_api *api = component->api;
     struct setup setup = usual(corpus());
-    struct mgpt_dataset *data = opened(api, &setup);
+    struct mgpt_dataset *data = opened(component, &setup);
     struct mgpt_dataset_info info = {.size = sizeof info};
     struct cells cells;
 
@@ -30,7 +30,7 @@ static void check_batches(const struct mgpt_component *component)
         check_that(get(api, data, MGPT_PART_TRAIN_EVAL, i, 0, &cells) >= 1, "nothing to evaluate");
     }
     check_that(get(api, data, MGPT_PART_TRAIN, UINT64_C(1) << 62, 1, &cells) >= 1, "a late step");
-    api->close(data);
+    close_data(api, data);
     api->close(NULL);
 }
 
@@ -38,7 +38,7 @@ static void check_pure(const struct mgpt_component *component)
 {
     const struct mgpt_dataset_api *api = component->api;
     struct setup setup = usual(corpus());
-    struct mgpt_dataset *one = opened(api, &setup), *two = opened(api, &setup);
+    struct mgpt_dataset *one = opened(component, &setup), *two = opened(component, &setup);
     static const enum mgpt_part parts[] = {MGPT_PART_TRAIN, MGPT_PART_VALID, MGPT_PART_TRAIN_EVAL};
     struct cells first, second;
 
@@ -52,13 +52,12 @@ static void check_pure(const struct mgpt_component *component)
             check_that(memcmp(&first, &second, sizeof first) == 0, "part %d, step %llu differs",
                        (int)parts[p], (unsigned long long)step);
         }
-    api->close(one);
-    api->close(two);
+    close_data(api, one);
+    close_data(api, two);
 }
 
 static void check_bad_files(const struct mgpt_component *component)
 {
-    const struct mgpt_dataset_api *api = component->api;
     const char *empty = mgpt_check_path("empty"), *latin = mgpt_check_path("latin"),
                *dark = mgpt_check_path("dark");
     const char *bad[] = {
@@ -74,7 +73,7 @@ static void check_bad_files(const struct mgpt_component *component)
         struct mgpt_error why = {0};
         if (bad[i] == dark && access(dark, R_OK) == 0)
             continue; /* root reads everything */
-        check_refused(open_data(api, &setup, &data, &why), MGPT_DATA, why);
+        check_refused(open_data(component, &setup, &data, &why), MGPT_DATA, why);
         check_that(strstr(why.text, bad[i]) != NULL, "\"%s\" names no file", why.text);
         check_that(data == NULL, "left a dataset behind");
     }
@@ -126,11 +125,11 @@ static void check_parts(const struct mgpt_component *component)
     enum { SLOTS = 1 << 16, STEPS = 1500 };
     const struct mgpt_dataset_api *api = component->api;
     struct setup setup = usual(numbers());
-    struct mgpt_dataset *data = opened(api, &setup);
+    struct mgpt_dataset *data = opened(component, &setup);
     struct cells cells;
     int32_t rows[ROWS][COLUMNS], (*seen)[COLUMNS] = calloc(SLOTS, sizeof *seen);
     bool *used = calloc(SLOTS, sizeof *used);
-    size_t trained = 0, common = 0;
+    size_t trained = 0, validated = 0, common = 0;
 
     check_that(seen && used, "out of memory");
     for (uint64_t step = 0; step < STEPS; step++) {
@@ -143,28 +142,32 @@ static void check_parts(const struct mgpt_component *component)
     }
     for (uint64_t i = 0; i < 200; i++) {
         (void)get(api, data, MGPT_PART_VALID, i, 0, &cells);
-        for (size_t n = full_rows(&cells, rows); n-- > 0;) {
+        for (size_t n = full_rows(&cells, rows); n-- > 0; validated++) {
             uint32_t at = hash_row(rows[n]) % SLOTS;
             common += used[at] && !memcmp(seen[at], rows[n], sizeof rows[n]);
         }
     }
     check_that(common == 0, "%zu rows of the validation part are in the training part", common);
-    mgpt_check_note("%zu rows of training", trained);
+    if (trained && validated)
+        mgpt_check_note("%zu rows of training, %zu of validation", trained, validated);
+    else
+        mgpt_check_skip("no full row to compare");
     free(seen);
     free(used);
-    api->close(data);
+    close_data(api, data);
 }
 
 static void once(const struct mgpt_component *component)
 {
     const struct mgpt_dataset_api *api = component->api;
     struct setup setup = usual(corpus()), missing = usual(mgpt_check_path("missing"));
-    struct mgpt_dataset *data = opened(api, &setup), *none = NULL;
+    struct mgpt_dataset *data = opened(component, &setup), *none = NULL;
     struct cells cells;
 
     (void)get(api, data, MGPT_PART_TRAIN, 0, 0, &cells);
-    api->close(data);
-    (void)open_data(api, &missing, &none, NULL);
+    close_data(api, data);
+    if (open_data(component, &missing, &none, NULL) == MGPT_OK)
+        close_data(api, none);
 }
 
 static void check_left(const struct mgpt_component *component)
