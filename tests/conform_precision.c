@@ -155,6 +155,32 @@ START_TEST(bf16_says_what_is_missing_and_what_to_do)
 }
 END_TEST
 
+static const struct mgpt_precision_api *sound;
+
+static enum mgpt_status scales_by_a_thousand(const struct mgpt_host *host,
+                                             const struct mgpt_config *config,
+                                             const struct mgpt_caps *caps,
+                                             struct mgpt_precision_plan *plan,
+                                             struct mgpt_error *error)
+{
+    enum mgpt_status status = sound->plan(host, config, caps, plan, error);
+
+    plan->scale_initial = 1000;
+    return status;
+}
+
+START_TEST(the_first_scale_is_a_power_of_two)
+{
+    static const struct mgpt_precision_api liar = {.size = sizeof liar,
+                                                   .plan = scales_by_a_thousand};
+    struct mgpt_component component = *one_module(MGPT_KIND_PRECISION, "fp16");
+
+    sound = component.api;
+    component.api = &liar;
+    fails(&component, "precision", "plans_only_what_the_device_has", "expected a power of two");
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
     add_contract(tests, "precision");
@@ -165,6 +191,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, fp16_scales_the_loss_as_its_options_say);
     tcase_add_test(tests, fp16_says_what_is_missing_and_what_to_do);
     tcase_add_test(tests, auto_takes_what_the_device_is_good_at);
+    tcase_add_test(tests, the_first_scale_is_a_power_of_two);
     tcase_add_test(tests, bf16_keeps_weights_in_32_bits);
     tcase_add_test(tests, bf16_says_what_is_missing_and_what_to_do);
 }

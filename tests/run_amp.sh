@@ -116,11 +116,14 @@ done
 [ $killed -gt 0 ] || fail 'no run was killed in time: the test says nothing'
 
 # More skipped steps than max_skipped are normal while the scale is sought, and an end when it is 1.
-trained search ref fp16 "${names[@]}" --set precision.fp16.scale_initial=1e18 --set train.max_skipped=3
+trained search ref fp16 "${names[@]}" --set precision.fp16.scale_initial=1152921504606846976 --set train.max_skipped=3
 [ "$(grep -c skipped search/metrics.jsonl)" -gt 15 ] || fail 'fewer steps were skipped than the test needs'
 run 1 train --dir lost --set backend.use=ref --set precision.use=fp16 "${names[@]}" \
     --set precision.fp16.scale_initial=8 --set train.max_skipped=3 --set train.lr=1000
 has err 'NaN or Inf .* 4 steps in a row .*loss scale 1,'
+run 4 train --dir odd --set backend.use=ref --set precision.use=fp16 "${names[@]}" \
+    --set precision.fp16.scale_initial=1000
+has err 'scale_initial = 1000: expected a power of two'
 
 # --- what a device lacks ---
 run 4 train --dir refused --set backend.use=cpu --set precision.use=fp16 "${names[@]}"

@@ -3,6 +3,8 @@
 
 #include "check/bench_precision.h"
 
+#include <math.h>
+
 static const uint32_t devices[] = {
     0,
     BIT(MGPT_F32),
@@ -22,7 +24,9 @@ static void check_plan(const struct mgpt_precision_plan *p, uint32_t formats, ui
     check_that(p->tf32 <= 1 && (!p->tf32 || p->product == MGPT_F32), "tf32 is %u", p->tf32);
     check_that(!p->tf32 || flags & MGPT_CAPS_TF32, "tf32 on a device without");
     if (p->scale_interval) {
-        check_that(p->scale_initial > 0, "%g", p->scale_initial);
+        int exponent;
+        check_that(p->scale_initial > 0 && frexp(p->scale_initial, &exponent) == 0.5,
+                   "the first loss scale is %g, expected a power of two", p->scale_initial);
         check_that(p->scale_growth > 1, "%g", p->scale_growth);
         check_that(p->scale_backoff > 0 && p->scale_backoff < 1, "%g", p->scale_backoff);
     }

@@ -360,6 +360,7 @@ static enum mgpt_status precision_plan(int slot, const struct mgpt_host *host,
     const struct mgpt_component *c = precision_slots[slot].component;
     const struct mgpt_precision_api *api = c->api;
     uint32_t size = plan->size;
+    int exponent;
     enum mgpt_status status = api->plan(host, config, caps, plan, error);
 
     if (status != MGPT_OK)
@@ -384,10 +385,14 @@ static enum mgpt_status precision_plan(int slot, const struct mgpt_host *host,
                               plan->tf32, plan->product,
                               caps->flags & MGPT_CAPS_TF32 ? "a device that has it"
                                                            : "a device that has none");
-    if (plan->scale_interval && !(plan->scale_initial > 0 && plan->scale_growth > 1 &&
-                                  plan->scale_backoff > 0 && plan->scale_backoff < 1))
-        return mgpt_violation(error, c, "plan", "loss scale %g, growth %g, backoff %g",
-                              plan->scale_initial, plan->scale_growth, plan->scale_backoff);
+    if (plan->scale_interval &&
+        !(plan->scale_initial > 0 && frexp(plan->scale_initial, &exponent) == 0.5 &&
+          plan->scale_growth > 1 && plan->scale_backoff > 0 && plan->scale_backoff < 1))
+        return mgpt_violation(
+            error, c, "plan",
+            "loss scale %g, growth %g, backoff %g, expected a power of two, above "
+            "1, and below 1",
+            plan->scale_initial, plan->scale_growth, plan->scale_backoff);
     return MGPT_OK;
 }
 

@@ -3,6 +3,7 @@
  * a scale, which the update divides out. A step in which something overflows is skipped and the
  * scale halved; after `scale_interval` good steps it doubles. Micikevicius et al. 2018, "Mixed
  * precision training". */
+#include <math.h>
 #include <stdio.h>
 
 #include <microgpt/precision.h>
@@ -27,16 +28,22 @@ static enum mgpt_status plan(const struct mgpt_host *host, const struct mgpt_con
                              const struct mgpt_caps *caps, struct mgpt_precision_plan *plan,
                              struct mgpt_error *error)
 {
+    int exponent;
+
     if (!(caps->formats & 1u << MGPT_F16))
         return refuse(caps, plan, error);
     if (!(caps->formats & 1u << MGPT_F32))
         return mgpt_fail(error, MGPT_UNSUPPORTED,
                          "fp16 keeps its weights in F32, which %s does not have", caps->name);
+    double scale = host->get_float(config, "scale_initial");
+    if (frexp(scale, &exponent) != 0.5) /* else it would round what it is multiplied with */
+        return mgpt_fail(error, MGPT_CONFIG,
+                         "[precision.fp16] scale_initial = %.17g: expected a power of two", scale);
     plan->master = MGPT_F32;
     plan->activation = plan->product = MGPT_F16;
     plan->tf32 = 0;
     plan->scale_interval = (uint32_t)host->get_int(config, "scale_interval");
-    plan->scale_initial = host->get_float(config, "scale_initial");
+    plan->scale_initial = scale;
     plan->scale_growth = host->get_float(config, "scale_growth");
     plan->scale_backoff = host->get_float(config, "scale_backoff");
     return MGPT_OK;
@@ -45,7 +52,7 @@ static enum mgpt_status plan(const struct mgpt_host *host, const struct mgpt_con
 static const struct mgpt_option options[] = {
     {.key = "scale_initial",
      .value = "65536",
-     .help = "what the loss is multiplied with at first",
+     .help = "what the loss is multiplied with at first: a power of two",
      .min = 1,
      .max = 1e30,
      .type = MGPT_OPTION_FLOAT},
