@@ -32,7 +32,7 @@ reports() {
 }
 
 # What the others are made of is sound.
-for source in broken bad_step; do
+for source in broken bad_step bad_logger; do
     build $source ''
     "$MICROGPT" plugins check "$scratch/sound.so" >"$scratch/said" 2>&1 ||
         { echo "the sound $source is refused:"; cat "$scratch/said"; exit 1; }
@@ -81,6 +81,9 @@ bad_step    STEP_TAKES_ANY_SPEC           step      on a step with a field that 
 bad_step    STEP_TAKES_ANY_PLAN           step      on a precision with a field that it does not know
 bad_step    STEP_IGNORES_SCALING          step      with loss scaling, step 1: loss scale 1, composed has 2
 bad_step    STEP_KNOWS_TWO_RULES          step      with a rule of its own, step
+bad_logger  LOGGER_GOES_ON                logger    it must be cut back to there
+bad_logger  LOGGER_FORGETS                logger    it must be cut back to there
+bad_logger  LOGGER_HOLDS_BACK             logger    bytes were not on disk after flush
 bad_backend BACKEND_WRITES_OUT_OF_BOUNDS  backend   wrote out of bounds, byte 1 past the end
 bad_backend BACKEND_FAILS_HALFWAY         backend   the op failed and has written
 bad_backend BACKEND_IS_WRONG              backend   expected -1.5

@@ -36,12 +36,12 @@ static void check_events(const struct mgpt_component *component)
     }
 }
 
-/* Steps until something fails; flushed. */
-static enum mgpt_status talk(struct bench *b, int steps, struct mgpt_error *why)
+/* Steps `first` to `last`, until something fails; flushed. */
+static enum mgpt_status talk(struct bench *b, int first, int last, struct mgpt_error *why)
 {
     enum mgpt_status status = MGPT_OK;
 
-    for (int i = 1; i <= steps && status == MGPT_OK; i++) {
+    for (int i = first; i <= last && status == MGPT_OK; i++) {
         struct mgpt_event event = step_event((uint64_t)i);
         status = b->api->event(b->it, &event, why);
     }
@@ -93,7 +93,7 @@ static void check_full(const struct mgpt_component *component)
     mgpt_config_destroy(config);
 
     struct bench b = opened(component, mgpt_check_settings(component, NULL), &run);
-    check_that(talk(&b, STEPS, &why) == MGPT_OK, "%s", why.text);
+    check_that(talk(&b, 1, STEPS, &why) == MGPT_OK, "%s", why.text);
     b.api->close(b.it);
     off_t printed = (fflush(stdout), size_of(mgpt_check_path("printed"))), kept = largest();
 
@@ -109,7 +109,7 @@ static void check_full(const struct mgpt_component *component)
     mgpt_config_destroy(config);
     if (status == MGPT_OK) {
         b.it = it;
-        status = talk(&b, STEPS, &why);
+        status = talk(&b, 1, STEPS, &why);
         api->close(it);
     }
     (void)setrlimit(RLIMIT_FSIZE, &before);
@@ -120,12 +120,79 @@ static void check_full(const struct mgpt_component *component)
                "standard output is full, and it says nothing");
 }
 
+/* The files of the folder, but for what is printed. */
+struct files {
+    int n;
+    char names[32][256];
+    off_t sizes[32], all;
+};
+
+static struct files look(void)
+{
+    struct files files = {0};
+    DIR *folder = opendir(mgpt_check_folder);
+
+    for (struct dirent *entry; folder && files.n < 32 && (entry = readdir(folder));)
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, "printed") != 0) {
+            off_t size = size_of(mgpt_check_path(entry->d_name));
+            (void)snprintf(files.names[files.n], sizeof files.names[0], "%s", entry->d_name);
+            files.sizes[files.n++] = size;
+            files.all += size;
+        }
+    if (folder)
+        closedir(folder);
+    return files;
+}
+
+/* Steps first + 1 to `last` of a run; the bytes that came to the files after flush. */
+static off_t late_bytes(const struct mgpt_component *component, int first, int last)
+{
+    struct mgpt_run_info run = run_info(mgpt_check_folder, (uint64_t)first);
+    struct bench b = opened(component, mgpt_check_settings(component, NULL), &run);
+    struct mgpt_error why = {0};
+
+    check_that(talk(&b, first + 1, last, &why) == MGPT_OK, "%s", why.text);
+    off_t flushed = look().all;
+    b.api->close(b.it);
+    return look().all - flushed;
+}
+
+/* Of 40 steps those after the 10th come again: a file that goes on has what it had. */
+static void check_resume(const struct mgpt_component *component)
+{
+    enum { LAST = 40, RESUMED = 10 };
+
+    print_to(mgpt_check_path("printed"));
+    off_t at_the_end = late_bytes(component, 0, 0); /* what close itself writes */
+    struct files none = look();
+    off_t late = late_bytes(component, 0, LAST);
+    struct files whole = look();
+    if (whole.all == none.all) {
+        mgpt_check_skip("it keeps no file");
+        return;
+    }
+    check_that(late <= at_the_end, "%lld bytes were not on disk after flush",
+               (long long)(late - at_the_end));
+    (void)late_bytes(component, RESUMED, LAST);
+    struct files again = look();
+    for (int i = 0; i < whole.n; i++)
+        for (int k = 0; k < again.n; k++) {
+            off_t was = whole.sizes[i], is = again.sizes[k], room = was / 10; /* times differ */
+            if (strcmp(whole.names[i], again.names[k]) == 0)
+                check_that(
+                    is >= was - room && is <= was + room,
+                    "%s has %lld bytes after %d steps, and %lld when resumed at %d: it must be "
+                    "cut back to there",
+                    whole.names[i], (long long)was, LAST, (long long)is, RESUMED);
+        }
+}
+
 static void once(const struct mgpt_component *component)
 {
     struct mgpt_run_info run = run_info(mgpt_check_folder, 0);
     struct bench b = opened(component, mgpt_check_settings(component, NULL), &run);
 
-    (void)talk(&b, 3, NULL);
+    (void)talk(&b, 1, 3, NULL);
     b.api->close(b.it);
 }
 
@@ -141,6 +208,9 @@ const struct mgpt_check_case mgpt_check_logger[] = {
      check_events, 0},
     {"says_when_it_cannot_write", "a full disk would go unnoticed, and the metrics have a hole",
      check_full, 0},
+    {"a_resumed_run_goes_on_where_it_was",
+     "after a crash the metrics would have a hole, and after a resume steps twice", check_resume,
+     0},
     {"leaves_nothing_behind", "what open takes, close gives back", check_left, 0},
     {NULL, NULL, NULL, 0},
 };
