@@ -211,6 +211,8 @@ broken      SCALARS_OVERFLOW              optimizer broken validate: optimizer b
 broken      SAMPLER_OUT_OF_RANGE          sampler   broken validate: sampler broken: next: gave id
 bad_backend BACKEND_WRITES_OUT_OF_BOUNDS  backend   wrong  validate: backend wrong: fill: wrote out of bounds: byte 1 past the end
 bad_backend BACKEND_FAILS_HALFWAY         backend   wrong  validate: backend wrong: fill: failed with status -4 and has written output 0
+bad_backend UPDATE_MAKES_NAN              backend   wrong  made 1 NaN of finite numbers, in the parameters
+bad_backend UPDATE_WRITES_GRADIENTS       backend   wrong  changed the gradients
 TABLE
 
 echo "$tried broken plugins, $failed not reported as they should be"

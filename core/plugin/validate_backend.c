@@ -282,23 +282,13 @@ struct look {
     bool poisoned; /* something that it reads is not finite */
 };
 
-static size_t bytes_of(const struct mgpt_tensor *t)
-{
-    return (size_t)mgpt_tensor_count(t) * mgpt_dtype_size(t->dtype);
-}
-
-static bool is_float(uint32_t dtype)
-{
-    return dtype == MGPT_F32 || dtype == MGPT_F64 || dtype == MGPT_F16 || dtype == MGPT_BF16;
-}
-
 /* How many are NaN; `all`: or infinite. */
 static int64_t count_bad(const struct mgpt_tensor *t, const void *data, bool all)
 {
     int64_t n = mgpt_tensor_count(t), bad = 0;
     double value;
 
-    for (int64_t i = 0; is_float(t->dtype) && i < n; i++) {
+    for (int64_t i = 0; mgpt_dtype_is_float(t->dtype) && i < n; i++) {
         mgpt_ref_load(t->dtype, (const char *)data + (size_t)i * mgpt_dtype_size(t->dtype), &value,
                       1);
         bad += all ? !isfinite(value) : value != value;
@@ -309,10 +299,10 @@ static int64_t count_bad(const struct mgpt_tensor *t, const void *data, bool all
 static enum mgpt_status fetch(const struct machine *m, const struct mgpt_tensor *t,
                               unsigned char **data, struct mgpt_error *error)
 {
-    *data = malloc(bytes_of(t) + 1);
+    *data = malloc(mgpt_tensor_bytes(t) + 1);
     if (!*data)
         return mgpt_fail(error, MGPT_NOMEM, "no memory to validate an op");
-    return m->api->download(m->device, t->buffer, t->offset, *data, bytes_of(t), error);
+    return m->api->download(m->device, t->buffer, t->offset, *data, mgpt_tensor_bytes(t), error);
 }
 
 /* Is every tensor within its buffer? */
@@ -324,7 +314,7 @@ static enum mgpt_status check_places(const struct machine *m, const struct mgpt_
     for (int i = 0; i < MGPT_OP_MAX_IN + MGPT_OP_MAX_OUT; i++) {
         const struct mgpt_tensor *t =
             i < MGPT_OP_MAX_IN ? &op->in[i] : &op->out[i - MGPT_OP_MAX_IN];
-        if (t->rank && check_range(m, t->buffer, t->offset, bytes_of(t), &why) != MGPT_OK)
+        if (t->rank && check_range(m, t->buffer, t->offset, mgpt_tensor_bytes(t), &why) != MGPT_OK)
             return mgpt_violation(error, m->component, mgpt_op_name(op->code),
                                   "was handed a tensor past its buffer: %s", why.text);
     }
@@ -376,7 +366,8 @@ static enum mgpt_status look_after(struct machine *m, const struct mgpt_op *op,
         if (!t->rank)
             continue;
         status = fetch(m, t, &data, error);
-        if (status == MGPT_OK && result != MGPT_OK && memcmp(data, look->out[i], bytes_of(t)))
+        if (status == MGPT_OK && result != MGPT_OK &&
+            memcmp(data, look->out[i], mgpt_tensor_bytes(t)))
             status = mgpt_violation(error, m->component, name,
                                     "failed with status %d and has written output %d", result, i);
         else if (status == MGPT_OK && result == MGPT_OK && !look->poisoned &&
@@ -421,44 +412,88 @@ static enum mgpt_status backend_op(struct mgpt_device *device, const struct mgpt
 
 /* ---- updates ---- */
 
-/* In a skipped step nothing moves; in another one no NaN comes of finite numbers. */
+/* Of one update: what it reads and writes, before it ran. */
+struct update_look {
+    unsigned char *before[2 + MGPT_MAX_STATE]; /* p, g, state */
+    bool skipped, poisoned;                    /* the step is; something it reads is not finite */
+};
+
+static const struct mgpt_tensor *operand(const struct mgpt_update *u, uint32_t i)
+{
+    return i == 0 ? &u->p : i == 1 ? &u->g : &u->state[i - 2];
+}
+
+static enum mgpt_status look_before_update(const struct machine *m, const struct mgpt_update *u,
+                                           struct update_look *look, struct mgpt_error *error)
+{
+    struct mgpt_step_state state;
+    enum mgpt_status status = m->api->download(m->device, u->step_state.buffer,
+                                               u->step_state.offset, &state, sizeof state, error);
+
+    for (uint32_t i = 0; i < 2 + u->n_state && status == MGPT_OK; i++) {
+        status = fetch(m, operand(u, i), &look->before[i], error);
+        look->poisoned |= status == MGPT_OK && count_bad(operand(u, i), look->before[i], true);
+    }
+    for (uint32_t i = 0; i < u->n_scalars; i++)
+        look->poisoned |= !isfinite(u->scalars[i]);
+    look->poisoned |= status == MGPT_OK && !isfinite(state.grad_scale);
+    look->skipped = status == MGPT_OK && state.nonfinite;
+    return status;
+}
+
+/* What is wrong with operand i after the update, which returned `result`. */
+static enum mgpt_status look_after_update(struct machine *m, const struct mgpt_update *u,
+                                          const struct update_look *look, uint32_t i,
+                                          enum mgpt_status result, struct mgpt_error *error)
+{
+    static const char *const names[] = {"the parameters", "the gradients", "the state"};
+    const char *what = names[i < 2 ? i : 2], *rule = u->rule->name;
+    const struct mgpt_tensor *t = operand(u, i);
+    unsigned char *after = NULL;
+    enum mgpt_status status = fetch(m, t, &after, error);
+    bool moved = status == MGPT_OK && memcmp(look->before[i], after, mgpt_tensor_bytes(t)) != 0;
+    int64_t bad = moved && !look->poisoned ? count_bad(t, after, false) : 0;
+
+    if (moved && i == 1)
+        status = mgpt_violation(error, m->component, "update", "rule %s: changed %s", rule, what);
+    else if (moved && look->skipped)
+        status = mgpt_violation(error, m->component, "update",
+                                "rule %s: a step that is not finite changed %s", rule, what);
+    else if (moved && result == MGPT_UNSUPPORTED)
+        status = mgpt_violation(error, m->component, "update",
+                                "rule %s: was refused and has written", rule);
+    else if (bad)
+        status = mgpt_violation(error, m->component, "update",
+                                "rule %s: made %" PRId64 " NaN of finite numbers, in %s", rule, bad,
+                                what);
+    if (status == MGPT_OK)
+        status = look_behind(m, memory_of(m, t->buffer), "update", error);
+    free(after);
+    return status;
+}
+
+/* Gradients stay what they are; in a skipped step nothing moves; in another one no NaN comes of
+ * finite numbers. */
 static enum mgpt_status backend_update(struct mgpt_device *device, const struct mgpt_update *u,
                                        struct mgpt_error *error)
 {
     struct machine *m = machine_of(device);
-    struct mgpt_step_state state;
-    unsigned char *before[1 + MGPT_MAX_STATE] = {NULL};
-    enum mgpt_status status = m->api->download(device, u->step_state.buffer, u->step_state.offset,
-                                               &state, sizeof state, error);
+    struct update_look look = {{NULL}, false, false};
+    struct mgpt_error said = {0};
+    enum mgpt_status broken = MGPT_OK, status = look_before_update(m, u, &look, error);
+    bool looked = status == MGPT_OK;
 
-    for (uint32_t i = 0; i <= u->n_state && status == MGPT_OK; i++)
-        status = fetch(m, i ? &u->state[i - 1] : &u->p, &before[i], error);
     enter(m, "update");
-    if (status == MGPT_OK)
+    if (looked)
         status = m->api->update(device, u, error);
     leave(m);
-    for (uint32_t i = 0; i <= u->n_state && (status == MGPT_OK || status == MGPT_UNSUPPORTED);
-         i++) {
-        const struct mgpt_tensor *t = i ? &u->state[i - 1] : &u->p;
-        unsigned char *after = NULL;
-        struct mgpt_error said = {0};
-        enum mgpt_status broken = fetch(m, t, &after, &said);
-        bool moved = broken == MGPT_OK && memcmp(before[i], after, bytes_of(t)) != 0;
-        if (moved && state.nonfinite)
-            broken = mgpt_violation(&said, m->component, "update",
-                                    "rule %s: a step that is not finite changed %s", u->rule->name,
-                                    i ? "the state" : "the parameters");
-        else if (moved && status == MGPT_UNSUPPORTED)
-            broken = mgpt_violation(&said, m->component, "update",
-                                    "rule %s: was refused and has written", u->rule->name);
-        if (broken == MGPT_OK)
-            broken = look_behind(m, memory_of(m, t->buffer), "update", &said);
-        free(after);
-        if (broken != MGPT_OK)
-            status = mgpt_fail(error, broken, "%s", said.text);
-    }
-    for (int i = 0; i <= MGPT_MAX_STATE; i++)
-        free(before[i]);
+    looked = looked && (status == MGPT_OK || status == MGPT_UNSUPPORTED);
+    for (uint32_t i = 0; looked && i < 2 + u->n_state && broken == MGPT_OK; i++)
+        broken = look_after_update(m, u, &look, i, status, &said);
+    if (broken != MGPT_OK)
+        status = mgpt_fail(error, broken, "%s", said.text);
+    for (uint32_t i = 0; i < sizeof look.before / sizeof *look.before; i++)
+        free(look.before[i]);
     return status;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <microgpt/backend.h>
+#include <microgpt/optimizer.h>
 
 struct mgpt_device {
     int open;
@@ -107,6 +108,38 @@ static enum mgpt_status wrong_fill(struct mgpt_device *device, const struct mgpt
     return MGPT_OK;
 }
 
+#if defined UPDATE_MAKES_NAN || defined UPDATE_WRITES_GRADIENTS
+static float *numbers(const struct mgpt_tensor *t)
+{
+    return (float *)(void *)(t->buffer->data + t->offset);
+}
+
+static enum mgpt_status wrong_update(struct mgpt_device *device, const struct mgpt_update *u,
+                                     struct mgpt_error *error)
+{
+    const struct mgpt_step_state *state =
+        (const struct mgpt_step_state *)(void *)numbers(&u->step_state);
+    float *s[4], *p = numbers(&u->p), *g = numbers(&u->g);
+
+    (void)device;
+    (void)error;
+    for (uint32_t k = 0; k < u->n_state; k++)
+        s[k] = numbers(&u->state[k]);
+    if (!state->nonfinite)
+        u->rule->f32((size_t)mgpt_tensor_count(&u->p), p, g, s, u->scalars, state->grad_scale);
+#ifdef UPDATE_MAKES_NAN
+    p[0] -= p[0];
+    p[0] /= p[0];
+#else
+    g[0] *= (float)state->grad_scale / 2;
+#endif
+    return MGPT_OK;
+}
+#define UPDATE wrong_update
+#else
+#define UPDATE NULL
+#endif
+
 static const mgpt_op_fn ops[MGPT_OP_COUNT] = {[MGPT_OP_FILL] = wrong_fill};
 
 static const struct mgpt_backend_api api = {
@@ -121,6 +154,7 @@ static const struct mgpt_backend_api api = {
     .sync = wrong_sync,
     .map = wrong_map,
     .ops = ops,
+    .update = UPDATE,
 };
 
 static const struct mgpt_component component = {sizeof(struct mgpt_component),
