@@ -118,6 +118,24 @@ START_TEST(wsd_without_a_last_part_stays_and_a_long_one_starts_after_the_warmup)
 }
 END_TEST
 
+static double twice(const struct mgpt_scheduler *s, uint64_t step, uint64_t total, double base)
+{
+    (void)s, (void)total;
+    return step % 3 ? base : 2 * base;
+}
+
+/* As in a warm restart that overshoots: the contract says finite, and 0 or more. */
+START_TEST(a_rate_above_the_base_is_a_rate)
+{
+    struct mgpt_component component = *one_module(MGPT_KIND_SCHEDULER, "constant");
+    struct mgpt_scheduler_api api = *(const struct mgpt_scheduler_api *)component.api;
+
+    api.lr = twice;
+    component.api = &api;
+    mgpt_check_scheduler[0].run(&component);
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
     add_contract(tests, "scheduler");
@@ -125,6 +143,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, cosine_follows_the_recipe_of_toygpt);
     tcase_add_test(tests, linear_is_a_straight_line);
     tcase_add_test(tests, constant_stays);
+    tcase_add_test(tests, a_rate_above_the_base_is_a_rate);
     tcase_add_test(tests, wsd_warms_up_stays_and_falls);
     tcase_add_test(tests, wsd_falls_as_one_minus_sqrt);
     tcase_add_test(tests, wsd_without_a_last_part_stays_and_a_long_one_starts_after_the_warmup);

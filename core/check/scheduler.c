@@ -1,4 +1,4 @@
-/* Kind scheduler: a finite rate from 0 to the base, a pure function of the step. */
+/* Kind scheduler: a finite rate, 0 or more, a pure function of the step. */
 #include <config.h>
 
 #include "check/bench_scheduler.h"
@@ -18,9 +18,8 @@ static void check_rates(const struct mgpt_scheduler_api *api, const struct mgpt_
         if (steps[i] >= total)
             continue;
         double lr = api->lr(s, steps[i], total, base);
-        check_that(isfinite(lr) && lr >= 0 && lr <= base * (1 + 1e-15),
-                   "lr %g of %g at step %llu of %llu", lr, base, (unsigned long long)steps[i],
-                   (unsigned long long)total);
+        check_that(isfinite(lr) && lr >= 0, "lr %g of %g at step %llu of %llu", lr, base,
+                   (unsigned long long)steps[i], (unsigned long long)total);
         check_that(api->lr(s, steps[i], total, base) == lr, "a second call gives another rate");
     }
 }
@@ -71,9 +70,8 @@ static void check_left(const struct mgpt_component *component)
 }
 
 const struct mgpt_check_case mgpt_check_scheduler[] = {
-    {"gives_finite_rates_up_to_the_base",
-     "training would run at a rate that is no number, negative, above [train] lr, or another one "
-     "after a resume",
+    {"gives_finite_rates",
+     "training would run at a rate that is no number, negative, or another one after a resume",
      check_range, 0},
     {"warms_up_in_equal_steps", "option warmup means: step s of w has (s + 1) / w of the rate",
      check_warmup, 0},
