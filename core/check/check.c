@@ -151,11 +151,21 @@ size_t mgpt_check_heap(void)
 #ifdef HAVE_MALLINFO2
     struct mallinfo2 info = mallinfo2();
     return info.uordblks + info.hblkhd;
-#elif defined HAVE_MALLINFO /* wraps at 4 GiB, and so do differences */
+#elif defined HAVE_MALLINFO /* wraps at 4 GiB, and so do differences of unsigned */
     struct mallinfo info = mallinfo();
     return (unsigned)info.uordblks + (unsigned)info.hblkhd;
 #else
     return 0;
+#endif
+}
+
+/* Bytes more than before; below 0: fewer. */
+static ptrdiff_t more_heap(size_t before)
+{
+#ifdef HAVE_MALLINFO2
+    return (ptrdiff_t)(mgpt_check_heap() - before);
+#else
+    return (int)((unsigned)mgpt_check_heap() - (unsigned)before);
 #endif
 }
 
@@ -196,11 +206,11 @@ void mgpt_check_leaks(const struct mgpt_component *component,
 
     body(component);
     for (int round = 0; round < ROUNDS && least >= CALLS * LEAST; round++) {
-        ptrdiff_t heap = (ptrdiff_t)mgpt_check_heap();
+        size_t heap = mgpt_check_heap();
         size_t threads = mgpt_check_threads();
         for (int i = 0; i < CALLS; i++)
             body(component);
-        ptrdiff_t grown = (ptrdiff_t)mgpt_check_heap() - heap;
+        ptrdiff_t grown = more_heap(heap);
         ptrdiff_t more = more_threads(threads);
         least = grown < least ? grown : least;
         check_that(more <= 0, "%d times opened and closed left %td threads", CALLS, more);
