@@ -76,15 +76,17 @@ run 1 watch 'b<c' --export no/such/folder/page.html
 
 # It follows a run, and ends with it.
 "$MICROGPT" train -c "$ini" --dir live --steps 30000000 --val-every 0 --set logger.use=jsonl \
-    --set train.checkpoint_every=1000 >/dev/null 2>&1 &
+    --set train.checkpoint_every=50 >/dev/null 2>&1 &
 training=$!
-for _ in $(seq 100); do
+trap 'kill -KILL $training ${watching:-} 2>/dev/null; rm -rf "$scratch"' EXIT
+for _ in $(seq 600); do
     [ -d live/latest ] && [ -s live/metrics.jsonl ] && break
     sleep 0.1
 done
+[ -d live/latest ] || fail 'no checkpoint within a minute'
 "$MICROGPT" watch live >out 2>err &
 watching=$!
-for _ in $(seq 100); do
+for _ in $(seq 600); do
     [ -s live/watch.html ] && break
     sleep 0.1
 done
@@ -92,6 +94,7 @@ is "$(data live/watch.html 'r["live"], d["refresh"]')" '(True, 2)' 'a run that g
 kill -INT $training
 wait $training
 wait $watching || fail 'watch ended badly'
+training='' watching=''
 is "$(data live/watch.html 'r["live"]')" False 'a run that has ended'
 is "$(cat out)" "$PWD/live/watch.html" 'the path'
 
