@@ -12,7 +12,9 @@ cd "$scratch" || exit 99
 mkdir bin data
 ln -s "$MICROGPT" bin/microgpt
 ln -s "$abs_top_srcdir/conf/data/given-names.txt" data/
-[ -z "${CC:-}" ] || printf '#!/bin/sh\nexec %s "$@"\n' "$CC" >bin/cc && chmod +x bin/*
+if [ -n "${CC:-}" ]; then
+    printf '#!/bin/sh\nexec %s "$@"\n' "$CC" >bin/cc && chmod +x bin/cc || exit 99
+fi
 export PATH=$PWD/bin:$PATH PKG_CONFIG_PATH=$abs_top_builddir XDG_CONFIG_HOME=/nonexistent
 unset MAKEFLAGS MFLAGS MAKELEVEL MICROGPT CC
 
