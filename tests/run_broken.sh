@@ -117,7 +117,7 @@ for how in "check $scratch/CONSTRUCTOR_FORKS.so" "list --why -P $scratch/forks";
     FORKED=$scratch/forked timeout 100 "$MICROGPT" plugins $how >"$scratch/said" 2>&1
     left=$(cat "$scratch/forked")
     sleep 0.2
-    if [ -z "$left" ] || grep -q '^State:[[:space:]]*[^ZX]' "/proc/$left/status" 2>/dev/null; then
+    if [ -z "$left" ] || grep -qE '^State:[[:space:]]+[^ZX[:space:]]' "/proc/$left/status" 2>/dev/null; then
         echo "plugins ${how%% *}: process ${left:-none} that a constructor started is still there:"
         tail -5 "$scratch/said"
         failed=$((failed + 1))
