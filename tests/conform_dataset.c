@@ -41,7 +41,7 @@ END_TEST
 /* ---- batches that are not those of lines ---- */
 
 static const struct mgpt_dataset_api *sound;
-static struct mgpt_dataset_api other;
+static struct mgpt_dataset_api altered;
 
 static struct mgpt_component lines_but(void (*batch)(const struct mgpt_dataset *, enum mgpt_part,
                                                      uint64_t, uint32_t, struct mgpt_batch *))
@@ -49,9 +49,9 @@ static struct mgpt_component lines_but(void (*batch)(const struct mgpt_dataset *
     struct mgpt_component component = *one_module(MGPT_KIND_DATASET, "lines");
 
     sound = component.api;
-    other = *sound;
-    other.batch = batch;
-    component.api = &other;
+    altered = *sound;
+    altered.batch = batch;
+    component.api = &altered;
     return component;
 }
 
