@@ -1,7 +1,6 @@
 # What is read: installed with the program.
 dist_doc_DATA = \
     LICENSE \
-    README.md \
     %D%/ABI.md \
     %D%/HACKING.md \
     %D%/add-a-plugin.md \
@@ -9,6 +8,18 @@ dist_doc_DATA = \
     %D%/performance.md \
     %D%/run.png \
     %D%/shakespeare.txt
+
+# README.md stands above doc/ in a checkout and beside these pages where it is installed: its links
+# are rewritten, and the parts marked in it are left out or come to light.
+doc_DATA = %D%/README.md
+EXTRA_DIST += README.md
+CLEANFILES += $(doc_DATA)
+%D%/README.md: $(srcdir)/README.md Makefile
+	$(AM_V_GEN)$(MKDIR_P) %D%
+	$(AM_V_at)$(SED) -e '/^<!-- checkout -->$$/,/^<!-- end -->$$/d' -e '/^<!-- installed$$/d' \
+	    -e '/^-->$$/d' -e 's|\[doc/|[|g' -e 's|](doc/|](|g' \
+	    -e 's|\[`conf/[a-z]*\.ini`\](\(conf/[a-z]*\.ini\))|`\1`|g' \
+	    -e 's|`conf/\([a-z]*\.ini\)`|`$(sysconfdir)/microgpt/\1`|g' $(srcdir)/README.md >$@.new && mv $@.new $@
 
 # The whole algorithm in one Python file, which the tests run beside the program.
 referencedir = $(docdir)/reference

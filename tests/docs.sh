@@ -50,5 +50,12 @@ for kind in $(sed -n 's|^#define MGPT_KIND_[A-Z]* "\([a-z]*\)/[0-9]*"$|\1|p' "$h
 done
 [ $kinds -gt 0 ] || complain "found no kind in $headers/microgpt"
 
+# The README that is installed speaks to who has the program and no checkout.
+if grep -nE 'bootstrap|\.\./configure|\]\((doc|conf)/|`conf/|<!--|-->' "$abs_top_builddir/doc/README.md"; then
+    echo 'the installed README speaks of a checkout'
+    failed=1
+fi
+grep -q '^microgpt doctor' "$abs_top_builddir/doc/README.md" || complain 'the installed README is none'
+
 echo "docs: $examples examples, $kinds kinds"
 exit $failed

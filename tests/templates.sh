@@ -97,6 +97,18 @@ if [ "$(id -u)" != 0 ]; then
 fi
 cd .. || exit 99
 
+# Each link of an installed page leads somewhere.
+if [ -n "${MGPT_INSTALLED:-}" ]; then
+    links=0
+    while IFS=: read -r page link; do
+        links=$((links + 1))
+        [ -e "${page%/*}/${link%%#*}" ] || { echo "FAIL: $page: the link $link leads nowhere"; failed=1; }
+    done < <(cd "$MGPT_EXAMPLES/.." && grep -oHE '\]\([^)#][^)]*\)' "$PWD"/*.md "$PWD"/examples/*/*.md |
+        sed -e 's/\](\(.*\))$/\1/' | grep -vE ':(https?:|/)')
+    [ $links -gt 10 ] || { echo "FAIL: found $links links in $MGPT_EXAMPLES/.."; failed=1; }
+    echo "templates: $links links of installed pages"
+fi
+
 # The examples; and the optimizer's rule gives the same losses where it is compiled for a device: the
 # emulation of one, which only the build folder has.
 emulation=$abs_top_builddir/tests/plugins/.libs
