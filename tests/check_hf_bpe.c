@@ -25,6 +25,7 @@ static enum mgpt_status read_pairs(const char *model, const char *rest, int32_t 
 
 static const char added[] =
     ",\"pre_tokenizer\":" LEVEL ",\"decoder\":" LEVEL ",\"normalizer\":null,"
+    "\"post_processor\":{\"type\":\"TemplateProcessing\"},"
     "\"added_tokens\":[{\"id\":3,\"content\":\"<x>\",\"lstrip\":false},"
     "{\"id\":4,\"content\":\"<|endoftext|>\",\"special\":true}]";
 

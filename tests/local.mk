@@ -86,6 +86,7 @@ SCRIPT_TESTS = \
     %D%/run_swap.sh \
     %D%/run_tensorboard.sh \
     %D%/run_text.sh \
+    %D%/run_tokenizers.sh \
     %D%/run_toygpt.sh \
     %D%/run_transformers.sh \
     %D%/run_watch.sh
@@ -99,7 +100,7 @@ EXTRA_DIST += %D%/plugins/bad_logger.c %D%/plugins/bad_step.c %D%/plugins/broken
     %D%/bench/linked.c %D%/bench/linked.sh \
     %D%/bench/products.sh %D%/bench/samples.sh %D%/bench/steps.sh \
     %D%/bench/toygpt.sh \
-    %D%/judge/gpt2.py %D%/judge/gpu.py %D%/judge/hf.py %D%/judge/muon.py %D%/judge/parity.py \
+    %D%/judge/bpe.py %D%/judge/gpt2.py %D%/judge/gpu.py %D%/judge/hf.py %D%/judge/muon.py %D%/judge/parity.py \
     %D%/interactive.py %D%/judge/tensorboard_log.py %D%/judge/toygpt.py
 
 # The fuzz targets: `make fuzz` builds them with clang and runs each RUNS times. check_fuzz holds their
@@ -376,6 +377,8 @@ clean-local:
 # What run_crash.sh kills.
 check_PROGRAMS += %D%/save_once
 
+# What the judge of tokenizers asks for ids.
+check_PROGRAMS += %D%/encode_text
 
 # The program and the plugins of this build, and no configuration of whoever runs the tests. Check's
 # four seconds a test are too few on a slow machine or under sanitizers.

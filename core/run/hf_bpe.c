@@ -39,17 +39,19 @@ static enum mgpt_status check_model(const json_t *model, struct mgpt_error *erro
     return MGPT_OK;
 }
 
-/* The pre-tokenizer was looked at by the caller, but for its pattern. */
+/* The pre-tokenizer was looked at by the caller, but for its pattern. A template puts BOS around a
+ * text, or nothing; the ids between are the same. */
 static enum mgpt_status check_parts(const json_t *root, struct mgpt_error *error)
 {
     static const char *const parts[] = {"pre_tokenizer", "post_processor", "decoder"};
 
     for (size_t i = 0; i < 3; i++) {
         const json_t *part = json_object_get(root, parts[i]);
-        if (json_is_object(part) && strcmp(type_of(part), "ByteLevel") != 0)
+        bool template = i == 1 && !strcmp(type_of(part), "TemplateProcessing");
+        if (json_is_object(part) && !template && strcmp(type_of(part), "ByteLevel") != 0)
             return mgpt_fail(error, MGPT_UNSUPPORTED,
-                             "%s.type is \"%.40s\"; for merges expected \"ByteLevel\"", parts[i],
-                             type_of(part));
+                             "%s.type is \"%.40s\"; for merges expected \"ByteLevel\"%s", parts[i],
+                             type_of(part), i == 1 ? " or \"TemplateProcessing\"" : "");
     }
     const json_t *pre = json_object_get(root, "pre_tokenizer");
     if (!json_is_object(pre))

@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Byte-level BPE of Hugging Face tokenizers: the same ids for any text, folders that transformers
+wrote are trained on, and what we learned and export it reads.
+
+    bpe.py MICROGPT ENCODE_TEXT GPT2 TEXT FOLDER
+
+GPT2 is a folder with encoder.json and vocab.bpe, or one that is not there: then GPT-2's vocabulary
+is left out. TEXT is one to learn from.
+"""
+import array
+import json
+import os
+import random
+import subprocess
+import sys
+import unicodedata
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel,
+                          PreTrainedTokenizerFast)
+from transformers.utils import logging
+
+import hf
+from hf import NEW, Ours, check, same_function, same_text
+
+END = "<|endoftext|>"
+ODD = ["\u0085", "\u180e", "\ufeff", "\u00a0", "\u3000", "\u2028", "\u200b", "\u001c", "\u0000",
+       "'s", "'ll", "'S", "\u2019s", END, "<|", "\r\n", "\t", "  ", "   \n ", "a" * 40, "\u00bd",
+       "\u2167", "\u0301", "\U0001f469\u200d\U0001f467", "\u4f60\u597d", "\u0e01\u0e33", "_", "1a"]
+
+
+class Encoder:
+    """Ids of our module by the program that tests have for it."""
+
+    def __init__(self, program, vocabulary):
+        self.words = [program, "bpe", vocabulary]
+
+    def __call__(self, text):
+        done = subprocess.run(self.words, input=text.encode(), stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE)
+        self.said = done.stderr.decode().strip()
+        check(done.returncode == 0, f"{self.words}: {self.said}")
+        return array.array("i", done.stdout).tolist()
+
+
+def long_known():
+    """Characters that were assigned in Unicode 3.2 and have had one category since."""
+    old = unicodedata.ucd_3_2_0
+    return [chr(c) for c in range(0x110000) if not 0xd800 <= c < 0xe000
+            and old.category(chr(c)) not in ("Cn", "Co")
+            and old.category(chr(c))[0] == unicodedata.category(chr(c))[0]]
+
+
+def random_texts(draw, count):
+    known, scripts = long_known(), [range(0x20, 0x7f), range(0xa0, 0x250), range(0x370, 0x530),
+                                    range(0x5d0, 0x700), range(0x900, 0xa00), range(0x4e00, 0x4f00)]
+    for _ in range(count):
+        kind = draw.random()
+        if kind < 0.4:
+            letters = [chr(c) for c in draw.choice(scripts) if unicodedata.category(chr(c)) != "Cn"]
+            words = ["".join(draw.choices(letters, k=draw.randint(1, 8))) for _ in range(12)]
+            yield draw.choice([" ", "  ", "\n", ""]).join(words)
+        elif kind < 0.8:
+            yield "".join(draw.choice(ODD) if draw.random() < 0.5 else draw.choice(known)
+                          for _ in range(draw.randint(0, 40)))
+        else:
+            yield "".join(draw.choices(known, k=draw.randint(1, 60)))
+
+
+def same_ids(encode, theirs, text, name):
+    """An added token ends a text as its end does, so END between many tries them all at once."""
+    ids, mine = theirs.encode(text, add_special_tokens=False).ids, encode(text)
+    if mine != ids:
+        at = next((i for i, (a, b) in enumerate(zip(mine, ids)) if a != b), min(len(mine), len(ids)))
+        before = theirs.decode(ids[max(0, at - 20):at + 20], skip_special_tokens=False)
+        check(False, f"{name}: id {at} of {len(ids)}: {mine[at:at + 9]}, theirs {ids[at:at + 9]}, "
+                     f"about {before!r}")
+    check(True, name)
+    return len(ids)
+
+
+def judge_ids(encode, theirs, text, name):
+    total = same_ids(encode, theirs, END.join(random_texts(random.Random(11), 8000)), name)
+    total += same_ids(encode, theirs, END.join(ODD), name)
+    total += same_ids(encode, theirs, text, name)
+    for alone in ("", " ", " \n", "x  ", END):
+        same_ids(encode, theirs, alone, name)
+    print(f"{name}: {total} ids the same")
+
+
+def their_folder(ours, name, tokenizer, files=False):
+    """As transformers writes one, or with the two files that GPT-2 had first."""
+    torch.manual_seed(5)
+    size = tokenizer.get_vocab_size()
+    bos = tokenizer.token_to_id(END)
+    config = GPT2Config(vocab_size=size, n_positions=64, n_embd=32, n_layer=2, n_head=4,
+                        initializer_range=0.3, bos_token_id=bos, eos_token_id=bos)
+    model = GPT2LMHeadModel(config).eval()
+    folder = ours.path("theirs-" + name)
+    model.save_pretrained(folder)
+    if files:
+        tokenizer.model.save(folder)
+    else:
+        PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END,
+                                eos_token=END).save_pretrained(folder)
+    return model, folder
+
+
+def judge_import(ours, program, name, tokenizer, text, files=False):
+    model, folder = their_folder(ours, name, tokenizer, files)
+    run = ours.path("run-" + name)
+    ini = ours.ini(name + ".ini", steps=30, tokenizer="bpe")
+    ours.run("import", folder, "-c", ini, "--dir", run)
+    encode = Encoder(program, os.path.join(run, "latest", "tokenizer.json"))
+    judge_ids(encode, tokenizer, text, name)
+    away = same_function(ours, run, model, name)
+    bos = tokenizer.token_to_id(END)
+    different = same_text(ours, run, model, lambda t: [bos] + encode(t),
+                          lambda ids: tokenizer.decode(ids, skip_special_tokens=True).encode(),
+                          "First Citizen", name)
+    ours.run("train", "-q", "--resume", "--dir", run)
+    lines = [json.loads(line) for line in open(os.path.join(run, "metrics.jsonl"))]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    check(len(losses) == 30 and sum(losses[-5:]) < 0.9 * sum(losses[:5]),
+          f"{name}: fine-tuned from {losses[:2]} to {losses[-2:]}")
+    judge_export(ours, encode, run, text, name)
+    print(f"import {name}: logits {away:.1e} away, {NEW} greedy ids the same ({different} different);"
+          f" fine-tuned {losses[0]:.2f} to {losses[-1]:.2f}")
+
+
+def judge_export(ours, encode, run, text, name):
+    folder = ours.path("out-" + name)
+    ours.run("export", "--to", "hf", folder, "--dir", run)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    check(tokenizer.bos_token == END, f"{name}: BOS is {tokenizer.bos_token!r}")
+    for these in (text, END.join(ODD)):
+        same_ids(encode, tokenizer.backend_tokenizer, these, f"{name}, exported")
+    sample = text[:500] + "  na\u00efve \u4f60\u597d \U0001f642"
+    check(tokenizer.decode(tokenizer(sample).input_ids) == sample, f"{name}: ids and back")
+    away = same_function(ours, run, AutoModelForCausalLM.from_pretrained(folder), name)
+    back = ours.path("back-" + name)
+    ours.run("import", folder, "-c", ours.path(name + ".ini"), "--dir", back)
+    check(open(f"{run}/latest/tokenizer.json").read() == open(f"{back}/latest/tokenizer.json").read(),
+          f"{name}: another tokenizer comes back")
+    return away
+
+
+def judge_learned(ours, program, text):
+    """Ids that we learned ourselves."""
+    run = ours.path("run-learned")
+    ini = ours.ini("learned.ini", steps=30, tokenizer="bpe")
+    ours.run("train", "-q", "-c", ini, "--set", "tokenizer.bpe.vocab=700", "--set",
+             "tokenizer.bpe.bos=true", "--dir", run)
+    encode = Encoder(program, os.path.join(run, "latest", "tokenizer.json"))
+    away = judge_export(ours, encode, run, text, "learned")
+    tokenizer = Tokenizer.from_file(os.path.join(ours.path("out-learned"), "tokenizer.json"))
+    check(tokenizer.get_vocab_size() == 700, f"{tokenizer.get_vocab_size()} ids learned")
+    judge_ids(encode, tokenizer, text, "learned")
+    print(f"export learned: logits {away:.1e} away")
+
+
+def gpt2_tokenizer(folder):
+    tokenizer = Tokenizer(models.BPE.from_file(os.path.join(folder, "encoder.json"),
+                                               os.path.join(folder, "vocab.bpe")))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([END])
+    return tokenizer
+
+
+def main():
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    torch.set_num_threads(2)
+    program, encode_text, gpt2, text_path, folder = sys.argv[1:]
+    ours = Ours(program, text_path, folder)
+    with open(text_path, encoding="utf-8", newline="") as file:
+        text = file.read()
+    judge_learned(ours, encode_text, text)
+    if os.path.exists(os.path.join(gpt2, "encoder.json")):
+        judge_import(ours, encode_text, "gpt2", gpt2_tokenizer(gpt2), text)
+        judge_import(ours, encode_text, "gpt2-files", gpt2_tokenizer(gpt2), text, files=True)
+    print(f"judge: {hf.checks} checks")
+
+
+if __name__ == "__main__":
+    main()
