@@ -14,9 +14,14 @@ static const struct {
     int (*run)(const uint8_t *data, size_t size);
     int accepted; /* of the seeds as they are */
 } targets[] = {
-    {"safetensors", fuzz_safetensors, 3}, {"config", fuzz_config, 2},
-    {"tokenizer", fuzz_tokenizer, 3},     {"ini", fuzz_ini, 2},
+    {"safetensors", fuzz_safetensors, 3},
+    {"config", fuzz_config, 2},
+    {"tokenizer", fuzz_tokenizer, 5},
+    {"ini", fuzz_ini, 2},
     {"manifest", fuzz_manifest, 1},
+#ifdef HAVE_UTF8PROC
+    {"bpe", fuzz_bpe, 2},
+#endif
 };
 
 static int run_exactly(size_t target, const char *bytes, size_t size)

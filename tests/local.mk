@@ -106,6 +106,9 @@ EXTRA_DIST += %D%/plugins/bad_logger.c %D%/plugins/bad_step.c %D%/plugins/broken
 # The fuzz targets: `make fuzz` builds them with clang and runs each RUNS times. check_fuzz holds their
 # corpus against the same functions.
 FUZZ_CORPUS = \
+    %D%/fuzz/corpus/bpe/bytes \
+    %D%/fuzz/corpus/bpe/merges \
+    %D%/fuzz/corpus/bpe/unknown \
     %D%/fuzz/corpus/config/checkpoint \
     %D%/fuzz/corpus/config/deep \
     %D%/fuzz/corpus/config/gpt2 \
@@ -124,16 +127,18 @@ FUZZ_CORPUS = \
     %D%/fuzz/corpus/safetensors/zero \
     %D%/fuzz/corpus/tokenizer/bytes \
     %D%/fuzz/corpus/tokenizer/chars \
+    %D%/fuzz/corpus/tokenizer/files \
     %D%/fuzz/corpus/tokenizer/merges \
     %D%/fuzz/corpus/tokenizer/ours-byte \
-    %D%/fuzz/corpus/tokenizer/ours-char
+    %D%/fuzz/corpus/tokenizer/ours-char \
+    %D%/fuzz/corpus/tokenizer/pairs
 EXTRA_DIST += $(FUZZ_CORPUS) %D%/fuzz/run.sh %D%/fuzz/config.dict %D%/fuzz/manifest.dict \
     %D%/fuzz/safetensors.dict %D%/fuzz/tokenizer.dict
 .PHONY: fuzz
 fuzz: core/run/watch_page.h
 	$(MKDIR_P) %D%/fuzz
 	sh $(srcdir)/%D%/fuzz/run.sh $(srcdir) $(INIH_CFLAGS) $(JANSSON_CFLAGS) $(NETTLE_CFLAGS) \
-	    $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS) $(CURL_LIBS) $(LIBS)
+	    $(UTF8PROC_CFLAGS) $(UTF8PROC_LIBS) $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS) $(CURL_LIBS) $(LIBS)
 
 # The public headers of every released minor version of the ABI, as they were.
 EXTRA_DIST += %D%/abi/1.0/microgpt/backend.h \
@@ -194,17 +199,20 @@ LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 %C%_check_bpe_SOURCES = %D%/check_bpe.c
 %C%_check_bpe_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(UTF8PROC_CFLAGS)
 %C%_check_bpe_LDADD = $(LDADD) $(JANSSON_LIBS) $(UTF8PROC_LIBS)
-if HAVE_UTF8PROC
-%C%_check_bpe_SOURCES += $(BPE_SOURCES)
-endif
 %C%_check_fuzz_SOURCES = %D%/check_fuzz.c \
     %D%/fuzz/fuzz.h \
+    %D%/fuzz/bpe.c \
     %D%/fuzz/config.c \
     %D%/fuzz/ini.c \
     %D%/fuzz/manifest.c \
     %D%/fuzz/safetensors.c \
     %D%/fuzz/tokenizer.c
-%C%_check_fuzz_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+%C%_check_fuzz_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(UTF8PROC_CFLAGS)
+%C%_check_fuzz_LDADD = $(LDADD) $(JANSSON_LIBS) $(UTF8PROC_LIBS)
+if HAVE_UTF8PROC
+%C%_check_bpe_SOURCES += $(BPE_SOURCES)
+%C%_check_fuzz_SOURCES += $(BPE_SOURCES)
+endif
 
 # What of the cuda backend needs no CUDA; and what needs only its compiler.
 %C%_check_cuda_SOURCES = %D%/check_cuda.c \

@@ -76,7 +76,7 @@ END
     has files/config.ini '^use = bpe$'
     echo 'a b c' >hf-files/merges.txt
     run 5 import hf-files $c --dir bad-run
-    has err 'hf-files/tokenizer.json: model.merges\[0\]: expected two tokens'
+    has err 'hf-files/merges.txt: model.merges\[0\]: expected two tokens'
     rm hf-files/merges.txt
     run 5 import hf-files $c --dir bad-run
     has err 'hf-files/merges.txt: '

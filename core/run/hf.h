@@ -34,6 +34,7 @@ struct mgpt_hf {
     bool bos;
     uint32_t ids;         /* that the tokenizer has */
     char *tokenizer_json; /* as that module loads it */
+    char *tokenizer_path; /* the file that it comes from, for messages */
 };
 
 /* Reads config.json and tokenizer.json. MGPT_DATA: path, offset, reason; MGPT_UNSUPPORTED: what this

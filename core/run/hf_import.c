@@ -42,7 +42,9 @@ static enum mgpt_status guess_tokenizer(struct mgpt_hf *hf, struct mgpt_error *e
                        : "{\"version\":\"1.0\",\"model\":{\"type\":\"byte\",\"bos\":null}}");
     mgpt_log(MGPT_LOG_INFO, "%s: no tokenizer.json; its %u ids are taken for bytes%s", hf->dir,
              hf->model.vocab, hf->bos ? " and BOS" : "");
-    return hf->tokenizer_json ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory");
+    hf->tokenizer_path = strdup(hf->dir);
+    return hf->tokenizer_json && hf->tokenizer_path ? MGPT_OK
+                                                    : mgpt_fail(error, MGPT_NOMEM, "out of memory");
 }
 
 static bool has(const struct mgpt_hf *hf, const char *name)
@@ -67,12 +69,12 @@ static enum mgpt_status open_merges(struct mgpt_hf *hf, int32_t bos, struct mgpt
     if (status == MGPT_OK) {
         status = mgpt_hf_merges_read(vocab, size, merges, merges_size, bos, hf, &why);
         if (status != MGPT_OK)
-            (void)mgpt_fail(error, status, "%s: %s", path, why.text);
+            (void)mgpt_fail(error, status, "%s and merges.txt: %s", path, why.text);
     }
     free(vocab);
     free(merges);
     free(path);
-    free(other);
+    hf->tokenizer_path = other;
     return status;
 }
 
@@ -89,7 +91,7 @@ static enum mgpt_status open_json(struct mgpt_hf *hf, int32_t bos, struct mgpt_e
             (void)mgpt_fail(error, status, "%s: %s", path, why.text);
     }
     free(text);
-    free(path);
+    hf->tokenizer_path = path;
     return status;
 }
 
@@ -132,6 +134,7 @@ enum mgpt_status mgpt_hf_open(const char *dir, struct mgpt_hf *hf, struct mgpt_e
 void mgpt_hf_close(struct mgpt_hf *hf)
 {
     free(hf->dir);
+    free(hf->tokenizer_path);
     free(hf->tokenizer_json);
     *hf = (struct mgpt_hf){0};
 }
@@ -314,7 +317,7 @@ static enum mgpt_status fill_session(struct mgpt_session *s, const struct mgpt_h
 
     mgpt_session_seed(s, mgpt_conf_seed(s->conf, "train", "seed"));
     if (status == MGPT_OK)
-        status = mgpt_session_tokenizer_from(s, hf->dir, hf->tokenizer_json,
+        status = mgpt_session_tokenizer_from(s, hf->tokenizer_path, hf->tokenizer_json,
                                              strlen(hf->tokenizer_json), error);
     if (status == MGPT_OK)
         status = mgpt_session_optimizer(s, error);

@@ -63,7 +63,7 @@ static enum mgpt_status create_tokenizer(struct mgpt_session *s, struct mgpt_err
     return s->tokenizer_api->create(mgpt_host(), config, &s->tokenizer, error);
 }
 
-enum mgpt_status mgpt_session_tokenizer_from(struct mgpt_session *s, const char *folder,
+enum mgpt_status mgpt_session_tokenizer_from(struct mgpt_session *s, const char *path,
                                              const char *json, size_t size,
                                              struct mgpt_error *error)
 {
@@ -72,22 +72,25 @@ enum mgpt_status mgpt_session_tokenizer_from(struct mgpt_session *s, const char 
 
     if (status != MGPT_OK || s->tokenizer_api->load(s->tokenizer, json, size, &why) == MGPT_OK)
         return status;
-    return mgpt_fail(error, MGPT_DATA, "%s/tokenizer.json: %s", folder, why.text);
+    return mgpt_fail(error, MGPT_DATA, "%s: %s", path, why.text);
 }
 
 enum mgpt_status mgpt_session_tokenizer(struct mgpt_session *s, const char *checkpoint,
                                         struct mgpt_error *error)
 {
-    char *json = NULL;
+    char *json = NULL, *path;
     size_t size = 0;
     enum mgpt_status status;
 
     if (!checkpoint)
         return create_tokenizer(s, error);
-    status = mgpt_checkpoint_text(checkpoint, "tokenizer.json", &json, &size, error);
+    path = mgpt_path_join(checkpoint, "tokenizer.json");
+    status = path ? mgpt_checkpoint_text(checkpoint, "tokenizer.json", &json, &size, error)
+                  : mgpt_fail(error, MGPT_NOMEM, "out of memory");
     if (status == MGPT_OK)
-        status = mgpt_session_tokenizer_from(s, checkpoint, json, size, error);
+        status = mgpt_session_tokenizer_from(s, path, json, size, error);
     free(json);
+    free(path);
     return status;
 }
 

@@ -59,8 +59,8 @@ enum mgpt_status mgpt_session_data(struct mgpt_session *s, const char *checkpoin
 /* The tokenizer of a checkpoint alone. */
 enum mgpt_status mgpt_session_tokenizer(struct mgpt_session *s, const char *checkpoint,
                                         struct mgpt_error *error);
-/* One that is in memory; `folder` is where it was read, for messages. */
-enum mgpt_status mgpt_session_tokenizer_from(struct mgpt_session *s, const char *folder,
+/* One that is in memory; `path` is where it was read, for messages. */
+enum mgpt_status mgpt_session_tokenizer_from(struct mgpt_session *s, const char *path,
                                              const char *json, size_t size,
                                              struct mgpt_error *error);
 /* The model for the tokenizer's vocabulary and the table of its parameters, not yet allocated. */

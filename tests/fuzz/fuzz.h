@@ -14,6 +14,7 @@ int fuzz_safetensors(const uint8_t *data, size_t size);
 int fuzz_config(const uint8_t *data, size_t size);
 int fuzz_tokenizer(const uint8_t *data, size_t size);
 int fuzz_ini(const uint8_t *data, size_t size);
+int fuzz_bpe(const uint8_t *data, size_t size); /* where utf8proc is */
 int fuzz_manifest(const uint8_t *data, size_t size);
 
 #define FUZZ_MUST(condition)                                                                       \

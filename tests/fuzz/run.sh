@@ -8,7 +8,7 @@
 # that were found go to tests/fuzz/found/NAME; what crashes, to tests/fuzz/crash-NAME-*.
 set -eu
 : "${CLANG:=clang}" "${RUNS:=1000000}" "${SECONDS_EACH:=0}"
-: "${TARGETS:=safetensors config tokenizer ini manifest}"
+: "${TARGETS:=safetensors config tokenizer ini manifest$(grep -q 'define HAVE_UTF8PROC' config.h && echo ' bpe')}"
 src=$1
 shift
 command -v "$CLANG" >/dev/null || { echo "fuzz: no $CLANG; install clang, or set CLANG" >&2; exit 1; }
@@ -31,10 +31,20 @@ for file in "$src"/core/base/*.c "$src"/core/conf/*.c "$src"/core/plugin/*.c "$s
 done
 rm -f tests/fuzz/libcore.a
 ar -cr tests/fuzz/libcore.a $core
+bpe=
+for file in "$src"/plugins/tokenizer/bpe/*.c; do
+    case " $TARGETS " in
+    *' bpe '*)
+        object=tests/fuzz/objects/bpe-$(basename "${file%.c}").o
+        compile "$file" "$object"
+        bpe="$bpe $object" ;;
+    esac
+done
 for name in $TARGETS; do
+    [ "$name" = bpe ] && module=$bpe || module=
     rm -f tests/fuzz/objects/$name.o
     compile "$src/tests/fuzz/$name.c" tests/fuzz/objects/$name.o
-    "$CLANG" -g $checks -fsanitize=fuzzer tests/fuzz/objects/$name.o tests/fuzz/libcore.a $flags \
+    "$CLANG" -g $checks -fsanitize=fuzzer tests/fuzz/objects/$name.o $module tests/fuzz/libcore.a $flags \
         -o tests/fuzz/$name
     mkdir -p tests/fuzz/found/$name
     echo "fuzz: $name, $RUNS runs"

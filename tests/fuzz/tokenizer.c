@@ -1,4 +1,4 @@
-/* tokenizer.json, that of `tokenizers` and that of module char: what was read is written and read
+/* tokenizer.json, that of `tokenizers` (or GPT-2's two files) and that of module char: what was read is written and read
  * again, and every id of it is text that encodes to that id. */
 #include <config.h>
 
@@ -38,6 +38,23 @@ static int try_theirs(const char *text, size_t size)
     return status == MGPT_OK;
 }
 
+/* vocab.json, a zero byte, and merges.txt. */
+static int try_files(const char *text, size_t size)
+{
+    struct mgpt_error error;
+    struct mgpt_hf hf = {0};
+    const char *zero = memchr(text, 0, size);
+    if (!zero)
+        return 0;
+    size_t n = (size_t)(zero - text);
+    enum mgpt_status status = mgpt_hf_merges_read(text, n, zero + 1, size - n - 1, -1, &hf, &error);
+    FUZZ_MUST(status == MGPT_OK || status == MGPT_DATA || status == MGPT_UNSUPPORTED);
+    if (status == MGPT_OK)
+        write_again(hf.tokenizer_json, hf.bos);
+    mgpt_hf_close(&hf);
+    return status == MGPT_OK;
+}
+
 static int try_ours(const char *text, size_t size)
 {
     struct mgpt_tokenizer *t = calloc(1, sizeof *t);
@@ -58,7 +75,8 @@ static int try_ours(const char *text, size_t size)
 
 int fuzz_tokenizer(const uint8_t *data, size_t size)
 {
-    return try_theirs((const char *)data, size) | try_ours((const char *)data, size);
+    const char *text = (const char *)data;
+    return try_theirs(text, size) | try_files(text, size) | try_ours(text, size);
 }
 
 FUZZ_ENTRY(tokenizer)
