@@ -147,6 +147,15 @@ static enum mgpt_status split(struct mgpt_dataset *d, struct mgpt_error *error)
     return MGPT_OK;
 }
 
+/* Is there an id `bos`, and nowhere in the text? (Some tokenizers have a word for it.) */
+static int never_shows(const struct mgpt_dataset *d, int32_t bos)
+{
+    for (uint64_t i = 0; i < d->n; i++)
+        if (d->ids[i] == bos)
+            return 0;
+    return bos >= 0;
+}
+
 static enum mgpt_status encode(struct mgpt_dataset *d, const struct mgpt_tokenizer_api *api,
                                const struct mgpt_tokenizer *tokenizer, struct mgpt_error *error)
 {
@@ -165,7 +174,7 @@ static enum mgpt_status encode(struct mgpt_dataset *d, const struct mgpt_tokeniz
             return mgpt_fail(error, MGPT_DATA, "%s: %.900s", d->file.path, why.text);
         d->n = need = (uint64_t)n;
     }
-    if (api->bos(tokenizer) >= 0)
+    if (never_shows(d, api->bos(tokenizer)))
         d->host->log(
             MGPT_LOG_WARN,
             "dataset text never shows the tokenizer's BOS to the model; bos = false in the "
