@@ -66,6 +66,7 @@ SCRIPT_TESTS = \
     %D%/run_abi.sh \
     %D%/run_generate.sh \
     %D%/run_bf16.sh \
+    %D%/run_bpe.sh \
     %D%/run_broken.sh \
     %D%/run_judge.sh \
     %D%/run_muon.sh \
