@@ -21,12 +21,17 @@ plugins=${MICROGPT_PLUGIN_PATH-}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
+see_modules() # PROGRAM: those of its build folder, unless the environment says
+{
+    export MICROGPT_PLUGIN_PATH="${plugins:-$(cd "$(dirname "$1")" && pwd)/plugins/.libs}"
+}
+
 # Of one sample by PROGRAM with OPTION...
 time_microgpt()
 {
     local program=$1
     shift
-    export MICROGPT_PLUGIN_PATH="${plugins:-$(cd "$(dirname "$program")" && pwd)/plugins/.libs}"
+    see_modules "$program"
     /usr/bin/env time -f %e -o "$scratch/seconds" "$program" generate --dir "$run" --samples 1 \
         --max-tokens "$CHARACTERS" "$@" >"$scratch/text" 2>"$scratch/err" || { cat "$scratch/err" >&2; exit 1; }
     tail -1 "$scratch/seconds"
@@ -60,6 +65,7 @@ fi
 for round in $(seq "$ROUNDS"); do
     for threads in $THREADS; do
         for program in "$@"; do
+            see_modules "$program"
             if "$program" config show | grep -q '^window = '; then
                 for window in recompute hop; do
                     seconds=$(time_microgpt "$program" --set "backend.cpu.threads=$threads" \
