@@ -44,6 +44,6 @@ AC_DEFUN([MGPT_UNICODE], [
   PKG_CHECK_MODULES([UTF8PROC], [libutf8proc],
     [mgpt_no_unicode=
      AC_DEFINE([HAVE_UTF8PROC], [1], [utf8proc knows the classes of characters])],
-    [mgpt_no_unicode='utf8proc is missing (Debian package libutf8proc-dev)'])
+    [mgpt_no_unicode='utf8proc is missing: Debian package libutf8proc-dev'])
   AM_CONDITIONAL([HAVE_UTF8PROC], [test -z "$mgpt_no_unicode"])
 ])

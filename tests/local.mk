@@ -165,7 +165,7 @@ CLEANFILES += %D%/bench/products
 # Our own PyTorch of the second recipe, to be held against, and the programs that read our files: some
 # gigabytes in the build folder. What `make check` does at a tenth of the size, 100 steps, it does at
 # the whole size too.
-JUDGES = %D%/run_judge.sh %D%/run_tensorboard.sh %D%/run_transformers.sh
+JUDGES = %D%/run_judge.sh %D%/run_tensorboard.sh %D%/run_tokenizers.sh %D%/run_transformers.sh
 .PHONY: judge
 judge: all
 	test -x judge-venv/bin/python || $(PYTHON3) -m venv judge-venv
