@@ -51,6 +51,21 @@ START_TEST(merges_are_for_bpe_in_both_spellings)
 }
 END_TEST
 
+START_TEST(older_files_name_no_type)
+{
+    static const char json[] = "{\"model\":{" PAIRS "[\"a b\"]},\"pre_tokenizer\":" LEVEL "}";
+    static const char words[] = "{\"model\":{\"vocab\":{\"a\":0}},\"pre_tokenizer\":" LEVEL "}";
+    struct mgpt_hf hf = {0};
+    ck_assert_int_eq(mgpt_hf_tokenizer_read(json, sizeof json - 1, -1, &hf, &error), MGPT_OK);
+    ck_assert_str_eq(hf.tokenizer, "bpe");
+    ck_assert(!hf.bos);
+    mgpt_hf_close(&hf);
+    ck_assert_int_eq(mgpt_hf_tokenizer_read(words, sizeof words - 1, -1, &hf, &error),
+                     MGPT_UNSUPPORTED);
+    ck_assert_has(error.text, "model.type: expected \"BPE\"");
+}
+END_TEST
+
 START_TEST(bpe_is_written_as_tokenizers_reads_it)
 {
     struct mgpt_hf hf, again;
@@ -197,6 +212,7 @@ int main(void)
 {
     TCase *tests = tcase_create("hf_bpe");
     tcase_add_test(tests, merges_are_for_bpe_in_both_spellings);
+    tcase_add_test(tests, older_files_name_no_type);
     tcase_add_test(tests, bpe_is_written_as_tokenizers_reads_it);
     tcase_add_test(tests, the_two_files_of_gpt2_are_a_tokenizer);
     tcase_add_test(tests, refuses_other_bpe_by_reason);

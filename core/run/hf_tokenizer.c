@@ -290,7 +290,11 @@ static enum mgpt_status check_parts(const json_t *root, const json_t *model,
 {
     const json_t *pre = json_object_get(root, "pre_tokenizer");
 
-    if (!is_type(model, "BPE"))
+    /* Older files name no type, and are told by their merges, as `tokenizers` does. */
+    bool untyped =
+        !json_object_get(model, "type") && json_is_array(json_object_get(model, "merges"));
+
+    if (!untyped && !is_type(model, "BPE"))
         return mgpt_fail(error, MGPT_UNSUPPORTED, "model.type: expected \"BPE\"");
     if (json_is_object(json_object_get(root, "normalizer")))
         return mgpt_fail(error, MGPT_UNSUPPORTED, "normalizer: expected null");

@@ -5,8 +5,8 @@
 #include "bpe.h"
 
 #define SMALL 64 /* bytes of a word that needs no memory of its own */
-#define LONGEST                                                                                    \
-    (UINT64_C(1) << 30) /* bytes of a word: indices of 32 bits, in a heap of twice that */
+/* Bytes of a word: it has indices of 32 bits, in a heap of twice that. */
+#define LONGEST (UINT64_C(1) << 30)
 
 /* A token of the word, in a list that is doubly linked by index. */
 struct node {
