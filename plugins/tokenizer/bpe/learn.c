@@ -21,10 +21,14 @@ struct word {
 /* Two neighbouring tokens. */
 struct pair {
     int32_t left, right;
-    int64_t count;   /* places in all text */
-    uint32_t *words; /* that have it, or had it; some more than once */
-    uint64_t n, room;
+    int64_t count;  /* in all text */
+    uint32_t first; /* index + 1 of its first place, or 0 */
     uint32_t merge; /* the last one that made it more frequent */
+};
+
+/* A word that has a pair, or had it; some are there more than once. */
+struct place {
+    uint32_t word, next; /* index + 1 of the pair's next place, or 0 */
 };
 
 /* A pair as it was when it was put into the heap. When it becomes more frequent it is put there
@@ -39,6 +43,8 @@ struct learner {
     struct bpe_table *table;
     struct word *words;
     struct pair *pairs;
+    struct place *places; /* of all pairs */
+    uint64_t n_places, room_places;
     uint64_t n_words, room_words, n_pairs, room_pairs;
     /* index + 1, or 0; a power of two, at most half full */
     uint32_t *word_slots, *pair_slots, *token_slots;
@@ -61,7 +67,7 @@ static bool grow(struct learner *l, void *list, uint64_t n, uint64_t *room, size
 
     if (n < *room)
         return true;
-    uint64_t more = *room ? 2 * *room : 4;
+    uint64_t more = *room ? 2 * *room : 1024;
     void *grown = l->failed || more > UINT32_MAX ? NULL : realloc(*at, (size_t)more * size);
     l->failed = !grown;
     if (grown) {
@@ -237,10 +243,12 @@ static void gain(struct learner *l, uint32_t w, int32_t left, int32_t right)
         pair->merge = l->merge;
         l->touched[l->n_touched++] = at;
     }
-    if (pair->n > 0 && pair->words[pair->n - 1] == w)
+    if (pair->first && l->places[pair->first - 1].word == w)
         return;
-    if (grow(l, &pair->words, pair->n, &pair->room, sizeof *pair->words))
-        pair->words[pair->n++] = w;
+    if (grow(l, &l->places, l->n_places, &l->room_places, sizeof *l->places)) {
+        l->places[l->n_places++] = (struct place){w, pair->first};
+        pair->first = (uint32_t)l->n_places;
+    }
 }
 
 static void lose(struct learner *l, uint32_t w, int32_t left, int32_t right)
@@ -307,22 +315,21 @@ static void merge_in(struct learner *l, uint32_t w, struct bpe_merge m)
 static void merge_everywhere(struct learner *l, uint32_t at, int32_t result)
 {
     struct bpe_merge m = {l->pairs[at].left, l->pairs[at].right, result};
-    uint32_t *words = l->pairs[at].words;
-    uint64_t n = l->pairs[at].n;
+    uint32_t place = l->pairs[at].first, next;
 
-    l->pairs[at].words = NULL; /* merging makes the list of pairs move */
-    l->pairs[at].n = l->pairs[at].room = 0;
     l->merge++;
     l->n_touched = 0;
-    for (uint64_t i = 0; i < n && !l->failed; i++) {
-        if (l->words[words[i]].merge == l->merge)
+    for (; place && !l->failed; place = next) { /* by index: merging makes the lists move */
+        uint32_t w = l->places[place - 1].word;
+        next = l->places[place - 1].next;
+        if (l->words[w].merge == l->merge)
             continue;
-        l->words[words[i]].merge = l->merge;
-        merge_in(l, words[i], m);
+        l->words[w].merge = l->merge;
+        merge_in(l, w, m);
     }
+    l->pairs[at].first = 0;
     for (uint64_t i = 0; i < l->n_touched && !l->failed; i++)
         heap_push(l, l->touched[i]);
-    free(words);
 }
 
 /* The most frequent pair; false when none is left that is worth it. */
@@ -405,10 +412,9 @@ static enum mgpt_status learn_merges(struct learner *l, int32_t wanted, struct m
 
 static void finish(struct learner *l)
 {
-    for (uint64_t i = 0; i < l->n_pairs; i++)
-        free(l->pairs[i].words);
     free(l->words);
     free(l->pairs);
+    free(l->places);
     free(l->word_slots);
     free(l->pair_slots);
     free(l->token_slots);

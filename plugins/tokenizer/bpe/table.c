@@ -29,7 +29,7 @@ static bool grow(void *list, uint64_t n, uint64_t *room, size_t size)
 
     if (n < *room)
         return true;
-    uint64_t more = n < 16 ? 32 : 2 * n;
+    uint64_t more = n < 1024 ? 2048 : 2 * n;
     void *grown = more <= SIZE_MAX / size ? realloc(*at, (size_t)more * size) : NULL;
     if (!grown)
         return false;
