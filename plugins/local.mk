@@ -374,6 +374,7 @@ EXTRA_LTLIBRARIES += %D%/step/fused_cpu/libavx512_8.la
 # A step module whose program is compiled when a run starts: its text is a table of lines.
 MICRO_PROGRAM = \
     %D%/step/micro_cuda/device.cu \
+    %D%/step/micro_cuda/format.cu \
     %D%/step/micro_cuda/memory.cu \
     %D%/step/micro_cuda/warp.cu \
     %D%/step/micro_cuda/dropout.cu \

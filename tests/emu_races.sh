@@ -16,8 +16,10 @@ status=$?
 echo "$said"
 [ $status -eq 0 ] && grep -q '^100%: Checks: ' <<<"$said" && ! grep -q '^no .* in format 1$' <<<"$said" || exit 1
 
-said=$(MGPT_FEW=1 CK_FORK=no MICROGPT_PLUGIN_PATH=$PWD/plugins/.libs \
-    MICROGPT_TEST_PLUGINS=$PWD/$plugins tests/check_micro 2>&1)
-status=$?
-echo "$said"
-[ $status -eq 0 ] && grep -q '^100%: Checks: ' <<<"$said"
+for test in check_micro check_micro_modes; do
+    said=$(MGPT_FEW=1 CK_FORK=no MICROGPT_PLUGIN_PATH=$PWD/plugins/.libs \
+        MICROGPT_TEST_PLUGINS=$PWD/$plugins tests/$test 2>&1)
+    status=$?
+    echo "$said"
+    [ $status -eq 0 ] && grep -q '^100%: Checks: ' <<<"$said" || exit 1
+done

@@ -21,6 +21,7 @@ CHECK_TESTS = \
     %D%/check_kept \
     %D%/check_loader \
     %D%/check_micro \
+    %D%/check_micro_modes \
     %D%/check_model \
     %D%/check_muon \
     %D%/check_native \
@@ -195,7 +196,10 @@ LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 %C%_check_devices_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
 %C%_check_native_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
 
+%C%_check_micro_SOURCES = %D%/check_micro.c %D%/micro_rig.c %D%/micro_rig.h
 %C%_check_micro_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
+%C%_check_micro_modes_SOURCES = %D%/check_micro_modes.c %D%/micro_rig.c %D%/micro_rig.h
+%C%_check_micro_modes_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
 
 %C%_check_bpe_SOURCES = %D%/check_bpe.c
 %C%_check_bpe_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(UTF8PROC_CFLAGS)

@@ -66,6 +66,28 @@ for mode in tf32 bf16 fp16; do
         ! cmp -s $run.$mode.cuda_emu $run.emu || fail "$run: $mode rounds nothing"
     done
 done
+# In one launch, too.
+for mode in tf32 bf16 fp16; do
+    # shellcheck disable=SC2086
+    with names.$mode.micro cuda_emu "$ini" $small --samples 0 --set precision.use=$mode \
+        --set step.use=micro_cuda --set step.micro_cuda.threads=64
+    agree names.$mode.micro names.$mode.ref 1e-3 relative
+done
+# The scale of the loss is sought within a launch, told for each step, and the same after a checkpoint.
+scaling="$small --samples 0 --set precision.use=fp16 --set step.use=micro_cuda
+    --set step.micro_cuda.threads=64 --set precision.fp16.scale_initial=134217728
+    --set precision.fp16.scale_interval=2 --set scheduler.use=constant"
+scales() { sed -n 's/.*"loss_scale": *\([0-9.e+]*\).*/\1/p' "$1/metrics.jsonl"; }
+# shellcheck disable=SC2086
+with names.search cuda_emu "$ini" $scaling
+[ "$(grep -c '"skipped": true' names.search.run/metrics.jsonl)" -ge 4 ] || fail 'too little was skipped'
+[ "$(scales names.search.run | wc -l)" -eq 20 ] || fail 'the scale is not told for each step'
+# shellcheck disable=SC2086
+with names.resumed cuda_emu "$ini" $scaling --steps 11
+run 0 train -P "$MICROGPT_TEST_PLUGINS" --resume --dir names.resumed.run --steps 20
+[ "$(scales names.resumed.run)" = "$(scales names.search.run)" ] || fail 'resumed: another scale'
+[ "$(sum names.resumed.run)" = "$(sum names.search.run)" ] || fail 'resumed: other bits'
+
 # Turing has F16 alone; what it lacks it says.
 # shellcheck disable=SC2086
 with turing cuda_emu "$ini" $small --samples 0 --set precision.use=fp16 --set backend.cuda_emu.capability=75

@@ -49,13 +49,19 @@ same toy.dropout "$toyini" "${toy[@]}" --set model.dropout=0.2 --set train.accum
 same toy.muon "$toyini" "${toy[@]}" --set optimizer.use=muon
 
 # The fastest that knows the model, unless another is named; on another device it says why not.
-# A small model in fp32 is for micro_cuda, which leaves other formats to this one.
+# A small model is for micro_cuda, in any format; what it has no room for is for this one.
 run 0 train -P "$MICROGPT_TEST_PLUGINS" -c "$ini" --dir auto "${small[@]}" --set backend.use=cuda_emu \
     --samples 0
 has err 'backend cuda_emu .* step micro_cuda'
-run 0 train -P "$MICROGPT_TEST_PLUGINS" -c "$ini" --dir auto16 "${small[@]}" \
-    --set backend.use=cuda_emu --set precision.use=bf16 --samples 0
-has err 'backend cuda_emu .* step graph_cuda'
+for mode in tf32 bf16 fp16; do
+    run 0 train -P "$MICROGPT_TEST_PLUGINS" -c "$ini" --dir auto16 "${small[@]}" --explain \
+        --set backend.use=cuda_emu --set precision.use=$mode
+    has out '^step       micro_cuda, which covers FBCUS'
+done
+run 0 train -P "$MICROGPT_TEST_PLUGINS" -c "$ini" --dir auto16 "${small[@]}" --explain \
+    --set backend.use=cuda_emu --set model.mlp=8192
+has out '^step       graph_cuda, which covers FBCUS'
+has out 'micro_cuda bids 0: one document takes .* bytes of shared memory'
 run 4 train -c "$ini" --dir cpu "${small[@]}" --set backend.use=cpu --set step.use=graph_cuda
 has err 'it cannot run this: the backend is no CUDA device \(it has no nvidia.cuda-native/1\)'
 

@@ -326,6 +326,9 @@ measure()
         done
     done
     note=
+    for format in tf32 bf16 fp16; do
+        one names microgpt micro_cuda $format 7 $skip "3-8 us" --steps $n --set dataset.path="$data"
+    done
     for format in fp32 tf32 bf16 fp16; do
         for step in composed graph_cuda micro_cuda; do
             [ "$BACKEND" = cuda ] || tokens=("${tinytoy[@]}")

@@ -6,19 +6,19 @@
 constexpr int KEYS = power_above(least(T, WARP)), HEADS = WARP / KEYS;
 constexpr int TURNS = (T + KEYS - 1) / KEYS; /* rows a lane */
 
-DEVICE const float *query(const layer_rows *r, int t, int h)
+DEVICE auto query(const layer_rows *r, int t, int h)
 {
-    return r->qkv[t] + h * D;
+    return factors(r->qkv[t] + h * D);
 }
 
-DEVICE const float *key(const layer_rows *r, int s, int g)
+DEVICE auto key(const layer_rows *r, int s, int g)
 {
-    return r->qkv[s] + (H + g) * D;
+    return factors(r->qkv[s] + (H + g) * D);
 }
 
-DEVICE const float *value(const layer_rows *r, int s, int g)
+DEVICE auto value(const layer_rows *r, int s, int g)
 {
-    return r->qkv[s] + (H + KV + g) * D;
+    return factors(r->qkv[s] + (H + KV + g) * D);
 }
 
 /* A lane's share of head h: row s of `part` + KEYS j. */
@@ -77,7 +77,7 @@ DEVICE weighed weigh(const memory *m, const settings *now, const document *d, in
     const float scale = 1 / sqrtf((float)D);
     const float p = expf(dot<D>(query(r, t, h), key(r, s, g)) * scale - r->lse[t][h]);
     const float mask = kept_weight(now, d, l, h, t, s);
-    const float dp = mask * dot<D>(m->datt[l % 2][t] + h * D, value(r, s, g));
+    const float dp = mask * dot<D>(factors(m->datt[l % 2][t] + h * D), value(r, s, g));
 
     return {p * mask, p * (dp - m->delta[l % 2][t][h]) * scale};
 }
@@ -115,10 +115,10 @@ DEVICE void attention_row_keys(memory *m, const settings *now, const document *d
 {
     layer_rows *r = &m->layer[l];
     float *dscores = m->weights[warp()][0], *weights = m->weights[warp()][1];
-    float *dk = r->dqkv[s] + H * D, *dv = dk + KV * D;
+    stored *dk = r->dqkv[s] + H * D, *dv = dk + KV * D;
+    constexpr int parts = (KV * D + WARP - 1) / WARP;
+    float k[parts] = {}, v[parts] = {};
 
-    EACH_LANE (i, KV * D)
-        dk[i] = dv[i] = 0;
     for (int first = 0; first < H; first += HEADS) {
         const int mine = lane() / KEYS, h = first + mine;
 
@@ -129,17 +129,25 @@ DEVICE void attention_row_keys(memory *m, const settings *now, const document *d
                 weights[mine * T + t] = w.weight;
             }
         __syncwarp();
-        EACH_LANE (i, KV * D) {
+#pragma unroll
+        for (int j = 0; j < parts; j++) {
+            const int i = lane() + j * WARP;
             const int g = i / D, from = g * (H / KV), to = from + H / KV; /* its query heads */
-            float k = dk[i], v = dv[i];
-            for (int q = from > first ? from : first; q < to && q < first + HEADS; q++)
+            for (int q = from > first ? from : first; i < KV * D && q < to && q < first + HEADS;
+                 q++)
                 for (int t = s; t < d->length; t++) {
-                    k = fmaf(dscores[(q - first) * T + t], query(r, t, q)[i % D], k);
-                    v = fmaf(weights[(q - first) * T + t], m->datt[l % 2][t][q * D + i % D], v);
+                    const float dy = factors(m->datt[l % 2][t])[q * D + i % D];
+                    k[j] = fmaf(dscores[(q - first) * T + t], query(r, t, q)[i % D], k[j]);
+                    v[j] = fmaf(weights[(q - first) * T + t], dy, v[j]);
                 }
-            dk[i] = k;
-            dv[i] = v;
         }
         __syncwarp();
     }
+#pragma unroll
+    for (int j = 0; j < parts; j++)
+        if (lane() + j * WARP < KV * D) {
+            dk[lane() + j * WARP] = k[j];
+            dv[lane() + j * WARP] = v[j];
+        }
+    __syncwarp();
 }

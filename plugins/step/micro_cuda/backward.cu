@@ -1,57 +1,58 @@
 /* Backward: core/model/backward.c for one position, by one warp. dx[t] is the gradient of the
  * residual stream. What gradients of parameters need of it stays where it is: gradients.cu. */
-DEVICE void head_row_backward(memory *m, const float *p, int t)
+DEVICE void head_row_backward(memory *m, parameters a, int t)
 {
     if constexpr (FINAL_NORM) {
-        float *dy = dnormed(m, &m->normf, t);
-        times_transposed<V, C>(p + HEAD, m->logits[t], [&](int c, float sum) { dy[c] = sum; });
+        auto *dy = dnormed(m, &m->normf, t);
+        times_transposed<V, C>(a.w + HEAD, factors(m->logits[t]),
+                               [&](int c, float sum) { dy[c] = sum; });
         __syncwarp();
-        norm_row_backward<false>(&m->normf, t, dy, m->dx[t], p, LN_F_GAIN);
+        norm_row_backward<false>(&m->normf, t, dy, m->dx[t], a.p, LN_F_GAIN);
     } else {
-        times_transposed<V, C>(p + HEAD, m->logits[t],
+        times_transposed<V, C>(a.w + HEAD, factors(m->logits[t]),
                                [&](int c, float sum) { m->dx[t][c] = sum; });
     }
     __syncwarp();
 }
 
 /* From the layer's output down to what other positions need to know of its attention. */
-DEVICE void layer_row_down(memory *m, const settings *now, const document *d, const float *p, int l,
+DEVICE void layer_row_down(memory *m, const settings *now, const document *d, parameters a, int l,
                            int t)
 {
     layer_rows *r = &m->layer[l];
-    float *dy = dnormed(m, &r->norm2, t);
+    stored *dy = dnormed(m, &r->norm2, t);
 
-    p += l * LAYER;
+    a = a.from(l * LAYER);
     EACH_LANE (c, C)
         r->dout[t][c] = m->dx[t][c] * kept_at(now, d, DRAW_MLP, l, t, c);
     __syncwarp();
-    times_transposed<C, F>(p + OUT, r->dout[t],
+    times_transposed<C, F>(a.w + OUT, factors(r->dout[t]),
                            [&](int f, float sum) { r->pre[t][f] = sum * slope(r->pre[t][f]); });
     __syncwarp();
-    times_transposed<F, C>(p + FC, r->pre[t], [&](int c, float sum) { dy[c] = sum; });
+    times_transposed<F, C>(a.w + FC, factors(r->pre[t]), [&](int c, float sum) { dy[c] = sum; });
     __syncwarp();
-    norm_row_backward<true>(&r->norm2, t, dy, m->dx[t], p, LN_2_GAIN);
+    norm_row_backward<true>(&r->norm2, t, dy, m->dx[t], a.p, LN_2_GAIN);
     EACH_LANE (c, C)
         r->dproj[t][c] = m->dx[t][c] * kept_at(now, d, DRAW_PROJECTION, l, t, c);
     __syncwarp();
-    times_transposed<C, C>(p + PROJ, r->dproj[t],
+    times_transposed<C, C>(a.w + PROJ, factors(r->dproj[t]),
                            [&](int c, float sum) { m->datt[l % 2][t][c] = sum; });
     __syncwarp();
     attention_row_queries(m, now, d, l, t);
 }
 
 /* The rest of the layer, after a barrier: dx[t] leaves as the gradient of its input. */
-DEVICE void layer_row_rest(memory *m, const settings *now, const document *d, const float *p, int l,
+DEVICE void layer_row_rest(memory *m, const settings *now, const document *d, parameters a, int l,
                            int t)
 {
     layer_rows *r = &m->layer[l];
-    float *dy = dnormed(m, &r->norm1, t);
+    stored *dy = dnormed(m, &r->norm1, t);
 
-    p += l * LAYER;
+    a = a.from(l * LAYER);
     attention_row_keys(m, now, d, l, t);
-    times_transposed<W, C>(p + QKV, r->dqkv[t], [&](int c, float sum) { dy[c] = sum; });
+    times_transposed<W, C>(a.w + QKV, factors(r->dqkv[t]), [&](int c, float sum) { dy[c] = sum; });
     __syncwarp();
-    norm_row_backward<true>(&r->norm1, t, dy, m->dx[t], p, LN_1_GAIN);
+    norm_row_backward<true>(&r->norm1, t, dy, m->dx[t], a.p, LN_1_GAIN);
     __syncwarp();
 }
 
@@ -73,20 +74,20 @@ DEVICE void embed_row_backward(memory *m, const settings *now, const document *d
 #define EACH_ROW(t, d) for (int t = warp(); t < (d)->length; t += WARPS)
 
 template <class WORK>
-DEVICE void document_pass(memory *m, const settings *now, const document *d, const float *p,
+DEVICE void document_pass(memory *m, const settings *now, const document *d, parameters a,
                           WORK meanwhile)
 {
 #pragma unroll 1
     for (int l = 0; l <= L; l++) {
         EACH_ROW (t, d) {
             if (l == 0)
-                embed_row(m, now, d, p, t);
+                embed_row(m, now, d, a.p, t);
             else
-                layer_row(m, now, d, p, l - 1, t);
+                layer_row(m, now, d, a, l - 1, t);
             if (l < L)
-                qkv_row(m, p, l, t);
+                qkv_row(m, a, l, t);
             else
-                head_row(m, now, d, p, t);
+                head_row(m, now, d, a, t);
         }
         if (l < L)
             __syncthreads();
@@ -94,16 +95,16 @@ DEVICE void document_pass(memory *m, const settings *now, const document *d, con
             meanwhile();
     }
     EACH_ROW (t, d)
-        head_row_backward(m, p, t);
+        head_row_backward(m, a, t);
 #pragma unroll 1
     for (int l = L - 1; l >= 0; l--) {
         EACH_ROW (t, d)
-            layer_row_down(m, now, d, p, l, t);
+            layer_row_down(m, now, d, a, l, t);
         __syncthreads();
         EACH_ROW (t, d)
-            layer_row_rest(m, now, d, p, l, t);
+            layer_row_rest(m, now, d, a, l, t);
     }
     EACH_ROW (t, d)
-        embed_row_backward(m, now, d, p, t);
+        embed_row_backward(m, now, d, a.p, t);
     __syncthreads();
 }

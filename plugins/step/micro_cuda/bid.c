@@ -9,17 +9,20 @@
 #define LARGE_SCORE 1
 #define LARGE ((uint64_t)4 << 20) /* parameters times positions that one block goes through */
 
-/* Nothing of the plan but its size and what it says of speed may be new to us. */
-static bool plain_f32(const struct mgpt_precision_plan *plan)
+/* Does the device have what the plan asks for? Its own ops would not do without. */
+static bool has_formats(const struct mgpt_step_spec *spec)
 {
-    return plan->master == MGPT_F32 && plan->activation == MGPT_F32 && plan->product == MGPT_F32 &&
-           plan->scale_interval == 0;
+    const struct mgpt_caps *caps = spec->caps;
+
+    return caps->formats >> spec->precision->activation & 1 &&
+           (!spec->precision->tf32 || caps->flags & MGPT_CAPS_TF32);
 }
 
 const char *micro_needs(const struct mgpt_step_spec *spec)
 {
     const struct mgpt_model *m = spec->model;
     const struct mgpt_optimizer_api *o = spec->optimizer;
+    enum micro_format format;
     const struct {
         bool holds;
         const char *needs;
@@ -30,7 +33,9 @@ const char *micro_needs(const struct mgpt_step_spec *spec)
              mgpt_rest_is_zero(o, o->size, sizeof *o),
          "a model, a step and an optimizer without settings that are newer than it"},
         {micro_native(spec), "a CUDA device (backend cuda)"},
-        {plain_f32(spec->precision), "everything in F32, without loss scaling"},
+        {micro_format_of(spec->precision, &format),
+         "weights in F32, and activations and products in F32, TF32, BF16 or F16"},
+        {has_formats(spec), "a device that has the formats of [precision] use"},
         {spec->ranks <= 1, "one rank"},
         {spec->places || (o->rule && spec->n_state <= MGPT_MAX_STATE), "an optimizer with a rule"},
         {spec->columns <= m->context, "no more columns than [model] context"},
@@ -53,13 +58,21 @@ static void decline(struct mgpt_bid *out)
     out->covers = MGPT_COVERS_FB;
 }
 
+/* By enum micro_format: what is not F32. */
+static const char *const formats[] = {"", ", products in TF32",
+                                      ", activations and products in BF16",
+                                      ", activations and products in F16"};
+
 /* "parameters, gradients", and what is not there. */
 static const char *what_is_here(const struct micro_plan *plan, uint32_t n_state)
 {
-    if (!plan->p_here)
+    if (!plan->p_here && !plan->w_here)
         return "activations in it, all else in global memory";
     if (plan->documents > 1)
-        return "activations and parameters in it, a block a document";
+        return plan->w_here ? "activations and rounded weights in it, a block a document"
+                            : "activations and parameters in it, a block a document";
+    if (!plan->p_here)
+        return "activations and rounded weights in it, all else in global memory";
     if (!plan->g_here)
         return "activations and parameters in it, gradients and state in global memory";
     if (plan->updates && plan->s_here < n_state)
@@ -91,8 +104,9 @@ void micro_bid(const struct mgpt_step_spec *spec, struct mgpt_bid *out)
     out->covers = plan.updates ? MGPT_COVERS_FBCUS : MGPT_COVERS_FBC;
     if (MGPT_HAS(out, bytes))
         out->bytes = plan.global;
-    snprintf(
-        out->reason, sizeof out->reason, "%s in one launch, %llu of %u bytes of shared memory: %s",
-        plan.updates ? "the whole step" : "all but the update, of whole tensors,",
-        (unsigned long long)plan.shared, cuda->shared_most, what_is_here(&plan, spec->n_state));
+    snprintf(out->reason, sizeof out->reason,
+             "%s in one launch%s, %llu of %u bytes of shared memory: %s",
+             plan.updates ? "the whole step" : "all but the update, of whole tensors,",
+             formats[plan.format], (unsigned long long)plan.shared, cuda->shared_most,
+             what_is_here(&plan, spec->n_state));
 }

@@ -1,5 +1,5 @@
 /* Forward: core/model/forward.c for one position, by one warp. Offsets such as QKV are of layer 0;
- * p + l * LAYER points at the parameters of layer l. */
+ * a.from(l * LAYER) are the parameters from layer l on. */
 /* --- idea: model --- */
 DEVICE void embed_row(memory *m, const settings *now, const document *d, const float *p, int t)
 {
@@ -14,51 +14,59 @@ DEVICE void embed_row(memory *m, const settings *now, const document *d, const f
 }
 
 /* qkv[t] of a layer: other positions read it, after a barrier. */
-DEVICE void qkv_row(memory *m, const float *p, int l, int t)
+DEVICE void qkv_row(memory *m, parameters a, int l, int t)
 {
     layer_rows *r = &m->layer[l];
 
-    p += l * LAYER;
-    norm_row(m->x[t], &r->norm1, t, p, LN_1_GAIN, LN_1_BIAS);
+    a = a.from(l * LAYER);
+    norm_row(m->x[t], &r->norm1, t, a.p, LN_1_GAIN, LN_1_BIAS);
     __syncwarp();
-    times<W, C>(p + QKV, normed(&r->norm1, t),
-                [&](int i, float sum) { r->qkv[t][i] = sum + (BIAS_QKV ? p[QKV_BIAS + i] : 0); });
+    times<W, C>(a.w + QKV, factors(normed(&r->norm1, t)),
+                [&](int i, float sum) { r->qkv[t][i] = sum + (BIAS_QKV ? a.p[QKV_BIAS + i] : 0); });
+}
+
+/* x[t] += what a branch adds to the residual: its sum is stored, and so is what dropout leaves. */
+DEVICE void add_branch(memory *m, const settings *now, const document *d, u32 purpose, int l, int t,
+                       int c, float sum)
+{
+    const stored y = sum, left = y * kept_at(now, d, purpose, l, t, c);
+
+    m->x[t][c] += left;
 }
 
 /* The rest of the layer: x[t] leaves as its output. */
-DEVICE void layer_row(memory *m, const settings *now, const document *d, const float *p, int l,
-                      int t)
+DEVICE void layer_row(memory *m, const settings *now, const document *d, parameters a, int l, int t)
 {
     layer_rows *r = &m->layer[l];
 
-    p += l * LAYER;
+    a = a.from(l * LAYER);
     attention_row(m, now, d, l, t);
-    times<C, C>(p + PROJ, r->att[t], [&](int c, float sum) {
-        m->x[t][c] +=
-            (sum + (BIAS_PROJ ? p[PROJ_BIAS + c] : 0)) * kept_at(now, d, DRAW_PROJECTION, l, t, c);
+    times<C, C>(a.w + PROJ, factors(r->att[t]), [&](int c, float sum) {
+        add_branch(m, now, d, DRAW_PROJECTION, l, t, c, sum + (BIAS_PROJ ? a.p[PROJ_BIAS + c] : 0));
     });
     __syncwarp();
-    norm_row(m->x[t], &r->norm2, t, p, LN_2_GAIN, LN_2_BIAS);
+    norm_row(m->x[t], &r->norm2, t, a.p, LN_2_GAIN, LN_2_BIAS);
     __syncwarp();
-    times<F, C>(p + FC, normed(&r->norm2, t), [&](int f, float sum) {
-        const float pre = sum + (BIAS_MLP ? p[FC_BIAS + f] : 0);
+    times<F, C>(a.w + FC, factors(normed(&r->norm2, t)), [&](int f, float sum) {
+        const float pre = sum + (BIAS_MLP ? a.p[FC_BIAS + f] : 0);
         r->pre[t][f] = pre;
         r->hidden[t][f] = activated(pre);
     });
     __syncwarp();
-    times<C, F>(p + OUT, r->hidden[t], [&](int c, float sum) {
-        m->x[t][c] += (sum + (BIAS_MLP ? p[OUT_BIAS + c] : 0)) * kept_at(now, d, DRAW_MLP, l, t, c);
+    times<C, F>(a.w + OUT, factors(r->hidden[t]), [&](int c, float sum) {
+        add_branch(m, now, d, DRAW_MLP, l, t, c, sum + (BIAS_MLP ? a.p[OUT_BIAS + c] : 0));
     });
     __syncwarp();
 }
 
 /* --- end of idea --- */
 /* What the head reads. */
-DEVICE const float *last_row(const memory *m, int t)
+DEVICE auto last_row(const memory *m, int t)
 {
     if constexpr (FINAL_NORM)
-        return normed(&m->normf, t);
-    return m->x[t];
+        return factors(normed(&m->normf, t));
+    else
+        return factors(m->x[t]);
 }
 
 /* Of the positions of a step. */
@@ -88,13 +96,13 @@ DEVICE void loss_row(memory *m, const settings *now, const document *d, int t)
     __syncwarp();
 }
 
-DEVICE void head_row(memory *m, const settings *now, const document *d, const float *p, int t)
+DEVICE void head_row(memory *m, const settings *now, const document *d, parameters a, int t)
 {
     if constexpr (FINAL_NORM)
-        norm_row(m->x[t], &m->normf, t, p, LN_F_GAIN, LN_F_BIAS);
+        norm_row(m->x[t], &m->normf, t, a.p, LN_F_GAIN, LN_F_BIAS);
     __syncwarp();
-    times<V, C>(p + HEAD, last_row(m, t), [&](int v, float sum) {
-        m->logits[t][v] = sum + (BIAS_HEAD ? p[HEAD_BIAS + v] : 0);
+    times<V, C>(a.w + HEAD, last_row(m, t), [&](int v, float sum) {
+        m->logits[t][v] = sum + (BIAS_HEAD ? a.p[HEAD_BIAS + v] : 0);
     });
     __syncwarp();
     loss_row(m, now, d, t);

@@ -31,9 +31,9 @@ DEVICE void put(gradient *w, int at, float sum)
 }
 
 /* g (M,K) of a matrix = sum over t of dy[t] x[t]; and, for the table of tokens, of dx[t] in the rows
- * of the ids. dy, x: rows of positions, dy_row and x_row floats apart, padded. */
-template <int M, int K, bool PRODUCT, bool TOKENS>
-DEVICE void matrix(gradient *w, int at, const float *dy, int dy_row, const float *x, int x_row)
+ * of the ids. dy, x: rows of positions, dy_row and x_row numbers apart, padded. */
+template <int M, int K, bool PRODUCT, bool TOKENS, class DY, class X>
+DEVICE void matrix(gradient *w, int at, const DY *dy, int dy_row, const X *x, int x_row)
 {
     constexpr int down = pad(M) / 4, across = pad(K) / 4;
 
@@ -60,8 +60,8 @@ DEVICE void matrix(gradient *w, int at, const float *dy, int dy_row, const float
 }
 
 /* g (M) of a bias = sum over t of dy[t]; of a gain, of dy[t] x[t]. */
-template <int M, bool PRODUCT>
-DEVICE void vector(gradient *w, int at, const float *dy, int dy_row, const float *x, int x_row)
+template <int M, bool PRODUCT, class DY>
+DEVICE void vector(gradient *w, int at, const DY *dy, int dy_row, const float *x, int x_row)
 {
     for (int i = dealt(w, M); i < M; i += THREADS) {
         float sum = 0;
@@ -79,12 +79,11 @@ template <class NORM> DEVICE void norm_gradient(gradient *w, const NORM *n, int 
         vector<C, false>(w, bias, n->dy[0], pad(C), nullptr, 0);
 }
 
-/* A linear layer: its matrix, and its bias where it has one. */
-template <int M, int K, bool BIAS>
-DEVICE void linear_gradient(gradient *w, int at, int bias, const float *dy, int dy_row,
-                            const float *x)
+/* A linear layer: its matrix, and its bias, of dy as it is, where it has one. */
+template <int M, int K, bool BIAS, class DY, class X>
+DEVICE void linear_gradient(gradient *w, int at, int bias, const DY *dy, int dy_row, const X *x)
 {
-    matrix<M, K, true, false>(w, at, dy, dy_row, x, pad(K));
+    matrix<M, K, true, false>(w, at, factors(dy), dy_row, factors(x), pad(K));
     if constexpr (BIAS)
         vector<M, false>(w, bias, dy, dy_row, nullptr, 0);
 }
@@ -103,9 +102,9 @@ DEVICE float document_gradients(memory *m, const settings *now, const document *
 {
     gradient w = {m, d, g, first, last, 0, 0};
 
-    matrix<V, C, TIED, true>(&w, WTE, m->logits[0], pad(V), last_row(m, 0), pad(C));
+    matrix<V, C, TIED, true>(&w, WTE, factors(m->logits[0]), pad(V), last_row(m, 0), pad(C));
     if constexpr (!TIED)
-        matrix<V, C, true, false>(&w, HEAD, m->logits[0], pad(V), last_row(m, 0), pad(C));
+        matrix<V, C, true, false>(&w, HEAD, factors(m->logits[0]), pad(V), last_row(m, 0), pad(C));
     if constexpr (BIAS_HEAD)
         vector<V, false>(&w, HEAD_BIAS, m->logits[0], pad(V), nullptr, 0);
     position_gradient(&w);

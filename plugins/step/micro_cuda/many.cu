@@ -3,20 +3,21 @@
  * Which documents a share has, and which elements a slice, depends on the model and the batch alone,
  * and each adds up in its own order into its own place. So the bits are the same for any number of
  * blocks. Parameters and state lie in global memory, where all blocks find them; each block has a
- * copy of the parameters where there is room. */
+ * copy of the parameters, or of what products take of them, where there is room. */
 constexpr int SLICE = 4 * THREADS;
 
 /* Forward and backward of a share's documents, one after the other. */
-DEVICE void run_share(memory *m, const args *a, int step, int share, const float *p)
+DEVICE void run_share(memory *m, const args *a, int step, int share)
 {
-    settings *now = &m->now[0];
+    const parameters all = parameters_of(m, P_HERE ? m->p : a->p);
+    const settings *now = &m->now[step % 2];
     document *d = &m->doc[0];
 
     for (int k = share * PER_SHARE; k < least((share + 1) * PER_SHARE, DOCUMENTS); k++) {
         if (warp() == 0)
             fetch_document(&a->steps[step].documents[k], d);
         __syncthreads();
-        document_pass(m, now, d, p, [] {});
+        document_pass(m, now, d, all, [] {});
         if (threadIdx.x == 0)
             a->losses[k] = sum_of_losses(m, now, d);
         document_gradients(m, now, d, a->shares + (long long)share * N, k == share * PER_SHARE,
@@ -58,29 +59,33 @@ DEVICE double total_of(memory *m, const args *a)
 
 DEVICE void run_many(memory *m, const args *a)
 {
-    const float *p = P_HERE ? m->p : a->p;
-    const double loss_scale = a->state->loss_scale;
-
+    if (warp() == 0)
+        fetch_scaling(a->state, &m->now[0]);
     for (int i = 0; i < (int)a->n; i++) {
+        settings *now = &m->now[i % 2], *next = &m->now[(i + 1) % 2];
         if (warp() == 0)
-            fetch_settings(&a->steps[i].input, &m->now[0], loss_scale);
+            fetch_settings(&a->steps[i].input, now, now);
         if (P_HERE)
             copy(m->p, a->p);
+        if (W_HERE)
+            copy_rounded(m->w, a->p);
         __syncthreads();
         for (int share = (int)blockIdx.x; share < SHARES; share += (int)gridDim.x)
-            run_share(m, a, i, share, p);
+            run_share(m, a, i, share);
         MGPT_GRID_SYNC();
         add_shares(m, a);
         MGPT_GRID_SYNC();
         const double total = total_of(m, a);
         if (UPDATES && isfinite(total))
-            update(a->p, a->g, a->s, &m->now[0], quick_scale(total, loss_scale),
+            update(a->p, nullptr, a->g, a->s, now, quick_scale(total, now->loss_scale),
                    (int)(blockIdx.x * THREADS + threadIdx.x), (int)gridDim.x * THREADS);
+        if (threadIdx.x == 0)
+            scaler(now, next, total);
         if (blockIdx.x == 0 && threadIdx.x == 0) {
             double loss = 0;
             for (int k = 0; k < DOCUMENTS; k++)
                 loss += a->losses[k];
-            report(a, i, m->now[0].inv_targets, loss, total);
+            report(a, i, now, next, loss, total);
         }
         MGPT_GRID_SYNC();
     }

@@ -1,11 +1,8 @@
 /* Where everything lies: the shared memory of a block, and what a launch is handed.
  *
  * T positions of a document, C embd, F mlp, H heads of D, KV kv heads, V vocab, L layers. Rows are
- * padded to whole groups of four floats. What a block has in shared memory is one document's
+ * padded to whole groups of four numbers. What a block has in shared memory is one document's
  * activations, and as much of parameters, gradients and optimizer state as there is room for. */
-typedef unsigned int u32;
-typedef unsigned long long u64;
-
 constexpr int WARP = 32, WARPS = THREADS / WARP;
 constexpr int D = C / H, W = (H + 2 * KV) * D; /* of a head; of a row of q|k|v */
 constexpr bool AFFINE = NORM_GAIN || NORM_BIAS;
@@ -21,23 +18,31 @@ DEVICE constexpr int when(bool there, int n)
     return there ? n : 1;
 }
 
-/* Rows that many lanes read at once, each of them another row: four floats apart from a multiple of
- * 32, so that they come from different banks of shared memory. */
+/* Rows that many lanes read at once, each of them another row: four numbers apart from a multiple
+ * of 32, so that they come from different banks of shared memory. */
 constexpr int WIDE = pad(W) + 4, APART = pad(C) + 4;
 
+template <class A, class B> constexpr bool same = false;
+template <class A> constexpr bool same<A, A> = true;
+
 /* What a norm leaves for backward. y = hat [* gain] [+ bias], where that is something else. */
-template <int ROWS> struct norm_rows {
+template <int ROWS, class Y> struct norm_rows {
+    typedef Y type;
+    static constexpr bool SEPARATE = AFFINE || !same<Y, float>;
     alignas(16) float hat[ROWS][pad(C)];
-    alignas(16) float y[when(AFFINE, ROWS)][pad(C)], dy[when(AFFINE, ROWS)][pad(C)];
+    alignas(16) Y y[when(SEPARATE, ROWS)][pad(C)];
+    alignas(16) Y dy[when(AFFINE, ROWS)][pad(C)];
     alignas(16) float rstd[pad(ROWS)];
 };
 
 struct layer_rows {
-    norm_rows<T> norm1, norm2;
-    alignas(16) float qkv[T][WIDE], dqkv[T][WIDE];
-    alignas(16) float att[T][pad(C)];
-    alignas(16) float lse[T][pad(H)];                    /* log of the sum of exp of the scores */
-    alignas(16) float pre[T][pad(F)], hidden[T][pad(F)]; /* backward, pre becomes dpre */
+    norm_rows<T, stored> norm1, norm2;
+    alignas(16) stored qkv[T][WIDE];
+    alignas(16) stored dqkv[T][WIDE];
+    alignas(16) stored att[T][pad(C)];
+    alignas(16) float lse[T][pad(H)];  /* log of the sum of exp of the scores */
+    alignas(16) stored pre[T][pad(F)]; /* backward, it becomes dpre */
+    alignas(16) stored hidden[T][pad(F)];
     alignas(16) float dproj[T][pad(C)], dout[T][pad(C)]; /* of what is added to the residual */
 };
 
@@ -58,6 +63,8 @@ struct step_input {
 struct settings {
     alignas(16) u64 step;
     double inv_targets;
+    double loss_scale;       /* of struct step_state, before this step */
+    u64 good;                /* likewise */
     alignas(16) float scale; /* of dlogits */
     alignas(16) real scalars[2][16];
 };
@@ -71,18 +78,20 @@ struct step_state {
 
 struct memory {
     layer_rows layer[L];
-    norm_rows<when(EMBED_NORM, T)> norme;
-    norm_rows<when(FINAL_NORM, T)> normf;
+    norm_rows<when(EMBED_NORM, T), float> norme; /* it makes the residual stream */
+    norm_rows<when(FINAL_NORM, T), stored> normf;
     alignas(16) float x[T][pad(C)], dx[T][pad(C)]; /* the residual stream */
     alignas(16) float logits[T][pad(V)];           /* and then dlogits */
     alignas(16) float loss[2][pad(T)];             /* of this step and the one before, see one.cu */
     /* Of attention's output. Two layers take turns: one is still read while the next is written. */
-    alignas(16) float datt[2][T][APART], delta[2][T][pad(H)];
+    alignas(16) stored datt[2][T][APART];
+    alignas(16) float delta[2][T][pad(H)];
     alignas(16) float weights[WARPS][2][pad(T > WARP ? T : WARP)]; /* of one row of attention */
     alignas(16) float row[WARPS][pad(C)];
     alignas(16) double sums[WARPS];
     document doc[2];
     settings now[2];
+    alignas(16) half w[pad(when(W_HERE, N))]; /* p rounded */
     alignas(16) float p[pad(when(P_HERE, N))], g[pad(when(G_HERE, N))];
     alignas(16) float s[when(S_HERE > 0, S_HERE)][pad(when(S_HERE > 0, N))];
 };

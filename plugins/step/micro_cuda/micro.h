@@ -16,14 +16,19 @@
 #define MICRO_SLICE 4        /* elements a thread, of a slice of the gradients */
 #define MICRO_ENTRY "mgpt_micro_step"
 
+/* Number formats of a step. The words are those of the program (format.cu). */
+enum micro_format { MICRO_F32 = 0, MICRO_TF32 = 1, MICRO_BF16 = 2, MICRO_F16 = 3 };
+
 /* Where everything goes: depends on the model, the batch and the device alone. */
 struct micro_plan {
+    enum micro_format format;
     uint32_t threads, documents, shares, per_share, slices;
     int elements;         /* N: of all parameters, with what lies between them */
     bool updates;         /* the rule is ours, too */
-    bool p_here, g_here;  /* in shared memory */
+    bool w_here;          /* in shared memory: weights rounded to 16 bits */
+    bool p_here, g_here;  /* likewise: parameters and gradients */
     uint32_t s_here;      /* arrays of state there */
-    uint64_t activations; /* bytes of shared memory without those */
+    uint64_t activations; /* bytes of shared memory without all these */
     uint64_t shared;      /* bytes in all */
     uint64_t global;      /* bytes of the device that an open step holds */
     uint32_t capacity;    /* steps whose data fit into what is held */
@@ -65,6 +70,13 @@ static inline uint64_t micro_document_bytes(uint32_t columns)
 static inline uint64_t micro_step_bytes(const struct mgpt_step_spec *spec, uint32_t documents)
 {
     return sizeof(struct micro_input) + documents * micro_document_bytes(spec->columns);
+}
+
+/* Which of them a plan asks for; false: none. (plan.c) */
+bool micro_format_of(const struct mgpt_precision_plan *plan, enum micro_format *format);
+static inline bool micro_is_short(enum micro_format format)
+{
+    return format == MICRO_BF16 || format == MICRO_F16;
 }
 
 /* The device behind a backend, or NULL. */

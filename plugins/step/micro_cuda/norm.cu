@@ -2,19 +2,20 @@
  * c = lane, lane + 32, ...: what it reads it wrote itself. */
 
 /* What the layer after a norm reads. */
-template <class NORM> DEVICE const float *normed(const NORM *n, int t)
+template <class NORM> DEVICE auto normed(const NORM *n, int t)
 {
-    if constexpr (AFFINE)
-        return n->y[t];
-    return n->hat[t];
+    if constexpr (NORM::SEPARATE)
+        return (const typename NORM::type *)n->y[t];
+    else
+        return (const float *)n->hat[t];
 }
 
 /* Where the gradient of that goes; without gain and bias nobody needs it for long. */
-template <class NORM> DEVICE float *dnormed(memory *m, NORM *n, int t)
+template <class NORM> DEVICE typename NORM::type *dnormed(memory *m, NORM *n, int t)
 {
     if constexpr (AFFINE)
         return n->dy[t];
-    return m->row[warp()];
+    return reinterpret_cast<typename NORM::type *>(m->row[warp()]);
 }
 
 /* gain, bias: offsets among the parameters */
@@ -34,7 +35,7 @@ DEVICE void norm_row(const float *x, NORM *n, int t, const float *p, int gain, i
     EACH_LANE (c, C) {
         const float hat = (x[c] - mean) * rstd;
         n->hat[t][c] = hat;
-        if constexpr (AFFINE)
+        if constexpr (NORM::SEPARATE)
             n->y[t][c] = hat * (NORM_GAIN ? p[gain + c] : 1) + (NORM_BIAS ? p[bias + c] : 0);
     }
     if (lane() == 0)
@@ -43,8 +44,8 @@ DEVICE void norm_row(const float *x, NORM *n, int t, const float *p, int gain, i
 
 /* dx [+]= (h - mean(h) - hat mean(h hat)) rstd, with h = dy [* gain]; mean(h): of a layer norm */
 template <bool ADD, class NORM>
-DEVICE void norm_row_backward(const NORM *n, int t, const float *dy, float *dx, const float *p,
-                              int gain)
+DEVICE void norm_row_backward(const NORM *n, int t, const typename NORM::type *dy, float *dx,
+                              const float *p, int gain)
 {
     float mean = 0, mean_hat = 0, rstd = n->rstd[t];
     const float *hat = n->hat[t];

@@ -4,15 +4,25 @@
  * Barriers a step: 2 L + 1 in document_pass, 1 for the norm, 1 after the update. The last warp is
  * the clerk: while the others are on their rows it reports the step before and fetches the input of
  * the next one, so that nobody waits for global memory. */
-DEVICE void fetch_settings(const step_input *from, settings *to, double loss_scale)
+DEVICE void fetch_settings(const step_input *from, settings *to, const settings *before)
 {
     if (lane() == 0) {
         to->step = from->step;
         to->inv_targets = from->inv_targets;
-        to->scale = (float)(from->inv_targets * loss_scale);
+        to->loss_scale = before->loss_scale;
+        to->scale = dlogits_scale(to);
     }
     EACH_LANE (k, 2 * 16)
         to->scalars[k / 16][k % 16] = (real)from->scalars[k / 16][k % 16];
+}
+
+/* What SCALER left before the first step. */
+DEVICE void fetch_scaling(const step_state *from, settings *to)
+{
+    if (lane() == 0) {
+        to->loss_scale = from->loss_scale;
+        to->good = from->good;
+    }
 }
 
 DEVICE void fetch_document(const document *from, document *to)
@@ -31,6 +41,20 @@ DEVICE void copy(float *to, const float *from)
         *reinterpret_cast<pack<4> *>(to + i) = read<4>(from + i);
 }
 
+DEVICE void copy_rounded(half *to, const float *from)
+{
+    for (int i = (int)threadIdx.x; i < N; i += THREADS)
+        to[i] = from[i];
+}
+
+/* Where products find the parameters p. */
+DEVICE parameters parameters_of(const memory *m, const float *p)
+{
+    const void *w = W_HERE ? static_cast<const void *>(m->w) : p;
+
+    return {p, static_cast<const weight *>(w)};
+}
+
 /* sum over t of loss[t], in one thread, in order */
 DEVICE double sum_of_losses(memory *m, const settings *now, const document *d)
 {
@@ -41,16 +65,19 @@ DEVICE double sum_of_losses(memory *m, const settings *now, const document *d)
     return sum;
 }
 
-DEVICE void clerk(memory *m, const args *a, int i, double total, double loss_scale)
+DEVICE void clerk(memory *m, const args *a, int i, double total)
 {
+    settings *now = &m->now[i % 2], *other = &m->now[(i + 1) % 2];
+
     if (i > 0 && lane() == 0) {
-        const settings *before = &m->now[(i - 1) % 2];
-        const double loss = sum_of_losses(m, before, &m->doc[(i - 1) % 2]);
-        report(a, i - 1, before->inv_targets, loss, total);
+        const double loss = sum_of_losses(m, other, &m->doc[(i - 1) % 2]);
+        if (!SCALING) /* else it could not wait */
+            scaler(other, now, total);
+        report(a, i - 1, other, now, loss, total);
     }
     __syncwarp();
     if (i + 1 < (int)a->n) {
-        fetch_settings(&a->steps[i + 1].input, &m->now[(i + 1) % 2], loss_scale);
+        fetch_settings(&a->steps[i + 1].input, other, now);
         fetch_document(&a->steps[i + 1].documents[0], &m->doc[(i + 1) % 2]);
     }
 }
@@ -59,7 +86,6 @@ DEVICE void clerk(memory *m, const args *a, int i, double total, double loss_sca
 DEVICE void run_one(memory *m, const args *a)
 {
     float *p = P_HERE ? m->p : a->p, *g = G_HERE ? m->g : a->g, *s[4];
-    const double loss_scale = a->state->loss_scale;
     double total = 0;
 
     for (int k = 0; k < RULE_STATE; k++) {
@@ -69,30 +95,36 @@ DEVICE void run_one(memory *m, const args *a)
     }
     if (P_HERE)
         copy(p, a->p);
+    if (W_HERE)
+        copy_rounded(m->w, a->p);
     if (G_HERE) /* what lies between two parameters stays 0 */
         for (int i = (int)threadIdx.x; i < N; i += THREADS)
             g[i] = 0;
     if (warp() == 0) {
-        fetch_settings(&a->steps[0].input, &m->now[0], loss_scale);
+        fetch_scaling(a->state, &m->now[0]);
+        fetch_settings(&a->steps[0].input, &m->now[0], &m->now[0]);
         fetch_document(&a->steps[0].documents[0], &m->doc[0]);
     }
     __syncthreads();
     for (int i = 0; i < (int)a->n; i++) {
         const settings *now = &m->now[i % 2];
         const document *d = &m->doc[i % 2];
-        document_pass(m, now, d, p, [&] {
+        document_pass(m, now, d, parameters_of(m, p), [&] {
             if (warp() == WARPS - 1)
-                clerk(m, a, i, total, loss_scale);
+                clerk(m, a, i, total);
         });
         total = quick_sum(m, document_gradients(m, now, d, g, true, true));
         if (!ordinary(total) && total == total)
             total = careful_total(m, g);
+        if (SCALING && threadIdx.x == 0)
+            scaler(now, &m->now[(i + 1) % 2], total);
         if (UPDATES && isfinite(total))
-            update(p, g, s, now, quick_scale(total, loss_scale), (int)threadIdx.x, THREADS);
+            update(p, m->w, g, s, now, quick_scale(total, now->loss_scale), (int)threadIdx.x,
+                   THREADS);
         __syncthreads();
     }
     if (warp() == WARPS - 1)
-        clerk(m, a, (int)a->n, total, loss_scale);
+        clerk(m, a, (int)a->n, total);
     for (int k = 0; k < S_HERE; k++)
         copy(a->s[k], s[k]);
     if (P_HERE && UPDATES)

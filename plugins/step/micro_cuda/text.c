@@ -199,10 +199,20 @@ static void add_plan(struct text *t, const struct mgpt_step_spec *spec,
         "SLICES = %u;\n",
         plan->threads, plan->elements, plan->documents, plan->shares, plan->per_share,
         plan->slices);
-    add(t, "constexpr bool P_HERE = %d, G_HERE = %d, UPDATES = %d;\n", plan->p_here, plan->g_here,
-        plan->updates);
+    add(t, "constexpr bool W_HERE = %d, P_HERE = %d, G_HERE = %d, UPDATES = %d;\n", plan->w_here,
+        plan->p_here, plan->g_here, plan->updates);
     add(t, "constexpr int S_HERE = %u, BYTES = %llu;\nconstexpr double CLIP = %.17g;\n",
         plan->s_here, (unsigned long long)plan->shared, spec->clip);
+}
+
+static void add_formats(struct text *t, const struct mgpt_precision_plan *precision,
+                        const struct micro_plan *plan)
+{
+    add(t, "constexpr int FORMAT = %d;\nconstexpr bool SCALING = %d;\n", plan->format,
+        plan->updates && precision->scale_interval);
+    add(t,
+        "constexpr unsigned INTERVAL = %uu;\nconstexpr double GROWTH = %.17g, BACKOFF = %.17g;\n",
+        precision->scale_interval, precision->scale_growth, precision->scale_backoff);
 }
 
 enum mgpt_status micro_text(const struct mgpt_step_spec *spec, const struct micro_plan *plan,
@@ -218,6 +228,7 @@ enum mgpt_status micro_text(const struct mgpt_step_spec *spec, const struct micr
     add_offsets(&t, spec);
     add_runs(&t, spec, plan);
     add_plan(&t, spec, plan);
+    add_formats(&t, spec->precision, plan);
     add_lines(&t, micro_kernel_body);
     if (t.failed) {
         free(t.data);

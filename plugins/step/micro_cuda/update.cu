@@ -63,9 +63,10 @@ DEVICE float quick_scale(double total, double loss_scale)
     return (CLIP > 0 && norm > (float)CLIP ? (float)CLIP / norm : 1) / scale;
 }
 
-/* The rule for elements from, from + step, ... of each run of parameters of one group. */
-DEVICE void update(float *p, const float *g, float *const *s, const settings *now, float scale,
-                   int from, int step)
+/* The rule for elements from, from + step, ... of each run of parameters of one group. w: what
+ * products take of them, where one block has them all. */
+DEVICE void update(float *p, half *w, const float *g, float *const *s, const settings *now,
+                   float scale, int from, int step)
 {
     for (int r = 0; r < RUNS; r++) {
         real h[when(RULE_SCALARS > 0, RULE_SCALARS)], state[when(RULE_STATE > 0, RULE_STATE)];
@@ -78,28 +79,53 @@ DEVICE void update(float *p, const float *g, float *const *s, const settings *no
                 state[k] = s[k][i];
             rule(value, g[i] * scale, state, h);
             p[i] = value;
+            if constexpr (W_HERE && ALONE)
+                w[i] = value;
             for (int k = 0; k < RULE_STATE; k++)
                 s[k][i] = state[k];
         }
     }
 }
 
-/* What a step leaves in its result and in the state of the run, and SCALER, which only counts where
- * there is no loss scaling: core/ref/scaler.c. By one thread. */
-DEVICE void report(const args *a, int i, double inv_targets, double sum_of_losses, double total)
+DEVICE float dlogits_scale(const settings *now)
+{
+    return (float)(now->inv_targets * now->loss_scale);
+}
+
+/* SCALER: core/ref/scaler.c. What it leaves for the step after this one. By one thread. */
+DEVICE void scaler(const settings *now, settings *next, double total)
+{
+    const bool skipped = !isfinite(total), grows = SCALING && now->good + 1 >= INTERVAL;
+    double scale = now->loss_scale;
+
+    if (SCALING && skipped)
+        scale = fmax(scale * BACKOFF, 1.0);
+    else if (grows)
+        scale *= GROWTH;
+    next->good = skipped || grows ? 0 : now->good + 1;
+    next->loss_scale = scale;
+    if constexpr (SCALING)
+        next->scale = dlogits_scale(next);
+}
+
+/* What a step leaves in its result and in the state of the run. next: what SCALER made of its
+ * settings. By one thread. */
+DEVICE void report(const args *a, int i, const settings *now, const settings *next,
+                   double sum_of_losses, double total)
 {
     step_state *state = a->state;
     const bool skipped = !isfinite(total);
 
     state->step = a->steps[i].input.step;
-    state->inv_targets = inv_targets;
-    state->loss = sum_of_losses * inv_targets;
-    state->grad_norm = sqrt(total) / state->loss_scale;
-    state->grad_scale = grad_scale(total, state->loss_scale);
+    state->inv_targets = now->inv_targets;
+    state->loss = sum_of_losses * now->inv_targets;
+    state->grad_norm = sqrt(total) / now->loss_scale;
+    state->grad_scale = grad_scale(total, now->loss_scale);
     state->nonfinite = skipped;
     if constexpr (UPDATES) {
-        state->good = skipped ? 0 : state->good + 1;
+        state->good = next->good;
         state->skipped += skipped;
+        state->loss_scale = next->loss_scale;
     }
     a->results[i] = {state->step, state->loss, state->grad_norm, state->loss_scale, skipped, 0};
 }

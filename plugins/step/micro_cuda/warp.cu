@@ -46,19 +46,8 @@ DEVICE constexpr int least(int a, int b)
     return a < b ? a : b;
 }
 
-/* n floats that are read at once, where rows of K floats allow it. */
-template <int n> struct alignas(n * 4) pack {
-    float v[n];
-};
-#define FLOATS(K) ((K) % 4 == 0 ? 4 : 1)
-
-template <int n> DEVICE pack<n> read(const float *from)
-{
-    return *reinterpret_cast<const pack<n> *>(from);
-}
-
 /* sum over k < K of a[k] b[k] */
-template <int K> DEVICE float dot(const float *a, const float *b)
+template <int K, class A, class B> DEVICE float dot(const A *a, const B *b)
 {
     constexpr int n = FLOATS(K);
     float sum = 0;
@@ -75,7 +64,7 @@ template <int K> DEVICE float dot(const float *a, const float *b)
  *
  * G lanes share a row of w, so that neighbours read what is side by side in memory; each keeps its
  * part of x in registers. Shuffles add up what they have. */
-template <int M, int K, class OUT> DEVICE void times(const float *w, const float *x, OUT out)
+template <int M, int K, class X, class OUT> DEVICE void times(const weight *w, const X *x, OUT out)
 {
     constexpr int n = FLOATS(K);
     constexpr int wanted = K >= 512 ? 32 : K >= 256 ? 16 : 8 * (4 / n);
@@ -105,8 +94,8 @@ template <int M, int K, class OUT> DEVICE void times(const float *w, const float
  *
  * A lane has one column of w, or several; where there are more lanes than columns they share the
  * rows. Again neighbours read what is side by side. */
-template <int M, int K, class OUT>
-DEVICE void times_transposed(const float *w, const float *dy, OUT out)
+template <int M, int K, class DY, class OUT>
+DEVICE void times_transposed(const weight *w, const DY *dy, OUT out)
 {
     constexpr int G = least(power_above(K), WARP), columns = (K + G - 1) / G, rows = WARP / G;
     const int k = lane() % G;
