@@ -164,6 +164,34 @@ START_TEST(a_batch_is_a_block_a_document)
 }
 END_TEST
 
+/* What a block adds up does not depend on how many there are: the contract of many.cu. */
+START_TEST(the_number_of_blocks_changes_no_bit)
+{
+    static const uint32_t blocks[] = {1, 2, 3}, rows[] = {1, 3, 5};
+    struct micro_trained want, got;
+
+    for (int r = 0; r < 3; r++) {
+        struct micro_subject s = {.model = micro_narrow(1, 27),
+                                  .setup = {"adamw", rows[r], 1, 0.5, NULL},
+                                  .order = "random",
+                                  .threads = "64",
+                                  .at_once = 2};
+        micro_train(&s, 2, &want);
+        ck_assert_uint_ge(want.blocks, rows[r]);
+        for (int b = 0; b < 3; b++) {
+            s.blocks = blocks[b];
+            micro_train(&s, 2, &got);
+            ck_assert_uint_eq(got.blocks, blocks[b] < want.blocks ? blocks[b] : want.blocks);
+            ck_assert_mem_eq(want.values, got.values, want.n * sizeof *want.values);
+            for (int i = 0; i < 2; i++)
+                ck_assert_double_eq(want.results[i].loss, got.results[i].loss);
+            free(got.values);
+        }
+        free(want.values);
+    }
+}
+END_TEST
+
 /* Muon updates matrices as a whole: that is the core's, and all before it is still one launch. */
 START_TEST(leaves_the_update_of_whole_tensors_to_the_core)
 {
@@ -231,6 +259,7 @@ static void add_tests(TCase *tests)
     }
     tcase_add_loop_test(tests, every_setting_of_a_model, 0, (int)fill_models(models));
     tcase_add_test(tests, a_batch_is_a_block_a_document);
+    tcase_add_test(tests, the_number_of_blocks_changes_no_bit);
     tcase_add_test(tests, leaves_the_update_of_whole_tensors_to_the_core);
     tcase_add_test(tests, says_what_does_not_fit);
     tcase_add_test(tests, refuses_threads_that_make_no_warps);
