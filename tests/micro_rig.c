@@ -123,7 +123,12 @@ static void run_steps(const struct mgpt_step_api *api, struct mgpt_step *step,
         }
         ck_ok(mgpt_composed_rest(rest, &rig->inputs[i], MGPT_COVERS_FBC, error));
         ck_ok(api->adopt(step, error));
-        out->results[i].loss = step_rig_state(rig).loss;
+        struct mgpt_step_state state = step_rig_state(rig);
+        out->results[i] = (struct mgpt_step_result){.step = state.step,
+                                                    .loss = state.loss,
+                                                    .grad_norm = state.grad_norm,
+                                                    .loss_scale = state.loss_scale,
+                                                    .skipped = state.nonfinite != 0};
     }
 }
 

@@ -34,6 +34,7 @@ struct mgpt_cuda_graph;   /* captured work; the backend's own */
  *                             `__shared__` itself is not for use
  *   MGPT_GRID_SYNC()          a barrier of all threads of a cooperative launch; what was written
  *                             before it, to global memory too, is read after it
+ * On the processor __CUDA_ARCH__ is not defined: PTX goes behind it, and the same in C++ beside it.
  * Contents of shared memory are undefined at the start, whatever the launch before left there. */
 struct mgpt_cuda_source {
     uint32_t size, reserved;

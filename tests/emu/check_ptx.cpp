@@ -7,6 +7,17 @@
 #include "fibres.h"
 #include "ptx.cuh"
 
+/* What step micro_cuda has of it for itself, where no device compiles it. */
+#define __forceinline__ inline
+namespace micro
+{
+constexpr int FORMAT = 3;
+constexpr bool W_HERE = false;
+#include "../../plugins/step/micro_cuda/device.cu"
+
+#include "../../plugins/step/micro_cuda/format.cu"
+} // namespace micro
+
 namespace
 {
 
@@ -228,6 +239,27 @@ START_TEST(formats_round_to_nearest_even_and_tf32_away_from_zero)
 }
 END_TEST
 
+/* All numbers of 16 bits, and one in ten thousand of 32. */
+START_TEST(micro_cuda_rounds_the_same)
+{
+    for (uint32_t bits = 0; bits < 0x10000; bits++) {
+        const float want = f16_float((uint16_t)bits), got = micro::f16_float((uint16_t)bits);
+        ck_assert_msg(bits_of_float(want) == bits_of_float(got), "F16 %#x: %a, expected %a", bits,
+                      got, want);
+    }
+    for (uint64_t i = 0; i < 1ull << 32; i += 9973) {
+        const float x = float_of_bits((uint32_t)i);
+        const uint16_t f16[] = {f16_bits(x), micro::f16_bits(x)};
+        const uint16_t bf16[] = {bf16_bits(x), micro::bf16_bits(x)};
+        const uint32_t tf32[] = {bits_of_float(tf32_float(x)),
+                                 micro::bits_of(micro::tf32_float(x))};
+        ck_assert_msg(f16[0] == f16[1], "%a: F16 %#x, expected %#x", x, f16[1], f16[0]);
+        ck_assert_msg(bf16[0] == bf16[1], "%a: BF16 %#x, expected %#x", x, bf16[1], bf16[0]);
+        ck_assert_msg(tf32[0] == tf32[1], "%a: TF32 %#x, expected %#x", x, tf32[1], tf32[0]);
+    }
+}
+END_TEST
+
 int main()
 {
     Suite *suite = suite_create("ptx");
@@ -240,6 +272,7 @@ int main()
     tcase_add_test(tests, a_copy_is_nan_until_it_is_waited_for);
     tcase_add_test(tests, crooked_addresses_are_a_fault);
     tcase_add_test(tests, formats_round_to_nearest_even_and_tf32_away_from_zero);
+    tcase_add_test(tests, micro_cuda_rounds_the_same);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
