@@ -6,7 +6,21 @@
 #define COLUMNS_ROWS 8   /* rows of a block at a time */
 #define COLUMNS_SHARES 64
 
-/* Grid: columns / 32, shares. parts is [2][shares][C]: sums of dy, then of dy xhat. */
+/* Both sums of a column over the rows of the block, in order: for the threads of its first row. */
+static __device__ inline void add_rows(float *sum, float *scaled, float *shared)
+{
+    shared[threadIdx.x] = *sum;
+    shared[blockDim.x + threadIdx.x] = *scaled;
+    __syncthreads();
+    if (threadIdx.x < COLUMNS_LANES)
+        for (int at = (int)threadIdx.x + COLUMNS_LANES; at < (int)blockDim.x; at += COLUMNS_LANES) {
+            *sum += shared[at];
+            *scaled += shared[blockDim.x + at];
+        }
+}
+
+/* Grid: columns / 32, shares. parts is [2][shares][C]: sums of dy, then, where there is s, of dy
+ * xhat. */
 static __global__ void column_parts(int64_t N, int64_t C, int64_t share, struct cuda_mixed dy,
                                     struct cuda_mixed s, const float *stats, float *parts)
 {
@@ -22,28 +36,30 @@ static __global__ void column_parts(int64_t N, int64_t C, int64_t share, struct 
         if (s.at)
             scaled += d * (get(s, n * C + c) - stats[2 * n]) * stats[2 * n + 1];
     }
-    shared[threadIdx.x] = sum;
-    shared[blockDim.x + threadIdx.x] = scaled;
-    __syncthreads();
+    add_rows(&sum, &scaled, shared);
     if (row == 0 && c < C) {
-        for (int r = 1; r < COLUMNS_ROWS; r++) {
-            sum += shared[r * COLUMNS_LANES + lane];
-            scaled += shared[blockDim.x + r * COLUMNS_LANES + lane];
-        }
         parts[blockIdx.y * C + c] = sum;
-        parts[(gridDim.y + blockIdx.y) * C + c] = scaled;
+        if (s.at)
+            parts[(gridDim.y + blockIdx.y) * C + c] = scaled;
     }
 }
 
+/* Grid: columns / 32. Each row of the block adds up some of the shares. */
 static __global__ void column_totals(int64_t C, int64_t shares, const float *parts, float *out,
                                      float *gain)
 {
-    for (int64_t c = grid_index(); c < C; c += grid_size()) {
-        float sum = 0, scaled = 0;
-        for (int64_t k = 0; k < shares; k++) {
-            sum += parts[k * C + c];
+    CUDA_SHARED(float, shared); /* [2][COLUMNS_ROWS][COLUMNS_LANES] */
+    int lane = (int)threadIdx.x % COLUMNS_LANES, row = (int)threadIdx.x / COLUMNS_LANES;
+    int64_t c = (int64_t)blockIdx.x * COLUMNS_LANES + lane;
+    float sum = 0, scaled = 0;
+
+    for (int64_t k = row; c < C && k < shares; k += COLUMNS_ROWS) {
+        sum += parts[k * C + c];
+        if (gain)
             scaled += parts[(shares + k) * C + c];
-        }
+    }
+    add_rows(&sum, &scaled, shared);
+    if (row == 0 && c < C) {
         if (out)
             out[c] += sum;
         if (gain)
@@ -56,6 +72,7 @@ enum mgpt_status cuda_column_sums(struct mgpt_device *device, int64_t N, int64_t
                                   const float *stats, float *gain, struct mgpt_error *error)
 {
     int64_t share = 4 * COLUMNS_ROWS, shares;
+    unsigned wide = (unsigned)cuda_pieces(C, COLUMNS_LANES), threads = COLUMNS_LANES * COLUMNS_ROWS;
     enum mgpt_status status;
     void *scratch;
 
@@ -64,16 +81,16 @@ enum mgpt_status cuda_column_sums(struct mgpt_device *device, int64_t N, int64_t
     if (cuda_pieces(N, share) > COLUMNS_SHARES)
         share = cuda_pieces(N, COLUMNS_SHARES);
     shares = cuda_pieces(N, share);
-    status = cuda_scratch(device, (size_t)(2 * shares * C) * sizeof(float), &scratch, error);
+    status = cuda_scratch(device, (size_t)((gain ? 2 : 1) * shares * C) * sizeof(float), &scratch,
+                          error);
     if (status != MGPT_OK)
         return status;
-    CUDA_LAUNCH(column_parts, dim3((unsigned)cuda_pieces(C, COLUMNS_LANES), (unsigned)shares),
-                COLUMNS_LANES * COLUMNS_ROWS, 2 * COLUMNS_LANES * COLUMNS_ROWS * sizeof(float),
+    CUDA_LAUNCH(column_parts, dim3(wide, (unsigned)shares), threads, 2 * threads * sizeof(float),
                 device->stream, N, C, share, dy, s, stats, (float *)scratch);
     status = cuda_launched("column_parts", error);
     if (status != MGPT_OK)
         return status;
-    CUDA_LAUNCH(column_totals, cuda_blocks(C, 128), 128, 0, device->stream, C, shares,
-                (const float *)scratch, out, gain);
+    CUDA_LAUNCH(column_totals, wide, threads, 2 * threads * sizeof(float), device->stream, C,
+                shares, (const float *)scratch, out, gain);
     return cuda_launched("column_totals", error);
 }
