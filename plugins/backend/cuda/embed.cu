@@ -34,59 +34,70 @@ static __global__ void position_gradient(int64_t B, int64_t T, int64_t C, struct
         }
 }
 
-/* Is there an equal id before row n? The same answer in every thread. */
-static __device__ inline int seen_before(const int32_t *ids, int64_t n)
+#define LANES 32 /* rows, or columns, side by side */
+#define SLICES 8 /* shares of what each of them goes through */
+
+/* Rows sorted by their ids, those of one id as they come: order[place] is a row, and counts[place] how
+ * many have its id where it is the first of them, else 0. Each row counts those that come before. */
+static __global__ void sort_rows(int64_t rows, const int32_t *ids, int32_t *order, int32_t *counts)
 {
-    int seen = 0;
+    CUDA_SHARED(int, shared); /* [3][SLICES][LANES] */
+    int lane = (int)threadIdx.x % LANES, slice = (int)threadIdx.x / LANES;
 
-    for (int64_t i = threadIdx.x; i < n; i += blockDim.x)
-        seen |= ids[i] == ids[n];
-    return __syncthreads_or(seen);
-}
-
-/* The rows from..from + blockDim.x - 1 that have the id, in order, into `list`; returns how many. */
-static __device__ inline int list_rows(const int32_t *ids, int64_t rows, int64_t from, int32_t id,
-                                       int *list, int *counts)
-{
-    int warp = (int)threadIdx.x / CUDA_WARP, lane = (int)threadIdx.x % CUDA_WARP;
-    int warps = (int)blockDim.x / CUDA_WARP, before = 0, all = 0;
-    int64_t n = from + threadIdx.x;
-    int mine = n < rows && ids[n] == id;
-    unsigned votes = __ballot_sync(CUDA_ALL, mine);
-
-    __syncthreads(); /* the list before this one has been read */
-    if (lane == 0)
-        counts[warp] = __popc(votes);
-    __syncthreads();
-    for (int w = 0; w < warps; w++) {
-        before += w < warp ? counts[w] : 0;
-        all += counts[w];
+    for (int64_t first = (int64_t)blockIdx.x * LANES; first < rows;
+         first += (int64_t)gridDim.x * LANES) {
+        int64_t n = first + lane;
+        int32_t id = n < rows ? ids[n] : 0;
+        int smaller = 0, before = 0, same = 0;
+        for (int64_t i = slice; i < rows; i += SLICES) {
+            smaller += ids[i] < id;
+            before += ids[i] == id && i < n;
+            same += ids[i] == id;
+        }
+        shared[threadIdx.x] = smaller;
+        shared[blockDim.x + threadIdx.x] = before;
+        shared[2 * blockDim.x + threadIdx.x] = same;
+        __syncthreads();
+        if (slice == 0 && n < rows) {
+            for (int s = 1; s < SLICES; s++) {
+                smaller += shared[s * LANES + lane];
+                before += shared[blockDim.x + s * LANES + lane];
+                same += shared[2 * blockDim.x + s * LANES + lane];
+            }
+            order[smaller + before] = (int32_t)n;
+            counts[smaller + before] = before ? 0 : same;
+        }
+        __syncthreads();
     }
-    if (mine)
-        list[before + __popc(votes & ((1u << lane) - 1))] = (int)threadIdx.x;
-    __syncthreads();
-    return all;
 }
 
-/* dwte without atomics: the block of an id's first row adds up all rows of that id, in order. */
+/* dwte without atomics. Grid: places, pieces of C. The block of an id's first place adds up all rows
+ * of that id: shares of them in order, then the shares. */
 static __global__ void token_gradient(int64_t rows, int64_t C, int64_t V, const int32_t *ids,
+                                      const int32_t *order, const int32_t *counts,
                                       struct cuda_mixed dx, float *dwte)
 {
-    CUDA_SHARED(int, list); /* [blockDim.x], then a count a warp */
-    int *counts = list + blockDim.x;
+    CUDA_SHARED(float, sums); /* [SLICES][LANES] */
+    int lane = (int)threadIdx.x % LANES, slice = (int)threadIdx.x / LANES;
 
-    for (int64_t n = blockIdx.x; n < rows; n += gridDim.x) {
-        int32_t id = ids[n];
-        if (id < 0 || id >= V || seen_before(ids, n))
+    for (int64_t place = blockIdx.x; place < rows; place += gridDim.x) {
+        int32_t count = counts[place], id = count ? ids[order[place]] : -1;
+        if (id < 0 || id >= V)
             continue;
-        for (int64_t from = n; from < rows; from += blockDim.x) {
-            int count = list_rows(ids, rows, from, id, list, counts);
-            for (int64_t c = threadIdx.x; c < C; c += blockDim.x) {
-                float sum = 0;
-                for (int k = 0; k < count; k++)
-                    sum += get(dx, (from + list[k]) * C + c);
+        for (int64_t c0 = (int64_t)blockIdx.y * LANES; c0 < C; c0 += (int64_t)gridDim.y * LANES) {
+            int64_t c = c0 + lane;
+            float sum = 0;
+#pragma unroll 4
+            for (int32_t k = slice; k < count; k += SLICES)
+                sum += c < C ? get(dx, order[place + k] * C + c) : 0;
+            sums[threadIdx.x] = sum;
+            __syncthreads();
+            if (slice == 0 && c < C) {
+                for (int s = 1; s < SLICES && s < count; s++)
+                    sum += sums[s * LANES + lane];
                 dwte[id * C + c] += sum;
             }
+            __syncthreads();
         }
     }
 }
@@ -108,16 +119,30 @@ enum mgpt_status cuda_embed_backward(struct mgpt_device *device, const struct mg
 {
     int64_t B = op->in[0].shape[0], T = op->in[0].shape[1];
     int64_t V = op->out[0].shape[0], C = op->out[0].shape[1];
-    unsigned threads = C > 64 ? 128 : 32;
+    unsigned threads = C > 64 ? 128 : 32, pieces = (unsigned)cuda_pieces(C, LANES);
     struct cuda_mixed dx = cuda_mixed(&op->in[1]);
+    int64_t rows = B * T;
     enum mgpt_status status;
+    int32_t *order;
+    void *scratch;
 
     CUDA_LAUNCH(position_gradient, cuda_blocks(T, 1), threads, 0, device->stream, B, T, C, dx,
                 cuda_f32(&op->out[1]) + op->position * C);
     status = cuda_launched("position_gradient", error);
     if (status != MGPT_OK)
         return status;
-    CUDA_LAUNCH(token_gradient, cuda_blocks(B * T, 1), 128, (128 + 128 / CUDA_WARP) * sizeof(int),
-                device->stream, B * T, C, V, cuda_i32(&op->in[0]), dx, cuda_f32(&op->out[0]));
+    status = cuda_scratch(device, (size_t)(2 * rows) * sizeof *order, &scratch, error);
+    if (status != MGPT_OK)
+        return status;
+    order = (int32_t *)scratch;
+    CUDA_LAUNCH(sort_rows, cuda_blocks(rows, LANES), LANES * SLICES,
+                3 * LANES * SLICES * sizeof(int), device->stream, rows, cuda_i32(&op->in[0]), order,
+                order + rows);
+    status = cuda_launched("sort_rows", error);
+    if (status != MGPT_OK)
+        return status;
+    CUDA_LAUNCH(token_gradient, dim3(cuda_blocks(rows, 1), pieces < 4 ? pieces : 4), LANES * SLICES,
+                LANES * SLICES * sizeof(float), device->stream, rows, C, V, cuda_i32(&op->in[0]),
+                order, order + rows, dx, cuda_f32(&op->out[0]));
     return cuda_launched("token_gradient", error);
 }
