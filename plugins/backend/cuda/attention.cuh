@@ -213,13 +213,10 @@ static inline struct attention attention_of(const struct mgpt_device *device,
     return a;
 }
 
-/* More shared memory than 48 KB has to be asked for. */
 #define ATTENTION_LAUNCH(kernel, grid, threads, bytes, device, a, error)                           \
     do {                                                                                           \
-        enum mgpt_status status_ = CUDA_CHECK(                                                     \
-            cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel),                           \
-                                 cudaFuncAttributeMaxDynamicSharedMemorySize, (int)(bytes)),       \
-            error);                                                                                \
+        enum mgpt_status status_ =                                                                 \
+            cuda_allow_shared(device, reinterpret_cast<const void *>(kernel), bytes, error);       \
         if (status_ != MGPT_OK)                                                                    \
             return status_;                                                                        \
         CUDA_LAUNCH(kernel, grid, threads, bytes, (device)->stream, a);                            \

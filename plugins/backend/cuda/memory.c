@@ -4,6 +4,7 @@
 
 #include "ops.h"
 
+#define SHARED_USUAL ((size_t)48 << 10)
 #define SCRATCH_LEAST ((size_t)1 << 20)
 
 enum mgpt_status cuda_checked(cudaError_t code, const char *call, struct mgpt_error *error)
@@ -82,6 +83,24 @@ enum mgpt_status cuda_scratch(struct mgpt_device *device, size_t bytes, void **d
         device->scratch_bytes = bytes;
     }
     *data = device->scratch;
+    return status;
+}
+
+enum mgpt_status cuda_allow_shared(struct mgpt_device *device, const void *kernel, size_t bytes,
+                                   struct mgpt_error *error)
+{
+    enum mgpt_status status;
+
+    if (bytes <= SHARED_USUAL)
+        return MGPT_OK;
+    for (int i = 0; i < device->n_allowed; i++)
+        if (device->allowed[i] == kernel)
+            return MGPT_OK;
+    status = CUDA_CHECK(
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes),
+        error);
+    if (status == MGPT_OK && device->n_allowed < CUDA_ALLOWED)
+        device->allowed[device->n_allowed++] = kernel;
     return status;
 }
 

@@ -23,6 +23,8 @@ struct cuda_blas;         /* blas.h */
 struct cuda_updates;      /* update.h */
 struct cuda_scratch_kept; /* memory.c */
 
+#define CUDA_ALLOWED 32
+
 struct mgpt_device {
     const struct mgpt_host *host;
     cudaStream_t stream;
@@ -39,6 +41,8 @@ struct mgpt_device {
     int captured;                    /* there is a graph, which knows the address of the scratch */
     struct mgpt_cuda_native native;
     char name[64];
+    const void *allowed[CUDA_ALLOWED]; /* kernels that asked for more shared memory */
+    int n_allowed;
     int64_t tensor_large; /* multiplications from which cuBLASLt does products on tensor cores */
 };
 
@@ -67,6 +71,9 @@ enum mgpt_status cuda_enter(const struct mgpt_device *device, struct mgpt_error 
  * did before: only then does it wait for the device. */
 enum mgpt_status cuda_scratch(struct mgpt_device *device, size_t bytes, void **data,
                               struct mgpt_error *error);
+/* Lets the kernel have that much shared memory: more than 48 KB has to be asked for, once. */
+enum mgpt_status cuda_allow_shared(struct mgpt_device *device, const void *kernel, size_t bytes,
+                                   struct mgpt_error *error);
 /* Launches the update that was gathered, if there is one: before anything else on the device.
  * (update.c) */
 enum mgpt_status cuda_flush(struct mgpt_device *device, struct mgpt_error *error);
