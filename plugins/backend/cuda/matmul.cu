@@ -174,7 +174,7 @@ int64_t cuda_shares(const struct mgpt_device *device, const struct cuda_product 
     int64_t shares = cuda_pieces(2 * device->multiprocessors, pieces);
     int64_t most = p->L / LEAST_SHARE;
 
-    shares = pieces >= device->multiprocessors ? 1 : shares < most ? shares : most;
+    shares = 2 * pieces > device->multiprocessors ? 1 : shares < most ? shares : most;
     shares = shares < MAX_SHARES ? shares : MAX_SHARES;
     shares = shares > 1 ? shares : 1;
     *share = cuda_pieces(cuda_pieces(p->L, shares), CUDA_SHARE_OF) * CUDA_SHARE_OF;

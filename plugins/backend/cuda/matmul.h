@@ -39,8 +39,8 @@ enum mgpt_status cuda_matmul(struct mgpt_device *device, const struct cuda_produ
 enum mgpt_status cuda_tensor_matmul(struct mgpt_device *device, const struct cuda_product *p,
                                     struct mgpt_error *error);
 
-/* How many shares the L terms are cut into when c has so many pieces: as many as keep every
- * multiprocessor busy. *share: terms of each but the last, a multiple of CUDA_SHARE_OF. */
+/* Shares that the L terms are cut into: 1 where the pieces of c keep half of the multiprocessors
+ * busy, else enough for all. *share: terms of all but the last, a multiple of CUDA_SHARE_OF. */
 #define CUDA_SHARE_OF 32
 int64_t cuda_shares(const struct mgpt_device *device, const struct cuda_product *p, int64_t pieces,
                     int64_t *share);
