@@ -48,12 +48,23 @@ static __device__ inline void load_as_is(const struct matrix &m, int64_t at,
         copy_async(reinterpret_cast<char *>(to) + 16 * i, from + 16 * i);
 }
 
-static __device__ inline void load_rounded(const struct matrix &m, int64_t at, uint32_t operands,
-                                           uint16_t *to)
+/* A chunk of F32 on its way to 16 bits. */
+struct eight {
+    float4 a, b;
+};
+
+static __device__ inline struct eight fetch_eight(const struct matrix &m, int64_t at)
 {
     const float4 *from =
         reinterpret_cast<const float4 *>(static_cast<const float *>(m.x.at) + m.first + at);
-    float4 a = from[0], b = from[1];
+    struct eight v = {from[0], from[1]};
+
+    return v;
+}
+
+static __device__ inline void store_eight(const struct eight &v, uint32_t operands, uint16_t *to)
+{
+    const float4 a = v.a, b = v.b;
 
     *reinterpret_cast<uint4 *>(to) =
         make_uint4(short_pair(operands, a.x, a.y), short_pair(operands, a.z, a.w),
@@ -70,6 +81,24 @@ static __device__ inline void store_element(uint32_t *to, uint32_t, float value)
     *to = bits_of_float(value);
 }
 
+/* Elements row, column.. of m to the chunk `to`. */
+template <int BITS>
+static __device__ inline void load_chunk(const struct matrix &m, int way, uint32_t operands,
+                                         int64_t row, int64_t column,
+                                         typename element<BITS>::type *to)
+{
+    int64_t left = row < m.rows ? m.columns - column : 0; /* elements of the chunk */
+    int64_t at = row * m.stride + column;
+
+    if (left >= CHUNK && way == 2)
+        load_as_is<BITS>(m, at, to);
+    else if (BITS == 16 && left >= CHUNK && way == 1)
+        store_eight(fetch_eight(m, at), operands, reinterpret_cast<uint16_t *>(to));
+    else
+        for (int i = 0; i < CHUNK; i++)
+            store_element(to + i, operands, i < left ? get(m.x, m.first + at + i) : 0);
+}
+
 /* Rows row.. and columns column.. of m into tile[ROWS][STRIDE], WIDE of each row. */
 template <int BITS, int ROWS, int WIDE, int STRIDE>
 static __device__ inline void load_chunks(const struct matrix &m, int way, uint32_t operands,
@@ -78,16 +107,7 @@ static __device__ inline void load_chunks(const struct matrix &m, int way, uint3
 {
     for (int e = (int)threadIdx.x; e < ROWS * WIDE / CHUNK; e += TENSOR_THREADS) {
         int r = e / (WIDE / CHUNK), c = e % (WIDE / CHUNK) * CHUNK;
-        int64_t left = row + r < m.rows ? m.columns - column - c : 0; /* elements of the chunk */
-        int64_t at = (row + r) * m.stride + column + c;
-        typename element<BITS>::type *to = tile + r * STRIDE + c;
-        if (left >= CHUNK && way == 2)
-            load_as_is<BITS>(m, at, to);
-        else if (BITS == 16 && left >= CHUNK && way == 1)
-            load_rounded(m, at, operands, reinterpret_cast<uint16_t *>(to));
-        else
-            for (int i = 0; i < CHUNK; i++)
-                store_element(to + i, operands, i < left ? get(m.x, m.first + at + i) : 0);
+        load_chunk<BITS>(m, way, operands, row + r, column + c, tile + r * STRIDE + c);
     }
 }
 

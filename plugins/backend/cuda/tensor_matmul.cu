@@ -23,6 +23,59 @@ template <int BITS> static __host__ __device__ constexpr int stages()
     return BITS == 16 ? 3 : 2;
 }
 
+template <uint32_t FORMAT> static __host__ __device__ constexpr int bits_of()
+{
+    return FORMAT == CUDA_TF32 ? 32 : 16;
+}
+
+/* What a thread loads of a tile. F32 that is rounded to 16 bits waits in registers while a stage is
+ * multiplied; all else is on its way to shared memory, or there. */
+#define EACH_TILE (PIECE * SLICE / CHUNK / TENSOR_THREADS) /* chunks */
+#if defined __CUDA_ARCH__ && __CUDA_ARCH__ < 800
+#define MAY_WAIT 0 /* Turing, where no copy is under way meanwhile, has no registers left for it */
+#else
+#define MAY_WAIT 1
+#endif
+
+struct waiting {
+    struct eight v[EACH_TILE];
+    unsigned chunks; /* which of them, a bit each */
+};
+
+template <uint32_t FORMAT, class TILE>
+static __device__ inline void
+fetch_tile(const struct matrix &m, int way, int64_t row, int64_t column,
+           typename element<bits_of<FORMAT>()>::type *tile, struct waiting *held)
+{
+    held->chunks = 0;
+#pragma unroll
+    for (int k = 0; k < EACH_TILE; k++) {
+        int e = (int)threadIdx.x + k * TENSOR_THREADS;
+        int r = e / (TILE::wide / CHUNK), c = e % (TILE::wide / CHUNK) * CHUNK;
+        if (MAY_WAIT && bits_of<FORMAT>() == 16 && way == 1 && row + r < m.rows &&
+            column + c + CHUNK <= m.columns) {
+            held->v[k] = fetch_eight(m, (row + r) * m.stride + column + c);
+            held->chunks |= 1u << k;
+        } else
+            load_chunk<bits_of<FORMAT>()>(m, way, FORMAT, row + r, column + c,
+                                          tile + r * TILE::stride + c);
+    }
+}
+
+template <uint32_t FORMAT, class TILE>
+static __device__ inline void store_waiting(const struct waiting &held,
+                                            typename element<bits_of<FORMAT>()>::type *tile)
+{
+#pragma unroll
+    for (int k = 0; k < EACH_TILE; k++) {
+        int e = (int)threadIdx.x + k * TENSOR_THREADS;
+        int r = e / (TILE::wide / CHUNK), c = e % (TILE::wide / CHUNK) * CHUNK;
+        if (bits_of<FORMAT>() == 16 && held.chunks >> k & 1)
+            store_eight(held.v[k], FORMAT,
+                        reinterpret_cast<uint16_t *>(tile + r * TILE::stride + c));
+    }
+}
+
 /* ---- fragments: rows i.. of a, columns j.. of b, terms k.. ---- */
 
 template <int TERMS>
@@ -82,12 +135,12 @@ static __device__ inline void fragment_b(const uint32_t *at, int j, int k, uint3
 }
 
 /* sum += a b over the SLICE terms of a stage, for rows i.. and columns j.. */
-template <int BITS, int A_TERMS, int B_TERMS>
-static __device__ inline void multiply_stage(uint32_t format, const typename element<BITS>::type *a,
-                                             const typename element<BITS>::type *b, int i, int j,
-                                             float sum[2][4][4])
+template <uint32_t FORMAT, int A_TERMS, int B_TERMS>
+static __device__ inline void multiply_stage(const typename element<bits_of<FORMAT>()>::type *a,
+                                             const typename element<bits_of<FORMAT>()>::type *b,
+                                             int i, int j, float sum[2][4][4])
 {
-    constexpr int TERMS = 256 / BITS; /* of an instruction */
+    constexpr int TERMS = 256 / bits_of<FORMAT>(); /* of an instruction */
 
 #pragma unroll
     for (int k = 0; k < SLICE; k += TERMS) {
@@ -96,7 +149,7 @@ static __device__ inline void multiply_stage(uint32_t format, const typename ele
         fragment_a<A_TERMS>(a, i + 16, k, x[1]);
         fragment_b<B_TERMS>(b, j, k, y);
         fragment_b<B_TERMS>(b, j + 16, k, y + 2);
-        multiply<2, 4>(BITS == 32 ? CUDA_TF32 : format, sum, x, y);
+        multiply<2, 4>(FORMAT, sum, x, y);
     }
 }
 
@@ -135,10 +188,11 @@ static __device__ inline void store_piece(const struct cuda_product &p, const fl
 
 /* Grid: pieces along J, pieces along I, shares of L. parts (shares,I,J), or NULL for one share.
  * A_TERMS, B_TERMS: the terms of the sum are contiguous in a, in b. */
-template <int BITS, int A_TERMS, int B_TERMS>
+template <uint32_t FORMAT, int A_TERMS, int B_TERMS>
 static __global__ void __launch_bounds__(TENSOR_THREADS, 4)
     tensor_matmul(struct cuda_product p, int64_t share, float *parts)
 {
+    constexpr int BITS = bits_of<FORMAT>();
     typedef typename element<BITS>::type type;
     typedef tile<BITS, A_TERMS> tile_a;
     typedef tile<BITS, B_TERMS> tile_b;
@@ -147,29 +201,32 @@ static __global__ void __launch_bounds__(TENSOR_THREADS, 4)
     int64_t from = blockIdx.z * share, to = from + share < p.L ? from + share : p.L;
     int64_t i0 = (int64_t)blockIdx.y * PIECE, j0 = (int64_t)blockIdx.x * PIECE;
     struct matrix a = matrix_a(p, A_TERMS, to), b = matrix_b(p, B_TERMS, to);
-    int a_way = way_to_load<BITS>(a, p.operands), b_way = way_to_load<BITS>(b, p.operands);
+    int a_way = way_to_load<BITS>(a, FORMAT), b_way = way_to_load<BITS>(b, FORMAT);
     int warp = (int)threadIdx.x / CUDA_WARP, i = warp / 2 * 32, j = warp % 2 * 32;
     int tiles = (int)((to - from + SLICE - 1) / SLICE);
     float sum[2][4][4] = {};
+    struct waiting a_held, b_held;
 
     for (int n = 0; n < tiles + STAGES - 1; n++) {
         if (n >= STAGES - 1) {
             copies_wait<STAGES - 2>();
             __syncthreads();
         }
-        if (n < tiles) { /* into the stage that all have done with */
-            type *stage = shared + n % STAGES * STAGE;
+        type *next = shared + n % STAGES * STAGE; /* all have done with it */
+        if (n < tiles) {
             int64_t l = from + (int64_t)n * SLICE;
-            load_chunks<BITS, tile_a::rows, tile_a::wide, tile_a::stride>(
-                a, a_way, p.operands, A_TERMS ? i0 : l, A_TERMS ? l : i0, stage);
-            load_chunks<BITS, tile_b::rows, tile_b::wide, tile_b::stride>(
-                b, b_way, p.operands, B_TERMS ? j0 : l, B_TERMS ? l : j0, stage + tile_a::size);
+            fetch_tile<FORMAT, tile_a>(a, a_way, A_TERMS ? i0 : l, A_TERMS ? l : i0, next, &a_held);
+            fetch_tile<FORMAT, tile_b>(b, b_way, B_TERMS ? j0 : l, B_TERMS ? l : j0,
+                                       next + tile_a::size, &b_held);
         }
         copies_commit();
         if (n >= STAGES - 1) {
             const type *stage = shared + (n - STAGES + 1) % STAGES * STAGE;
-            multiply_stage<BITS, A_TERMS, B_TERMS>(p.operands, stage, stage + tile_a::size, i, j,
-                                                   sum);
+            multiply_stage<FORMAT, A_TERMS, B_TERMS>(stage, stage + tile_a::size, i, j, sum);
+        }
+        if (n < tiles) {
+            store_waiting<FORMAT, tile_a>(a_held, next);
+            store_waiting<FORMAT, tile_b>(b_held, next + tile_a::size);
         }
     }
     __syncthreads();
@@ -183,27 +240,28 @@ static __global__ void __launch_bounds__(TENSOR_THREADS, 4)
     store_piece(p, sums, parts);
 }
 
-template <int BITS, int A_TERMS, int B_TERMS>
+template <uint32_t FORMAT, int A_TERMS, int B_TERMS>
 static void launch_tensor(struct mgpt_device *device, const struct cuda_product *p, dim3 grid,
                           int64_t share, float *parts)
 {
+    constexpr int BITS = bits_of<FORMAT>();
     constexpr size_t STAGE = (tile<BITS, A_TERMS>::size + tile<BITS, B_TERMS>::size) * BITS / 8;
     size_t shared = stages<BITS>() * STAGE, sums = PIECE * SUM_ROW * sizeof(float);
 
-    CUDA_LAUNCH((tensor_matmul<BITS, A_TERMS, B_TERMS>), grid, TENSOR_THREADS,
+    CUDA_LAUNCH((tensor_matmul<FORMAT, A_TERMS, B_TERMS>), grid, TENSOR_THREADS,
                 shared > sums ? shared : sums, device->stream, *p, share, parts);
 }
 
-template <int BITS>
+template <uint32_t FORMAT>
 static void launch_tensor_layout(struct mgpt_device *device, const struct cuda_product *p,
                                  dim3 grid, int64_t share, float *parts)
 {
     if (p->a_layout == CUDA_ROWS && p->b_layout == CUDA_COLUMNS)
-        launch_tensor<BITS, 1, 1>(device, p, grid, share, parts);
+        launch_tensor<FORMAT, 1, 1>(device, p, grid, share, parts);
     else if (p->a_layout == CUDA_ROWS)
-        launch_tensor<BITS, 1, 0>(device, p, grid, share, parts);
+        launch_tensor<FORMAT, 1, 0>(device, p, grid, share, parts);
     else
-        launch_tensor<BITS, 0, 0>(device, p, grid, share, parts);
+        launch_tensor<FORMAT, 0, 0>(device, p, grid, share, parts);
 }
 
 enum mgpt_status cuda_tensor_matmul(struct mgpt_device *device, const struct cuda_product *p,
@@ -221,9 +279,11 @@ enum mgpt_status cuda_tensor_matmul(struct mgpt_device *device, const struct cud
     if (status != MGPT_OK)
         return status;
     if (p->operands == CUDA_TF32)
-        launch_tensor_layout<32>(device, p, grid, share, (float *)parts);
+        launch_tensor_layout<CUDA_TF32>(device, p, grid, share, (float *)parts);
+    else if (p->operands == MGPT_BF16)
+        launch_tensor_layout<MGPT_BF16>(device, p, grid, share, (float *)parts);
     else
-        launch_tensor_layout<16>(device, p, grid, share, (float *)parts);
+        launch_tensor_layout<MGPT_F16>(device, p, grid, share, (float *)parts);
     status = cuda_launched("tensor_matmul", error);
     return status == MGPT_OK && parts ? cuda_finish(device, p, shares, (const float *)parts, error)
                                       : status;
