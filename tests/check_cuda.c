@@ -427,6 +427,37 @@ START_TEST(a_rule_that_does_not_compile_is_unsupported)
 }
 END_TEST
 
+/* ---- what cuBLASLt is asked for, on the emulation ---- */
+
+static struct mgpt_tensor matrix(struct mgpt_buffer *buffer, uint32_t dtype, int64_t rows,
+                                 int64_t columns)
+{
+    return (struct mgpt_tensor){
+        .buffer = buffer, .dtype = dtype, .rank = 2, .shape = {rows, columns}};
+}
+
+/* 37 is no multiple of 8: rows of a copy begin at multiples of 16 bytes all the same. dy is copied
+ * once for both products, w once. */
+START_TEST(gradients_of_rows_of_any_length_are_the_librarys)
+{
+    struct mgpt_op op = {.size = sizeof op, .code = MGPT_OP_LINEAR_BACKWARD};
+    struct device d;
+
+    open_device(&d);
+    op.in[0] = matrix(d.buffer, MGPT_BF16, 64, 32);
+    op.in[1] = matrix(d.buffer, MGPT_F32, 37, 32);
+    op.in[2] = matrix(d.buffer, MGPT_F32, 64, 37);
+    op.out[0] = matrix(d.other, MGPT_BF16, 64, 32);
+    op.out[1] = matrix(d.other, MGPT_F32, 37, 32);
+    op.out[1].offset = 64 * 32 * 2;
+    unsigned long products = d.counters->products, kernels = d.counters->kernels;
+    ck_ok(d.api->ops[op.code](d.device, &op, error));
+    ck_assert_uint_eq(d.counters->products, products + 2);
+    ck_assert_uint_eq(d.counters->kernels, kernels + 2);
+    close_device(&d);
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
     tcase_add_checked_fixture(tests, cache_setup, scratch_teardown);
@@ -444,6 +475,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, updates_of_a_step_are_one_launch);
     tcase_add_test(tests, what_lies_elsewhere_or_is_too_much_is_another_launch);
     tcase_add_test(tests, a_rule_that_does_not_compile_is_unsupported);
+    tcase_add_test(tests, gradients_of_rows_of_any_length_are_the_librarys);
 }
 
 int main(void)

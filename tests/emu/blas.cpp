@@ -122,6 +122,13 @@ bool fits(const emu_layout &x, cublasOperation_t op, uint64_t m, uint64_t n)
     return op == CUBLAS_OP_N ? x.rows == m && x.columns == n : x.rows == n && x.columns == m;
 }
 
+/* Do the rows of 16-bit operands begin where 16 bytes can be loaded at once? The library takes others
+ * as well, and is slow. */
+bool fast(const emu_layout &x)
+{
+    return x.type == CUDA_R_32F || x.stride % 8 == 0;
+}
+
 /* The mixtures of formats that are known: both operands alike, c so or F32; with BIAS the bias is as
  * c; GELU in 16 bits, since its formula is not exact enough for more. */
 bool known(const emu_product &p, const emu_layout &a, const emu_layout &b, const emu_layout &c)
@@ -145,7 +152,7 @@ cublasStatus_t heuristic(cublasLtHandle_t, cublasLtMatmulDesc_t p, cublasLtMatri
 
     if (!fits(*a, p->a, c->rows, terms) || !fits(*b, p->b, terms, c->columns))
         return CUBLAS_STATUS_INVALID_VALUE;
-    *count = terms != 999 && known(*p, *a, *b, *c);
+    *count = terms != 999 && known(*p, *a, *b, *c) && fast(*a) && fast(*b);
     found[0] = {};
     found[0].algo.data[0] = c->rows; /* so that an algorithm of another shape is noticed */
     found[0].algo.data[1] = c->columns;

@@ -12,9 +12,11 @@ extern "C" {
 enum mgpt_status cuda_blas_open(struct mgpt_device *device, struct cuda_blas **blas,
                                 struct mgpt_error *error);
 void cuda_blas_close(struct cuda_blas *blas);
-/* MGPT_UNSUPPORTED when the library knows no way. (blas.c) */
-enum mgpt_status cuda_blas_product(struct mgpt_device *device, const struct cuda_product *p,
-                                   struct mgpt_error *error);
+/* n products of one matrix in memory, `a` of each, which is brought into the format of the operands
+ * once. MGPT_UNSUPPORTED when the library knows no way for the one after the first *done, which
+ * begins as 0. (blas.c) */
+enum mgpt_status cuda_blas_products(struct mgpt_device *device, const struct cuda_product *p, int n,
+                                    int *done, struct mgpt_error *error);
 
 #ifdef __cplusplus
 }

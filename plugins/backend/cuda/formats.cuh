@@ -41,6 +41,24 @@ static __device__ inline void put(const struct cuda_mixed &x, int64_t i, float v
         static_cast<uint16_t *>(x.at)[i] = short_bits(x.format, value);
 }
 
+/* Four elements from i on, whose address is a multiple of 16, or of 8 where they have 16 bits. */
+static __device__ inline float4 get_four(const struct cuda_mixed &x, int64_t i)
+{
+    if (x.format == MGPT_F32)
+        return *reinterpret_cast<const float4 *>(static_cast<const float *>(x.at) + i);
+    const struct cuda_mixed four = {static_cast<uint16_t *>(x.at) + i, x.format};
+    return make_float4(get(four, 0), get(four, 1), get(four, 2), get(four, 3));
+}
+
+static __device__ inline void put_four(const struct cuda_mixed &x, int64_t i, float4 v)
+{
+    if (x.format == MGPT_F32)
+        *reinterpret_cast<float4 *>(static_cast<float *>(x.at) + i) = v;
+    else
+        *reinterpret_cast<uint64_t *>(static_cast<uint16_t *>(x.at) + i) =
+            (uint64_t)short_pair(x.format, v.z, v.w) << 32 | short_pair(x.format, v.x, v.y);
+}
+
 /* The value that an operand of a product has: of enum mgpt_dtype or CUDA_TF32. */
 static __device__ inline float round_to(uint32_t format, float value)
 {

@@ -9,15 +9,36 @@
 /* Below so many multiplications in F32 a call of cuBLASLt costs more than it saves. */
 #define LARGE ((int64_t)1 << 21)
 
+static int large(const struct mgpt_device *device, const struct cuda_product *p)
+{
+    return p->I * p->J * p->L >= (p->operands == MGPT_F32 ? LARGE : device->tensor_large);
+}
+
 enum mgpt_status cuda_product(struct mgpt_device *device, const struct cuda_product *p,
                               struct mgpt_error *error)
 {
     enum mgpt_status status = MGPT_UNSUPPORTED;
+    int done = 0;
 
-    if (device->blas &&
-        p->I * p->J * p->L >= (p->operands == MGPT_F32 ? LARGE : device->tensor_large))
-        status = cuda_blas_product(device, p, error);
+    if (device->blas && large(device, p))
+        status = cuda_blas_products(device, p, 1, &done, error);
     return status == MGPT_UNSUPPORTED ? cuda_matmul(device, p, error) : status;
+}
+
+/* n products of one matrix, `a` of each, of as many multiplications. */
+static enum mgpt_status products(struct mgpt_device *device, const struct cuda_product *p, int n,
+                                 struct mgpt_error *error)
+{
+    enum mgpt_status status = MGPT_UNSUPPORTED;
+    int done = 0;
+
+    if (n && device->blas && large(device, p))
+        status = cuda_blas_products(device, p, n, &done, error);
+    if (status == MGPT_UNSUPPORTED)
+        status = MGPT_OK;
+    for (; done < n && status == MGPT_OK; done++)
+        status = cuda_product(device, &p[done], error);
+    return status;
 }
 
 enum mgpt_status cuda_linear(struct mgpt_device *device, const struct mgpt_op *op,
@@ -40,8 +61,8 @@ enum mgpt_status cuda_linear(struct mgpt_device *device, const struct mgpt_op *o
 }
 
 /* dx (N,K) */
-static enum mgpt_status input_gradient(struct mgpt_device *device, const struct mgpt_op *op,
-                                       struct mgpt_error *error)
+static struct cuda_product input_gradient(const struct mgpt_device *device,
+                                          const struct mgpt_op *op)
 {
     struct cuda_product p = {};
 
@@ -55,12 +76,12 @@ static enum mgpt_status input_gradient(struct mgpt_device *device, const struct 
     p.activation = p.slope_of.at ? op->activation : (uint32_t)MGPT_ACT_NONE;
     p.accumulate = op->flags & MGPT_OP_ACCUMULATE;
     p.c = cuda_mixed(&op->out[0]);
-    return cuda_product(device, &p, error);
+    return p;
 }
 
 /* dw (M,K) */
-static enum mgpt_status weight_gradient(struct mgpt_device *device, const struct mgpt_op *op,
-                                        struct mgpt_error *error)
+static struct cuda_product weight_gradient(const struct mgpt_device *device,
+                                           const struct mgpt_op *op)
 {
     struct cuda_product p = {};
 
@@ -73,19 +94,22 @@ static enum mgpt_status weight_gradient(struct mgpt_device *device, const struct
     p.b = cuda_mixed(&op->in[0]);
     p.accumulate = 1;
     p.c = cuda_mixed(&op->out[1]);
-    return cuda_product(device, &p, error);
+    return p;
 }
 
 enum mgpt_status cuda_linear_backward(struct mgpt_device *device, const struct mgpt_op *op,
                                       struct mgpt_error *error)
 {
     const struct cuda_mixed none = {};
-    enum mgpt_status status = MGPT_OK;
+    struct cuda_product p[2];
+    enum mgpt_status status;
+    int n = 0;
 
     if (op->out[0].rank)
-        status = input_gradient(device, op, error);
-    if (op->out[1].rank && status == MGPT_OK)
-        status = weight_gradient(device, op, error);
+        p[n++] = input_gradient(device, op);
+    if (op->out[1].rank)
+        p[n++] = weight_gradient(device, op);
+    status = products(device, p, n, error);
     if (op->out[2].rank && status == MGPT_OK)
         status = cuda_column_sums(device, mgpt_tensor_rows(&op->in[2]),
                                   mgpt_tensor_columns(&op->in[2]), cuda_mixed(&op->in[2]),

@@ -116,16 +116,37 @@ static __global__ void finish(struct cuda_product p, int64_t shares, const float
     }
 }
 
-static __global__ void cast(int64_t n, struct cuda_mixed from, struct cuda_mixed to)
+/* Grid: columns, rows. by_four: rows begin where four elements can be loaded and stored at once. */
+static __global__ void cast(int64_t rows, int64_t columns, int64_t stride, int by_four,
+                            struct cuda_mixed from, struct cuda_mixed to)
 {
-    for (int64_t i = grid_index(); i < n; i += grid_size())
-        put(to, i, get(from, i));
+    int64_t fours = by_four ? columns / 4 : 0;
+
+    for (int64_t r = blockIdx.y; r < rows; r += gridDim.y) {
+        for (int64_t i = grid_index(); i < fours; i += grid_size())
+            put_four(to, r * stride + 4 * i, get_four(from, r * columns + 4 * i));
+        for (int64_t c = 4 * fours + grid_index(); c < columns; c += grid_size())
+            put(to, r * stride + c, get(from, r * columns + c));
+    }
 }
 
-enum mgpt_status cuda_cast(struct mgpt_device *device, int64_t n, struct cuda_mixed from,
-                           struct cuda_mixed to, struct mgpt_error *error)
+enum mgpt_status cuda_cast(struct mgpt_device *device, int64_t rows, int64_t columns,
+                           struct cuda_mixed from, struct cuda_mixed to, int64_t stride,
+                           struct mgpt_error *error)
 {
-    CUDA_LAUNCH(cast, cuda_blocks(n, 256), 256, 0, device->stream, n, from, to);
+    unsigned wide, high;
+    int by_four;
+
+    if (stride == columns) {
+        columns = stride = rows * columns;
+        rows = 1;
+    }
+    by_four = ((uintptr_t)from.at | (uintptr_t)to.at) % 16 == 0 &&
+              (rows == 1 || (columns % 4 == 0 && stride % 4 == 0));
+    wide = cuda_blocks(columns, by_four ? 1024 : 256);
+    high = cuda_blocks(rows, 1);
+    CUDA_LAUNCH(cast, dim3(rows > 1 && wide > 8 ? 8 : wide, high), 256, 0, device->stream, rows,
+                columns, stride, by_four, from, to);
     return cuda_launched("cast", error);
 }
 
@@ -139,7 +160,7 @@ static enum mgpt_status operand(struct mgpt_device *device, struct cuda_mixed *x
     if (x->format == MGPT_F32)
         return MGPT_OK;
     *next += n;
-    status = cuda_cast(device, n, *x, copy, error);
+    status = cuda_cast(device, 1, n, *x, copy, n, error);
     *x = copy;
     return status;
 }

@@ -47,9 +47,10 @@ int64_t cuda_shares(const struct mgpt_device *device, const struct cuda_product 
 /* What follows the sum, and the sum of parts (shares,I,J) in order. (matmul.cu) */
 enum mgpt_status cuda_finish(struct mgpt_device *device, const struct cuda_product *p,
                              int64_t shares, const float *parts, struct mgpt_error *error);
-/* to[i] = from[i] in the format of `to`. (matmul.cu) */
-enum mgpt_status cuda_cast(struct mgpt_device *device, int64_t n, struct cuda_mixed from,
-                           struct cuda_mixed to, struct mgpt_error *error);
+/* to[r * stride + c] = from[r * columns + c] in the format of `to`. (matmul.cu) */
+enum mgpt_status cuda_cast(struct mgpt_device *device, int64_t rows, int64_t columns,
+                           struct cuda_mixed from, struct cuda_mixed to, int64_t stride,
+                           struct mgpt_error *error);
 
 #ifdef __cplusplus
 }
