@@ -68,6 +68,7 @@ libmicrogpt_la_SOURCES = \
     %D%/check/scheduler.c \
     %D%/check/step.c \
     %D%/check/step_rig.c %D%/check/step_rig.h \
+    %D%/check/step_subject.c %D%/check/step_subject.h \
     %D%/check/suite.c %D%/check/suite.h \
     %D%/check/tokenizer.c \
     %D%/check/update_lab.c %D%/check/update_lab.h \

@@ -1,6 +1,7 @@
 /* Kind step: every module keeps the contract; the composed step is the same on any backend. */
 #include <config.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "check/step_rig.h"
@@ -41,11 +42,20 @@ START_TEST(slow_gives_the_bits_of_ref)
 }
 END_TEST
 
+static int models;
+
+static void read_models(const char *text, bool skips)
+{
+    if (skips || sscanf(text, "%d models", &models) != 1)
+        models = 0;
+}
+
 /* So that the contract is not kept by declining everything. */
 START_TEST(fused_cpu_takes_models_of_many_sorts)
 {
+    mgpt_check_on_note = read_models;
     mgpt_check_step[0].run(one_module(MGPT_KIND_STEP, "fused_cpu"));
-    ck_assert_int_ge(mgpt_check_step_models, 6);
+    ck_assert_int_ge(models, 6);
 }
 END_TEST
 

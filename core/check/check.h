@@ -103,9 +103,6 @@ extern const struct mgpt_check_case mgpt_check_backend[], mgpt_check_dataset[], 
     mgpt_check_optimizer[], mgpt_check_precision[], mgpt_check_sampler[], mgpt_check_scheduler[],
     mgpt_check_step[], mgpt_check_tokenizer[];
 
-/* Models that the last case of kind step trained. */
-extern int mgpt_check_step_models;
-
 /* The cases of a kind ("optimizer"); NULL: there are none. */
 const struct mgpt_check_case *mgpt_contract_of(const char *kind);
 
