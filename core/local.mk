@@ -92,7 +92,11 @@ libmicrogpt_la_SOURCES = \
     %D%/plugin/validate.c %D%/plugin/validate.h \
     %D%/plugin/validate_backend.c \
     %D%/plugin/validate_data.c \
+    %D%/plugin/validate_machine.h \
+    %D%/plugin/validate_memory.c \
+    %D%/plugin/validate_ops.c \
     %D%/plugin/validate_run.c \
+    %D%/plugin/validate_slots.h \
     %D%/plugin/validate_step.c \
     %D%/plugin/value.c %D%/plugin/value.h \
     %D%/ref/activation.c \

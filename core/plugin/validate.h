@@ -47,8 +47,4 @@ const void *mgpt_validate_scheduler(const struct mgpt_component *component, int 
 const void *mgpt_validate_step(const struct mgpt_component *component, int slot);
 const void *mgpt_validate_tokenizer(const struct mgpt_component *component, int slot);
 
-/* A function for every slot, since `create` of a kind is told neither table nor instance:
- * MGPT_EACH_SLOT(M) is M(0) M(1) ... */
-#define MGPT_EACH_SLOT(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
-
 #endif

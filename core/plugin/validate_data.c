@@ -6,41 +6,21 @@
 
 #include <microgpt/dataset.h>
 
-#include "plugin/validate.h"
-
-#define SLOTS MGPT_VALIDATE_SLOTS
+#include "plugin/validate_slots.h"
 
 /* ---- tokenizer ---- */
 
-struct mgpt_tokenizer {
-    const struct mgpt_component *component;
-    const struct mgpt_tokenizer_api *api;
-    struct mgpt_tokenizer *it;
-};
-
-static struct {
-    const struct mgpt_component *component;
-    struct mgpt_tokenizer_api table;
-} tokenizers[SLOTS];
+MGPT_VALIDATE_INSTANCE(tokenizer, )
 
 static enum mgpt_status tokenizer_create(int slot, const struct mgpt_host *host,
                                          const struct mgpt_config *config,
                                          struct mgpt_tokenizer **out, struct mgpt_error *error)
 {
-    const struct mgpt_component *c = tokenizers[slot].component;
-    struct mgpt_tokenizer *t = calloc(1, sizeof *t);
+    enum mgpt_status status = tokenizer_new(slot, out, error);
 
-    if (!t)
-        return mgpt_fail(error, MGPT_NOMEM, "no memory to validate %s", c->name);
-    t->component = c;
-    t->api = c->api;
-    enum mgpt_status status =
-        mgpt_validate_refusal(t->api->create(host, config, &t->it, error), c, "create", error);
     if (status == MGPT_OK)
-        *out = t;
-    else
-        free(t);
-    return status;
+        status = (*out)->api->create(host, config, &(*out)->it, error);
+    return tokenizer_keep(slot, status, out, "create", error);
 }
 
 static void tokenizer_destroy(struct mgpt_tokenizer *t)
@@ -117,82 +97,57 @@ static enum mgpt_status tokenizer_load(struct mgpt_tokenizer *t, const char *jso
                                  error);
 }
 
-#define TOKENIZER(i)                                                                               \
-    static enum mgpt_status tokenizer_create_##i(                                                  \
-        const struct mgpt_host *host, const struct mgpt_config *config,                            \
-        struct mgpt_tokenizer **out, struct mgpt_error *error)                                     \
-    {                                                                                              \
-        return tokenizer_create(i, host, config, out, error);                                      \
-    }
-MGPT_EACH_SLOT(TOKENIZER)
-#undef TOKENIZER
+MGPT_SLOT_FUNCTIONS(tokenizer_create,
+                    (const struct mgpt_host *host, const struct mgpt_config *config,
+                     struct mgpt_tokenizer **out, struct mgpt_error *error),
+                    host, config, out, error)
 
-#define CREATE(i) tokenizer_create_##i,
 const void *mgpt_validate_tokenizer(const struct mgpt_component *component, int slot)
 {
-    static enum mgpt_status (*const create[])(const struct mgpt_host *, const struct mgpt_config *,
-                                              struct mgpt_tokenizer **,
-                                              struct mgpt_error *) = {MGPT_EACH_SLOT(CREATE)};
+    struct mgpt_tokenizer_api *table = tokenizer_table(component, slot);
 
-    tokenizers[slot].component = component;
-    tokenizers[slot].table = (struct mgpt_tokenizer_api){.size = sizeof tokenizers[slot].table,
-                                                         .create = create[slot],
-                                                         .destroy = tokenizer_destroy,
-                                                         .train = tokenizer_train,
-                                                         .vocab = tokenizer_vocab,
-                                                         .bos = tokenizer_bos,
-                                                         .encode = tokenizer_encode,
-                                                         .decode = tokenizer_decode,
-                                                         .save = tokenizer_save,
-                                                         .load = tokenizer_load};
-    return &tokenizers[slot].table;
+    table->create = tokenizer_create_slots[slot];
+    table->destroy = tokenizer_destroy;
+    table->train = tokenizer_train;
+    table->vocab = tokenizer_vocab;
+    table->bos = tokenizer_bos;
+    table->encode = tokenizer_encode;
+    table->decode = tokenizer_decode;
+    table->save = tokenizer_save;
+    table->load = tokenizer_load;
+    return table;
 }
-#undef CREATE
 
 /* ---- dataset ---- */
 
-struct mgpt_dataset {
-    const struct mgpt_component *component;
-    const struct mgpt_dataset_api *api;
-    struct mgpt_dataset *it;
+struct seen {
     uint32_t rows, columns, accumulate;
     int32_t vocab;  /* 0: not encoded yet */
     int32_t *twice; /* room for a second look at a batch: ids, then targets */
 };
 
-static struct {
-    const struct mgpt_component *component;
-    struct mgpt_dataset_api table;
-} datasets[SLOTS];
+MGPT_VALIDATE_INSTANCE(dataset, struct seen seen;)
 
 static enum mgpt_status dataset_open(int slot, const struct mgpt_host *host,
                                      const struct mgpt_config *config,
                                      const struct mgpt_dataset_env *env, struct mgpt_dataset **out,
                                      struct mgpt_error *error)
 {
-    const struct mgpt_component *c = datasets[slot].component;
-    struct mgpt_dataset *d = calloc(1, sizeof *d);
+    enum mgpt_status status = dataset_new(slot, out, error);
+    struct mgpt_dataset *d = *out;
 
-    if (d)
-        d->twice = calloc((size_t)env->rows * env->columns, 2 * sizeof *d->twice);
-    if (!d || !d->twice) {
-        free(d);
-        return mgpt_fail(error, MGPT_NOMEM, "no memory to validate %s", c->name);
-    }
-    d->component = c;
-    d->api = c->api;
-    d->rows = env->rows;
-    d->columns = env->columns;
-    d->accumulate = env->accumulate;
-    enum mgpt_status status =
-        mgpt_validate_refusal(d->api->open(host, config, env, &d->it, error), c, "open", error);
     if (status == MGPT_OK) {
-        *out = d;
-    } else {
-        free(d->twice);
-        free(d);
+        d->seen.rows = env->rows;
+        d->seen.columns = env->columns;
+        d->seen.accumulate = env->accumulate;
+        d->seen.twice = calloc((size_t)env->rows * env->columns, 2 * sizeof *d->seen.twice);
+        status = d->seen.twice
+                     ? d->api->open(host, config, env, &d->it, error)
+                     : mgpt_fail(error, MGPT_NOMEM, "no memory to validate %s", d->component->name);
     }
-    return status;
+    if (status != MGPT_OK && d)
+        free(d->seen.twice);
+    return dataset_keep(slot, status, out, "open", error);
 }
 
 static void dataset_close(struct mgpt_dataset *d)
@@ -200,7 +155,7 @@ static void dataset_close(struct mgpt_dataset *d)
     if (!d)
         return;
     d->api->close(d->it);
-    free(d->twice);
+    free(d->seen.twice);
     free(d);
 }
 
@@ -215,7 +170,7 @@ static enum mgpt_status dataset_encode(struct mgpt_dataset *d, const struct mgpt
 {
     enum mgpt_status status = d->api->encode(d->it, api, tokenizer, error);
 
-    d->vocab = api->vocab(tokenizer);
+    d->seen.vocab = api->vocab(tokenizer);
     return mgpt_validate_refusal(status, d->component, "encode", error);
 }
 
@@ -228,38 +183,38 @@ static uint64_t dataset_targets(const struct mgpt_dataset *d, uint64_t step)
 {
     uint64_t n = d->api->targets(d->it, step);
 
-    if (n < 1 || n > (uint64_t)d->rows * d->columns * d->accumulate)
+    if (n < 1 || n > (uint64_t)d->seen.rows * d->seen.columns * d->seen.accumulate)
         mgpt_violation_kept(d->component, "targets",
                             "%" PRIu64 " in step %" PRIu64 ", which has room for %" PRIu64, n, step,
-                            (uint64_t)d->rows * d->columns * d->accumulate);
+                            (uint64_t)d->seen.rows * d->seen.columns * d->seen.accumulate);
     return n;
 }
 
 static void look_at_cells(const struct mgpt_dataset *d, const struct mgpt_batch *b)
 {
     for (size_t i = 0; i < (size_t)b->rows * b->columns; i++) {
-        if (b->ids[i] < 0 || b->ids[i] >= d->vocab)
+        if (b->ids[i] < 0 || b->ids[i] >= d->seen.vocab)
             mgpt_violation_kept(d->component, "batch", "id %" PRId32 " of %" PRId32, b->ids[i],
-                                d->vocab);
-        if (b->targets[i] < -1 || b->targets[i] >= d->vocab)
+                                d->seen.vocab);
+        if (b->targets[i] < -1 || b->targets[i] >= d->seen.vocab)
             mgpt_violation_kept(d->component, "batch", "target %" PRId32 " of %" PRId32,
-                                b->targets[i], d->vocab);
+                                b->targets[i], d->seen.vocab);
     }
 }
 
 static void dataset_batch(const struct mgpt_dataset *d, enum mgpt_part part, uint64_t index,
                           uint32_t micro, struct mgpt_batch *batch)
 {
-    size_t room = (size_t)d->rows * d->columns;
-    struct mgpt_batch again = {.ids = d->twice, .targets = d->twice + room};
+    size_t room = (size_t)d->seen.rows * d->seen.columns;
+    struct mgpt_batch again = {.ids = d->seen.twice, .targets = d->seen.twice + room};
 
-    if (!d->vocab)
+    if (!d->seen.vocab)
         mgpt_violation_kept(d->component, "batch", "was called before encode");
     d->api->batch(d->it, part, index, micro, batch);
-    if (batch->rows < 1 || batch->rows > d->rows || batch->columns < 1 ||
-        batch->columns > d->columns) {
+    if (batch->rows < 1 || batch->rows > d->seen.rows || batch->columns < 1 ||
+        batch->columns > d->seen.columns) {
         mgpt_violation_kept(d->component, "batch", "%ux%u cells, expected at most %ux%u",
-                            batch->rows, batch->columns, d->rows, d->columns);
+                            batch->rows, batch->columns, d->seen.rows, d->seen.columns);
         return;
     }
     look_at_cells(d, batch);
@@ -273,32 +228,22 @@ static void dataset_batch(const struct mgpt_dataset *d, enum mgpt_part part, uin
                             (int)part, index);
 }
 
-#define DATASET(i)                                                                                 \
-    static enum mgpt_status dataset_open_##i(                                                      \
-        const struct mgpt_host *host, const struct mgpt_config *config,                            \
-        const struct mgpt_dataset_env *env, struct mgpt_dataset **out, struct mgpt_error *error)   \
-    {                                                                                              \
-        return dataset_open(i, host, config, env, out, error);                                     \
-    }
-MGPT_EACH_SLOT(DATASET)
-#undef DATASET
+MGPT_SLOT_FUNCTIONS(dataset_open,
+                    (const struct mgpt_host *host, const struct mgpt_config *config,
+                     const struct mgpt_dataset_env *env, struct mgpt_dataset **out,
+                     struct mgpt_error *error),
+                    host, config, env, out, error)
 
-#define OPEN(i) dataset_open_##i,
 const void *mgpt_validate_dataset(const struct mgpt_component *component, int slot)
 {
-    static enum mgpt_status (*const open[])(const struct mgpt_host *, const struct mgpt_config *,
-                                            const struct mgpt_dataset_env *, struct mgpt_dataset **,
-                                            struct mgpt_error *) = {MGPT_EACH_SLOT(OPEN)};
+    struct mgpt_dataset_api *table = dataset_table(component, slot);
 
-    datasets[slot].component = component;
-    datasets[slot].table = (struct mgpt_dataset_api){.size = sizeof datasets[slot].table,
-                                                     .open = open[slot],
-                                                     .close = dataset_close,
-                                                     .documents = dataset_documents,
-                                                     .encode = dataset_encode,
-                                                     .info = dataset_info,
-                                                     .targets = dataset_targets,
-                                                     .batch = dataset_batch};
-    return &datasets[slot].table;
+    table->open = dataset_open_slots[slot];
+    table->close = dataset_close;
+    table->documents = dataset_documents;
+    table->encode = dataset_encode;
+    table->info = dataset_info;
+    table->targets = dataset_targets;
+    table->batch = dataset_batch;
+    return table;
 }
-#undef OPEN

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
-#include <stdlib.h>
 
 #include <microgpt/logger.h>
 #include <microgpt/optimizer.h>
@@ -13,48 +12,11 @@
 #include <microgpt/sampler.h>
 #include <microgpt/scheduler.h>
 
-#include "plugin/validate.h"
-
-#define SLOTS MGPT_VALIDATE_SLOTS
-
-/* An instance between the core and the module; `it` is the module's own. */
-#define INSTANCE(kind)                                                                             \
-    struct mgpt_##kind {                                                                           \
-        const struct mgpt_component *component;                                                    \
-        const struct mgpt_##kind##_api *api;                                                       \
-        struct mgpt_##kind *it;                                                                    \
-        uint32_t n;                                                                                \
-    };                                                                                             \
-    static struct {                                                                                \
-        const struct mgpt_component *component;                                                    \
-        struct mgpt_##kind##_api table;                                                            \
-    } kind##_slots[SLOTS];                                                                         \
-    static enum mgpt_status kind##_new(int slot, struct mgpt_##kind **out,                         \
-                                       struct mgpt_error *error)                                   \
-    {                                                                                              \
-        const struct mgpt_component *c = kind##_slots[slot].component;                             \
-        *out = calloc(1, sizeof **out);                                                            \
-        if (!*out)                                                                                 \
-            return mgpt_fail(error, MGPT_NOMEM, "no memory to validate %s", c->name);              \
-        (*out)->component = c;                                                                     \
-        (*out)->api = c->api;                                                                      \
-        return mgpt_violation_due(error);                                                          \
-    }
-
-/* What a `create` is left with: the wrapper, or nothing. */
-#define KEEP_OR_FREE(status, out, function, error)                                                 \
-    do {                                                                                           \
-        if ((status) == MGPT_OK)                                                                   \
-            return MGPT_OK;                                                                        \
-        const struct mgpt_component *c_ = (*(out))->component;                                     \
-        free(*(out));                                                                              \
-        *(out) = NULL;                                                                             \
-        return mgpt_validate_refusal(status, c_, function, error);                                 \
-    } while (0)
+#include "plugin/validate_slots.h"
 
 /* ---- scheduler ---- */
 
-INSTANCE(scheduler)
+MGPT_VALIDATE_INSTANCE(scheduler, )
 
 static enum mgpt_status scheduler_create(int slot, const struct mgpt_host *host,
                                          const struct mgpt_config *config,
@@ -64,7 +26,7 @@ static enum mgpt_status scheduler_create(int slot, const struct mgpt_host *host,
 
     if (status == MGPT_OK)
         status = (*out)->api->create(host, config, &(*out)->it, error);
-    KEEP_OR_FREE(status, out, "create", error);
+    return scheduler_keep(slot, status, out, "create", error);
 }
 
 static void scheduler_destroy(struct mgpt_scheduler *s)
@@ -90,36 +52,24 @@ static double scheduler_lr(const struct mgpt_scheduler *s, uint64_t step, uint64
     return lr;
 }
 
-#define SCHEDULER(i)                                                                               \
-    static enum mgpt_status scheduler_create_##i(                                                  \
-        const struct mgpt_host *host, const struct mgpt_config *config,                            \
-        struct mgpt_scheduler **out, struct mgpt_error *error)                                     \
-    {                                                                                              \
-        return scheduler_create(i, host, config, out, error);                                      \
-    }
-MGPT_EACH_SLOT(SCHEDULER)
-#undef SCHEDULER
+MGPT_SLOT_FUNCTIONS(scheduler_create,
+                    (const struct mgpt_host *host, const struct mgpt_config *config,
+                     struct mgpt_scheduler **out, struct mgpt_error *error),
+                    host, config, out, error)
 
-#define CREATE(i) scheduler_create_##i,
 const void *mgpt_validate_scheduler(const struct mgpt_component *component, int slot)
 {
-    static enum mgpt_status (*const create[])(const struct mgpt_host *, const struct mgpt_config *,
-                                              struct mgpt_scheduler **,
-                                              struct mgpt_error *) = {MGPT_EACH_SLOT(CREATE)};
-    struct mgpt_scheduler_api *table = &scheduler_slots[slot].table;
+    struct mgpt_scheduler_api *table = scheduler_table(component, slot);
 
-    scheduler_slots[slot].component = component;
-    mgpt_validate_table(table, (uint32_t)sizeof *table, component->api);
-    table->create = create[slot];
+    table->create = scheduler_create_slots[slot];
     table->destroy = scheduler_destroy;
     table->lr = scheduler_lr;
     return table;
 }
-#undef CREATE
 
 /* ---- optimizer ---- */
 
-INSTANCE(optimizer)
+MGPT_VALIDATE_INSTANCE(optimizer, )
 
 #define CANARY 12345.678
 
@@ -131,7 +81,7 @@ static enum mgpt_status optimizer_create(int slot, const struct mgpt_host *host,
 
     if (status == MGPT_OK)
         status = (*out)->api->create(host, config, &(*out)->it, error);
-    KEEP_OR_FREE(status, out, "create", error);
+    return optimizer_keep(slot, status, out, "create", error);
 }
 
 static void optimizer_destroy(struct mgpt_optimizer *o)
@@ -182,27 +132,16 @@ static enum mgpt_status optimizer_record(const struct mgpt_optimizer *o,
                                  error);
 }
 
-#define OPTIMIZER(i)                                                                               \
-    static enum mgpt_status optimizer_create_##i(                                                  \
-        const struct mgpt_host *host, const struct mgpt_config *config,                            \
-        struct mgpt_optimizer **out, struct mgpt_error *error)                                     \
-    {                                                                                              \
-        return optimizer_create(i, host, config, out, error);                                      \
-    }
-MGPT_EACH_SLOT(OPTIMIZER)
-#undef OPTIMIZER
+MGPT_SLOT_FUNCTIONS(optimizer_create,
+                    (const struct mgpt_host *host, const struct mgpt_config *config,
+                     struct mgpt_optimizer **out, struct mgpt_error *error),
+                    host, config, out, error)
 
-#define CREATE(i) optimizer_create_##i,
 const void *mgpt_validate_optimizer(const struct mgpt_component *component, int slot)
 {
-    static enum mgpt_status (*const create[])(const struct mgpt_host *, const struct mgpt_config *,
-                                              struct mgpt_optimizer **,
-                                              struct mgpt_error *) = {MGPT_EACH_SLOT(CREATE)};
-    struct mgpt_optimizer_api *table = &optimizer_slots[slot].table;
+    struct mgpt_optimizer_api *table = optimizer_table(component, slot);
 
-    optimizer_slots[slot].component = component;
-    mgpt_validate_table(table, (uint32_t)sizeof *table, component->api);
-    table->create = create[slot];
+    table->create = optimizer_create_slots[slot];
     table->destroy = optimizer_destroy;
     table->scalars = optimizer_scalars;
     if (table->takes) {
@@ -211,11 +150,10 @@ const void *mgpt_validate_optimizer(const struct mgpt_component *component, int 
     }
     return table;
 }
-#undef CREATE
 
 /* ---- sampler ---- */
 
-INSTANCE(sampler)
+MGPT_VALIDATE_INSTANCE(sampler, )
 
 static enum mgpt_status sampler_create(int slot, const struct mgpt_host *host,
                                        const struct mgpt_config *config, uint32_t vocab,
@@ -225,9 +163,7 @@ static enum mgpt_status sampler_create(int slot, const struct mgpt_host *host,
 
     if (status == MGPT_OK)
         status = (*out)->api->create(host, config, vocab, &(*out)->it, error);
-    if (status == MGPT_OK)
-        (*out)->n = vocab;
-    KEEP_OR_FREE(status, out, "create", error);
+    return sampler_keep(slot, status, out, "create", error);
 }
 
 static void sampler_destroy(struct mgpt_sampler *s)
@@ -250,36 +186,24 @@ static int32_t sampler_next(struct mgpt_sampler *s, double *logits, uint32_t n,
     return 0;
 }
 
-#define SAMPLER(i)                                                                                 \
-    static enum mgpt_status sampler_create_##i(                                                    \
-        const struct mgpt_host *host, const struct mgpt_config *config, uint32_t vocab,            \
-        struct mgpt_sampler **out, struct mgpt_error *error)                                       \
-    {                                                                                              \
-        return sampler_create(i, host, config, vocab, out, error);                                 \
-    }
-MGPT_EACH_SLOT(SAMPLER)
-#undef SAMPLER
+MGPT_SLOT_FUNCTIONS(sampler_create,
+                    (const struct mgpt_host *host, const struct mgpt_config *config, uint32_t vocab,
+                     struct mgpt_sampler **out, struct mgpt_error *error),
+                    host, config, vocab, out, error)
 
-#define CREATE(i) sampler_create_##i,
 const void *mgpt_validate_sampler(const struct mgpt_component *component, int slot)
 {
-    static enum mgpt_status (*const create[])(const struct mgpt_host *, const struct mgpt_config *,
-                                              uint32_t, struct mgpt_sampler **,
-                                              struct mgpt_error *) = {MGPT_EACH_SLOT(CREATE)};
-    struct mgpt_sampler_api *table = &sampler_slots[slot].table;
+    struct mgpt_sampler_api *table = sampler_table(component, slot);
 
-    sampler_slots[slot].component = component;
-    mgpt_validate_table(table, (uint32_t)sizeof *table, component->api);
-    table->create = create[slot];
+    table->create = sampler_create_slots[slot];
     table->destroy = sampler_destroy;
     table->next = sampler_next;
     return table;
 }
-#undef CREATE
 
 /* ---- logger: also the place where what was kept comes out, since each step has an event ---- */
 
-INSTANCE(logger)
+MGPT_VALIDATE_INSTANCE(logger, )
 
 static enum mgpt_status logger_open(int slot, const struct mgpt_host *host,
                                     const struct mgpt_config *config,
@@ -290,7 +214,7 @@ static enum mgpt_status logger_open(int slot, const struct mgpt_host *host,
 
     if (status == MGPT_OK)
         status = (*out)->api->open(host, config, run, &(*out)->it, error);
-    KEEP_OR_FREE(status, out, "open", error);
+    return logger_keep(slot, status, out, "open", error);
 }
 
 static void logger_close(struct mgpt_logger *l)
@@ -311,41 +235,27 @@ static enum mgpt_status logger_flush(struct mgpt_logger *l, struct mgpt_error *e
     return mgpt_validate_refusal(l->api->flush(l->it, error), l->component, "flush", error);
 }
 
-#define LOGGER(i)                                                                                  \
-    static enum mgpt_status logger_open_##i(                                                       \
-        const struct mgpt_host *host, const struct mgpt_config *config,                            \
-        const struct mgpt_run_info *run, struct mgpt_logger **out, struct mgpt_error *error)       \
-    {                                                                                              \
-        return logger_open(i, host, config, run, out, error);                                      \
-    }
-MGPT_EACH_SLOT(LOGGER)
-#undef LOGGER
+MGPT_SLOT_FUNCTIONS(logger_open,
+                    (const struct mgpt_host *host, const struct mgpt_config *config,
+                     const struct mgpt_run_info *run, struct mgpt_logger **out,
+                     struct mgpt_error *error),
+                    host, config, run, out, error)
 
-#define OPEN(i) logger_open_##i,
 const void *mgpt_validate_logger(const struct mgpt_component *component, int slot)
 {
-    static enum mgpt_status (*const open[])(const struct mgpt_host *, const struct mgpt_config *,
-                                            const struct mgpt_run_info *, struct mgpt_logger **,
-                                            struct mgpt_error *) = {MGPT_EACH_SLOT(OPEN)};
-    struct mgpt_logger_api *table = &logger_slots[slot].table;
+    struct mgpt_logger_api *table = logger_table(component, slot);
 
-    logger_slots[slot].component = component;
-    mgpt_validate_table(table, (uint32_t)sizeof *table, component->api);
-    table->open = open[slot];
+    table->open = logger_open_slots[slot];
     table->close = logger_close;
     table->event = logger_event;
     if (table->flush)
         table->flush = logger_flush;
     return table;
 }
-#undef OPEN
 
 /* ---- precision ---- */
 
-static struct {
-    const struct mgpt_component *component;
-    struct mgpt_precision_api table;
-} precision_slots[SLOTS];
+MGPT_VALIDATE_TABLES(precision)
 
 static bool is_among(uint32_t dtype, uint32_t formats)
 {
@@ -396,27 +306,16 @@ static enum mgpt_status precision_plan(int slot, const struct mgpt_host *host,
     return MGPT_OK;
 }
 
-#define PRECISION(i)                                                                               \
-    static enum mgpt_status precision_plan_##i(                                                    \
-        const struct mgpt_host *host, const struct mgpt_config *config,                            \
-        const struct mgpt_caps *caps, struct mgpt_precision_plan *plan, struct mgpt_error *error)  \
-    {                                                                                              \
-        return precision_plan(i, host, config, caps, plan, error);                                 \
-    }
-MGPT_EACH_SLOT(PRECISION)
-#undef PRECISION
+MGPT_SLOT_FUNCTIONS(precision_plan,
+                    (const struct mgpt_host *host, const struct mgpt_config *config,
+                     const struct mgpt_caps *caps, struct mgpt_precision_plan *plan,
+                     struct mgpt_error *error),
+                    host, config, caps, plan, error)
 
-#define PLAN(i) precision_plan_##i,
 const void *mgpt_validate_precision(const struct mgpt_component *component, int slot)
 {
-    static enum mgpt_status (*const plan[])(const struct mgpt_host *, const struct mgpt_config *,
-                                            const struct mgpt_caps *, struct mgpt_precision_plan *,
-                                            struct mgpt_error *) = {MGPT_EACH_SLOT(PLAN)};
-    struct mgpt_precision_api *table = &precision_slots[slot].table;
+    struct mgpt_precision_api *table = precision_table(component, slot);
 
-    precision_slots[slot].component = component;
-    mgpt_validate_table(table, (uint32_t)sizeof *table, component->api);
-    table->plan = plan[slot];
+    table->plan = precision_plan_slots[slot];
     return table;
 }
-#undef PLAN

@@ -9,9 +9,7 @@
 
 #include <microgpt/step.h>
 
-#include "plugin/validate.h"
-
-#define SLOTS MGPT_VALIDATE_SLOTS
+#include "plugin/validate_slots.h"
 
 struct mgpt_step {
     const struct mgpt_component *component;
@@ -25,14 +23,11 @@ struct mgpt_step {
     size_t size;
 };
 
-static struct {
-    const struct mgpt_component *component;
-    struct mgpt_step_api table;
-} slots[SLOTS];
+MGPT_VALIDATE_TABLES(step)
 
 static void step_bid(int slot, const struct mgpt_step_spec *spec, struct mgpt_bid *bid)
 {
-    const struct mgpt_component *c = slots[slot].component;
+    const struct mgpt_component *c = step_slots[slot].component;
     const struct mgpt_step_api *api = c->api;
     uint32_t size = bid->size;
 
@@ -70,7 +65,7 @@ static enum mgpt_status step_open(int slot, const struct mgpt_host *host,
                                   const struct mgpt_step_spec *spec, struct mgpt_step **out,
                                   struct mgpt_error *error)
 {
-    const struct mgpt_component *c = slots[slot].component;
+    const struct mgpt_component *c = step_slots[slot].component;
     struct mgpt_step *s = calloc(1, sizeof *s);
     struct mgpt_bid bid = {.size = sizeof bid};
     enum mgpt_status status;
@@ -180,39 +175,31 @@ static enum mgpt_status step_adopt(struct mgpt_step *s, struct mgpt_error *error
     return mgpt_validate_refusal(s->api->adopt(s->it, error), s->component, "adopt", error);
 }
 
-#define STEP(i)                                                                                    \
-    static void step_bid_##i(const struct mgpt_step_spec *spec, struct mgpt_bid *bid)              \
-    {                                                                                              \
-        step_bid(i, spec, bid);                                                                    \
-    }                                                                                              \
-    static enum mgpt_status step_open_##i(                                                         \
-        const struct mgpt_host *host, const struct mgpt_config *config,                            \
-        const struct mgpt_step_spec *spec, struct mgpt_step **out, struct mgpt_error *error)       \
-    {                                                                                              \
-        return step_open(i, host, config, spec, out, error);                                       \
-    }
-MGPT_EACH_SLOT(STEP)
-#undef STEP
+MGPT_SLOT_FUNCTIONS(step_open,
+                    (const struct mgpt_host *host, const struct mgpt_config *config,
+                     const struct mgpt_step_spec *spec, struct mgpt_step **out,
+                     struct mgpt_error *error),
+                    host, config, spec, out, error)
 
-#define BID(i) step_bid_##i,
-#define OPEN(i) step_open_##i,
+#define BID(i, function)                                                                           \
+    static void function##_##i(const struct mgpt_step_spec *spec, struct mgpt_bid *bid)            \
+    {                                                                                              \
+        function(i, spec, bid);                                                                    \
+    }
+MGPT_EACH_SLOT(BID, step_bid)
+#undef BID
+
 const void *mgpt_validate_step(const struct mgpt_component *component, int slot)
 {
     static void (*const bid[])(const struct mgpt_step_spec *,
-                               struct mgpt_bid *) = {MGPT_EACH_SLOT(BID)};
-    static enum mgpt_status (*const open[])(const struct mgpt_host *, const struct mgpt_config *,
-                                            const struct mgpt_step_spec *, struct mgpt_step **,
-                                            struct mgpt_error *) = {MGPT_EACH_SLOT(OPEN)};
+                               struct mgpt_bid *) = {MGPT_EACH_SLOT(MGPT_SLOT_NAME, step_bid)};
+    struct mgpt_step_api *table = step_table(component, slot);
 
-    slots[slot].component = component;
-    slots[slot].table = (struct mgpt_step_api){.size = sizeof slots[slot].table,
-                                               .bid = bid[slot],
-                                               .open = open[slot],
-                                               .close = step_close,
-                                               .run = step_run,
-                                               .fence = step_fence,
-                                               .adopt = step_adopt};
-    return &slots[slot].table;
+    table->bid = bid[slot];
+    table->open = step_open_slots[slot];
+    table->close = step_close;
+    table->run = step_run;
+    table->fence = step_fence;
+    table->adopt = step_adopt;
+    return table;
 }
-#undef BID
-#undef OPEN
