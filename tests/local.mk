@@ -96,7 +96,7 @@ SCRIPT_TESTS = \
 TESTS = $(SCRIPT_TESTS)
 TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = bash
-EXTRA_DIST += %D%/plugins/bad_logger.c %D%/plugins/bad_step.c %D%/plugins/broken.c %D%/plugins/step_latin.c %D%/plugins/cpp.cpp $(SCRIPT_TESTS) %D%/run.sh %D%/server.py %D%/browser.py %D%/page.py %D%/watch.py \
+EXTRA_DIST += %D%/plugins/bad_logger.c %D%/plugins/bad_step.c %D%/plugins/broken.c %D%/plugins/step_latin.c %D%/plugins/cpp.cpp $(SCRIPT_TESTS) %D%/run.sh %D%/recipes.sh %D%/server.py %D%/browser.py %D%/page.py %D%/watch.py \
     %D%/bench/compare.sh %D%/bench/generate.sh %D%/bench/gpt2.sh \
     %D%/bench/gpu.sh \
     %D%/bench/linked.c %D%/bench/linked.sh \

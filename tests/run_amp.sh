@@ -2,47 +2,12 @@
 # fp16 finds its scale, skips what overflows, and goes on after a kill with the same bits; what a device
 # lacks is refused or replaced, saying why.
 . "$abs_top_srcdir/tests/run.sh"
-
-text=$scratch/text.txt
-awk 'BEGIN {
-    n = split("the king shall not come to this house of sorrow ere night is done and all men sleep", word, " ")
-    for (i = 1; i <= 9000; i++) {
-        seed = (seed * 1103 + 12345) % 65536
-        printf "%s%s", word[seed % n + 1], i % 9 ? " " : ",\n"
-    }
-}' >"$text"
-toy=(-c "$abs_top_srcdir/conf/toygpt.ini" --set "dataset.path=$text" --set model.layers=2
-    --set model.heads=4 --set model.embd=32 --set model.mlp=128 --set model.context=16
-    --set train.batch=4 --steps 10 --val-every 4 --set train.val_batches=5 --samples 0)
-names=(-c "$ini" --set "dataset.path=$abs_top_srcdir/conf/data/given-names.txt" --steps 20
-    --val-every 8 --val-docs 5 --samples 0)
-
-# trained FOLDER BACKEND PRECISION OPTION...
-trained()
-{
-    folder=$1 backend=$2 precision=$3
-    shift 3
-    rm -rf "$folder"
-    run 0 train --dir "$folder" --set backend.use="$backend" --set precision.use="$precision" "$@"
-}
-
-numbers() { sed -n "s/.*\"$2\": \([-+.0-9e]*\).*/\1/p" "$1/metrics.jsonl"; }
-
-# near TOLERANCE FOLDER FOLDER: losses are as many, and as near relative to their size.
-near()
-{
-    for key in loss val_loss; do
-        paste <(numbers "$2" $key) <(numbers "$3" $key) | awk -v most="$1" '
-            NF != 2 || $1 / $2 - 1 > most || 1 - $1 / $2 > most { print "line " NR ": " $0; bad = 1 }
-            END { exit bad || !NR }' >&2 || fail "$key of $2 and $3 differ by more than $1"
-    done
-    checks=$((checks + 1))
-}
+. "$abs_top_srcdir/tests/recipes.sh"
 
 used() { sed -n '/^.precision.$/,/^$/s/^use = //p' "$1/config.ini"; }
 
 # --- each mode on both recipes ---
-for recipe in toy names; do
+for recipe in toy names_small; do
     declare -n options=$recipe
     trained $recipe-fp32 ref fp32 "${options[@]}"
     for mode in tf32 bf16 fp16; do
@@ -60,7 +25,7 @@ run 0 generate --dir toy-fp16 --samples 1 --set generate.max_tokens=20
 run 0 eval --dir toy-fp16 --json
 
 # --- the scale: too large at first, halved until nothing overflows, and doubled after every second good step ---
-scaling=("${names[@]}" --set precision.fp16.scale_initial=134217728
+scaling=("${names_small[@]}" --set precision.fp16.scale_initial=134217728
     --set precision.fp16.scale_interval=2 --set train.checkpoint_every=1 --set train.keep=30
     --steps 40)
 trained scaled ref fp16 "${scaling[@]}"
@@ -116,26 +81,26 @@ done
 [ $killed -gt 0 ] || fail 'no run was killed in time: the test says nothing'
 
 # More skipped steps than max_skipped are normal while the scale is sought, and an end when it is 1.
-trained search ref fp16 "${names[@]}" --set precision.fp16.scale_initial=1152921504606846976 --set train.max_skipped=3
+trained search ref fp16 "${names_small[@]}" --set precision.fp16.scale_initial=1152921504606846976 --set train.max_skipped=3
 [ "$(grep -c skipped search/metrics.jsonl)" -gt 15 ] || fail 'fewer steps were skipped than the test needs'
-run 1 train --dir lost --set backend.use=ref --set precision.use=fp16 "${names[@]}" \
+run 1 train --dir lost --set backend.use=ref --set precision.use=fp16 "${names_small[@]}" \
     --set precision.fp16.scale_initial=8 --set train.max_skipped=3 --set train.lr=1000
 has err 'NaN or Inf .* 4 steps in a row .*loss scale 1,'
-run 4 train --dir odd --set backend.use=ref --set precision.use=fp16 "${names[@]}" \
+run 4 train --dir odd --set backend.use=ref --set precision.use=fp16 "${names_small[@]}" \
     --set precision.fp16.scale_initial=1000
 has err 'scale_initial = 1000: expected a power of two'
 
 # --- what a device lacks ---
-run 4 train --dir refused --set backend.use=cpu --set precision.use=fp16 "${names[@]}"
+run 4 train --dir refused --set backend.use=cpu --set precision.use=fp16 "${names_small[@]}"
 has err 'precision. use = fp16 with backend cpu: fp16 needs a device with F16, and cpu has none .*use precision = '
-run 4 train --dir refused --set backend.use=cpu --set precision.use=fp64 "${names[@]}"
+run 4 train --dir refused --set backend.use=cpu --set precision.use=fp64 "${names_small[@]}"
 has err 'use backend = ref'
-run 4 train --dir refused --set backend.use=ref --set precision.use=int4 "${names[@]}"
+run 4 train --dir refused --set backend.use=ref --set precision.use=int4 "${names_small[@]}"
 [ ! -e refused ] || fail 'a refused run left a folder'
-trained cpu32 cpu fp32 "${names[@]}"
-trained cpu-tf32 cpu tf32 "${names[@]}"
+trained cpu32 cpu fp32 "${names_small[@]}"
+trained cpu-tf32 cpu tf32 "${names_small[@]}"
 has err 'precision = tf32: cpu multiplies F32 as it is, without TF32, so fp32$'
-trained cpu-auto cpu auto "${names[@]}"
+trained cpu-auto cpu auto "${names_small[@]}"
 has err 'precision = auto: cpu computes on the processor, so fp32$'
 for folder in cpu-tf32 cpu-auto; do
     [ "$(used $folder)" = fp32 ] || fail "$folder: config.ini does not say what was taken"
@@ -145,14 +110,14 @@ run 0 train --resume --dir cpu-auto --steps 24
 ! grep -q 'precision = auto' err || fail 'what auto chose is asked anew on resume'
 
 # Where the device is open too, a mode that it lacks becomes fp32, with a warning; not fp64.
-run 0 train --dir open --set backend.use=auto --set precision.use=fp16 "${names[@]}"
+run 0 train --dir open --set backend.use=auto --set precision.use=fp16 "${names_small[@]}"
 if grep -q 'backend cpu' err; then
     has err 'warning: precision = fp16: backend = auto found no device for it: cpu has no F16, so fp32$'
     [ "$(used open)" = fp32 ] || fail 'config.ini does not say fp32'
-    run 4 train --dir refused --set backend.use=auto --set precision.use=fp64 "${names[@]}"
+    run 4 train --dir refused --set backend.use=auto --set precision.use=fp64 "${names_small[@]}"
 fi
 
 # fused_cpu leaves other formats to others, and says so.
-run 4 train --dir refused --set backend.use=ref --set precision.use=fp16 --set step.use=fused_cpu "${names[@]}"
+run 4 train --dir refused --set backend.use=ref --set precision.use=fp16 --set step.use=fused_cpu "${names_small[@]}"
 has err 'step. use = fused_cpu, but it cannot run this: needs '
 echo "amp: $checks checks"

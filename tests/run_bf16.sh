@@ -1,47 +1,11 @@
 # Precision bf16: both recipes made small are learned as in fp32, the same on cpu and ref, whatever the
 # number of threads, killed or not; a device without BF16 is refused, with the reason.
 . "$abs_top_srcdir/tests/run.sh"
-
-toy=$abs_top_srcdir/conf/toygpt.ini
-text=$scratch/text.txt
-awk 'BEGIN {
-    n = split("the king shall not come to this house of sorrow ere night is done and all men sleep", word, " ")
-    for (i = 1; i <= 9000; i++) {
-        seed = (seed * 1103 + 12345) % 65536
-        printf "%s%s", word[seed % n + 1], i % 9 ? " " : ",\n"
-    }
-}' >"$text"
-small=(-c "$toy" --set "dataset.path=$text" --set model.layers=2 --set model.heads=4
-    --set model.embd=32 --set model.mlp=128 --set model.context=16 --set train.batch=4 --steps 10
-    --val-every 4 --set train.val_batches=5 --samples 0)
-names_small=(-c "$ini" --set "dataset.path=$abs_top_srcdir/conf/data/given-names.txt" --steps 20
-    --val-every 8 --val-docs 5 --samples 0)
-
-# trained FOLDER BACKEND PRECISION OPTION...
-trained()
-{
-    folder=$1 backend=$2 precision=$3
-    shift 3
-    rm -rf "$folder"
-    run 0 train --dir "$folder" --set backend.use="$backend" --set precision.use="$precision" "$@"
-}
-
-numbers() { sed -n "s/.*\"$2\": \([-+.0-9e]*\).*/\1/p" "$1/metrics.jsonl"; }
-
-# near TOLERANCE FOLDER FOLDER: losses are as many, and as near relative to their size.
-near()
-{
-    for key in loss val_loss; do
-        paste <(numbers "$2" $key) <(numbers "$3" $key) | awk -v most="$1" '
-            NF != 2 || $1 / $2 - 1 > most || 1 - $1 / $2 > most { print "line " NR ": " $0; bad = 1 }
-            END { exit bad || !NR }' >&2 || fail "$key of $2 and $3 differ by more than $1"
-    done
-    checks=$((checks + 1))
-}
+. "$abs_top_srcdir/tests/recipes.sh"
 
 # --- ref, which runs everywhere ---
-trained toy-ref ref bf16 "${small[@]}"
-trained toy-ref32 ref fp32 "${small[@]}"
+trained toy-ref ref bf16 "${toy[@]}"
+trained toy-ref32 ref fp32 "${toy[@]}"
 near 2e-2 toy-ref toy-ref32
 [ "$(numbers toy-ref loss)" != "$(numbers toy-ref32 loss)" ] || fail 'bf16 rounds nothing'
 trained names-ref ref bf16 "${names_small[@]}"
@@ -63,20 +27,20 @@ if ! "$MICROGPT" train --dir probe --set precision.use=bf16 --set backend.use=cp
     echo "bf16: $checks checks, all on ref: this processor or build has no AVX512_BF16"
     exit 0
 fi
-trained toy cpu bf16 "${small[@]}"
+trained toy cpu bf16 "${toy[@]}"
 near 1e-3 toy toy-ref
 near 2e-2 toy toy-ref32
 trained names cpu bf16 "${names_small[@]}"
 near 1e-3 names names-ref
 near 2e-2 names names-ref32
-trained odd cpu bf16 "${small[@]}" --set model.embd=36 --set model.kv_heads=2 --set model.mlp=51 \
+trained odd cpu bf16 "${toy[@]}" --set model.embd=36 --set model.kv_heads=2 --set model.mlp=51 \
     --set model.context=13 --set model.dropout=0.1 --set model.embed_norm=true
-trained odd-ref ref bf16 "${small[@]}" --set model.embd=36 --set model.kv_heads=2 --set model.mlp=51 \
+trained odd-ref ref bf16 "${toy[@]}" --set model.embd=36 --set model.kv_heads=2 --set model.mlp=51 \
     --set model.context=13 --set model.dropout=0.1 --set model.embed_norm=true
 near 1e-3 odd odd-ref
 
 for threads in 1 2 3 8 17; do
-    trained threads cpu bf16 "${small[@]}" --set backend.cpu.threads=$threads --set train.batch=32 \
+    trained threads cpu bf16 "${toy[@]}" --set backend.cpu.threads=$threads --set train.batch=32 \
         --set train.accumulate=2 --set model.dropout=0.2 --set train.checkpoint_every=3
     [ "${want:=$(sum threads)}" = "$(sum threads)" ] || fail "$threads threads: other bits"
 done
@@ -85,7 +49,7 @@ done
 killed=0
 for delay in 0.02 0.04 0.06 0.08 0.1 0.14; do
     rm -rf killed
-    again=(--dir killed --set precision.use=bf16 --set backend.use=cpu "${small[@]}"
+    again=(--dir killed --set precision.use=bf16 --set backend.use=cpu "${toy[@]}"
         --set train.batch=32 --set train.accumulate=2 --set model.dropout=0.2
         --set train.checkpoint_every=3)
     timeout -s KILL $delay "$MICROGPT" train "${again[@]}" >out 2>err </dev/null ||
@@ -98,8 +62,8 @@ done
 # --- step fused_cpu walks in BF16, too ---
 for recipe in toy odd names; do
     case $recipe in
-    toy) options=("${small[@]}") ;;
-    odd) options=("${small[@]}" --set model.embd=36 --set model.kv_heads=2 --set model.mlp=51
+    toy) options=("${toy[@]}") ;;
+    odd) options=("${toy[@]}" --set model.embd=36 --set model.kv_heads=2 --set model.mlp=51
         --set model.context=13 --set model.dropout=0.1 --set model.embed_norm=true) ;;
     names) options=("${names_small[@]}") ;;
     esac
@@ -110,11 +74,11 @@ for recipe in toy odd names; do
 done
 want=
 for threads in 1 3 8; do
-    trained walk cpu bf16 "${small[@]}" --set backend.cpu.threads=$threads --set train.batch=64 \
+    trained walk cpu bf16 "${toy[@]}" --set backend.cpu.threads=$threads --set train.batch=64 \
         --set train.accumulate=2 --set model.dropout=0.2 --set step.use=fused_cpu
     [ "${want:=$(sum walk)}" = "$(sum walk)" ] || fail "fused_cpu, $threads threads: other bits"
 done
-run 4 train --dir refused --set backend.use=cpu --set precision.use=bf16 "${small[@]}" \
+run 4 train --dir refused --set backend.use=cpu --set precision.use=bf16 "${toy[@]}" \
     --set step.use=fused_cpu --set step.fused_cpu.isa=avx2
 has err 'isa = avx2 has no BF16; isa = auto'
 

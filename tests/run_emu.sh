@@ -1,6 +1,7 @@
 # Both recipes at small size on the emulated CUDA device, in every precision, and the first in one launch
 # too: the losses of ref, within 1e-5 each in fp32, within a thousandth in the others.
 . "$abs_top_srcdir/tests/run.sh"
+. "$abs_top_srcdir/tests/recipes.sh"
 
 [ -e "$MICROGPT_TEST_PLUGINS/backend_cuda_emu.so" ] || skip 'no C++ compiler (Debian package g++)'
 
@@ -12,7 +13,7 @@ with()
     run 0 train -P "$MICROGPT_TEST_PLUGINS" -c "$conf" --dir "$name.run" --samples 1 \
         --set backend.use="$backend" --set backend.fallback=error --set logger.use=jsonl \
         --set step.use=composed "$@"
-    sed -n 's/.*"loss": *\([0-9.e+-]*\).*/\1/p' "$name.run/metrics.jsonl" >"$name"
+    numbers "$name.run" loss >"$name"
     [ "$(wc -l <"$name")" -ge 10 ] || fail "$name: $(wc -l <"$name") losses in metrics.jsonl"
 }
 
@@ -37,9 +38,7 @@ with names.micro cuda_emu "$ini" $small --set step.use=micro_cuda
 agree names.ref names.micro 1e-5
 
 head -c 20000 "$abs_top_srcdir/conf/data/given-names.txt" >text
-toy="--steps 10 --set dataset.path=$PWD/text --set model.layers=2 --set model.heads=4
-    --set model.embd=32 --set model.mlp=128 --set model.context=16 --set train.batch=4
-    --set train.val_batches=2"
+toy="--steps 10 --set dataset.path=$PWD/text ${toy_model[*]} --set train.val_batches=2"
 for dropout in 0 0.2; do
     # shellcheck disable=SC2086
     with toy$dropout.ref ref "$abs_top_srcdir/conf/toygpt.ini" $toy --set model.dropout=$dropout \

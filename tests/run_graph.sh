@@ -1,6 +1,7 @@
 # Step graph_cuda on the emulated CUDA device: the bits of the composed step, whatever the recipe and the
 # optimizer, with accumulation and dropout; killed and resumed, too.
 . "$abs_top_srcdir/tests/run.sh"
+. "$abs_top_srcdir/tests/recipes.sh"
 
 [ -e "$MICROGPT_TEST_PLUGINS/backend_cuda_emu.so" ] || skip 'no C++ compiler (Debian package g++)'
 
@@ -37,9 +38,7 @@ data=$abs_top_srcdir/conf/data/given-names.txt
 toyini=$abs_top_srcdir/conf/toygpt.ini
 head -c 20000 "$data" >text
 small=(--steps 20 --set dataset.path="$data")
-toy=(--steps 10 --set dataset.path="$PWD/text" --set model.layers=2 --set model.heads=4
-    --set model.embd=32 --set model.mlp=128 --set model.context=16 --set train.batch=4
-    --set train.val_batches=2)
+toy=(--steps 10 --set dataset.path="$PWD/text" "${toy_model[@]}" --set train.val_batches=2)
 
 same names "$ini" "${small[@]}"
 same names.lion "$ini" "${small[@]}" --set optimizer.use=lion --set train.accumulate=2

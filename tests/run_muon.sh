@@ -1,5 +1,6 @@
 # Whole runs with optimizer muon: every backend, any number of threads, killed and resumed.
 . "$abs_top_srcdir/tests/run.sh"
+. "$abs_top_srcdir/tests/recipes.sh"
 
 text=${names%/names.txt}/tinyshakespeare.txt
 if [ ! -r "$text" ]; then
@@ -9,51 +10,47 @@ if [ ! -r "$text" ]; then
     done >"$text"
 fi
 
-# toy RUN OPTION...: ToyGPT, small, with muon.
-toy()
+# muon RUN OPTION...: ToyGPT, small, with muon.
+muon()
 {
     dir=$1
     shift
     rm -rf "$dir"
     run 0 train -c "$abs_top_srcdir/conf/toygpt.ini" --dir "$dir" --samples 0 --val-every 0 --steps 30 \
-        --set dataset.path="$text" --set model.layers=2 --set model.heads=4 --set model.embd=32 \
-        --set model.mlp=128 --set model.context=16 --set train.batch=4 --set train.lr=1e-2 \
-        --set scheduler.use=constant --set optimizer.use=muon "$@"
+        --set dataset.path="$text" "${toy_model[@]}" --set train.lr=1e-2 --set scheduler.use=constant \
+        --set optimizer.use=muon "$@"
 }
 
-# losses RUN: of all its steps, one a line.
-losses() { grep -o '"loss": *[0-9.eE+-]*' "$1/metrics.jsonl" | tr -d ' ' | cut -d: -f2; }
-
-# near A B: the losses of two runs agree within 1e-5.
-near()
+# agree A B: the losses of two runs agree within 1e-5.
+agree()
 {
-    paste <(losses "$1") <(losses "$2") | awk -v a="$1" -v b="$2" '
+    paste <(numbers "$1" loss) <(numbers "$2" loss) | awk -v a="$1" -v b="$2" '
         { d = $1 - $2; if (NF != 2 || d > 1e-5 || d < -1e-5) { print a, b, NR ": " $0; bad = 1 } }
         END { exit bad || NR != 30 }' >&2 || fail "the losses of $1 and $2 differ"
     checks=$((checks + 1))
 }
 
-toy cpu --set backend.use=cpu
-toy ref --set backend.use=ref
-near cpu ref
-losses cpu | awk 'NR == 1 { first = $1 } { last = $1 } END { exit !(last < first - 0.5) }' ||
-    fail "the loss did not fall: $(losses cpu | sed -n '1p;$p' | tr '\n' ' ')"
+muon cpu --set backend.use=cpu
+muon ref --set backend.use=ref
+agree cpu ref
+numbers cpu loss | awk 'NR == 1 { first = $1 } { last = $1 } END { exit !(last < first - 0.5) }' ||
+    fail "the loss did not fall: $(numbers cpu loss | sed -n '1p;$p' | tr '\n' ' ')"
 
 # Two micro-batches of two rows are one of four; q, k and v may share heads.
-toy halves --set train.batch=2 --set train.accumulate=2
-near cpu halves
-toy shared --set model.kv_heads=2
+muon halves --set train.batch=2 --set train.accumulate=2
+agree cpu halves
+muon shared --set model.kv_heads=2
 
 # Any number of threads, and clipped as anything else is.
-toy clipped --set train.clip=0.5 --set backend.cpu.threads=1
+muon clipped --set train.clip=0.5 --set backend.cpu.threads=1
 want=$(sum clipped)
 for threads in 2 3 8 17; do
-    toy threads --set train.clip=0.5 --set backend.cpu.threads=$threads
+    muon threads --set train.clip=0.5 --set backend.cpu.threads=$threads
     [ "$(sum threads)" = "$want" ] || fail "$threads threads: other bits"
 done
 
 # Killed and resumed: the same bits. state.safetensors names m for all, v for AdamW's parameters.
-toy halted --set train.clip=0.5 --set train.checkpoint_every=1 --set train.keep=40
+muon halted --set train.clip=0.5 --set train.checkpoint_every=1 --set train.keep=40
 [ "$(sum halted)" = "$want" ] || fail 'checkpoints change the bits'
 for at in 1 11 29; do
     rm -rf resumed
@@ -79,7 +76,7 @@ for step in composed fused_cpu; do
     run 0 train -c "$ini" --dir "$step" --steps 30 --val-every 0 --samples 0 --set optimizer.use=muon \
         --set backend.use=cpu --set precision.use=fp32 --set step.use=$step
 done
-near composed fused_cpu
+agree composed fused_cpu
 
 # What is wrong is told, with what was expected.
 for wrong in 'momentum=1' 'ns_steps=0' 'adjust_lr=auto' 'nesterov=perhaps' 'adamw_lr_ratio=-1'; do
