@@ -37,7 +37,7 @@ static char *read_data(const char *name, size_t *size)
 static struct mgpt_tokenizer *gpt2(const struct mgpt_tokenizer_api **api)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_TOKENIZER, "bpe");
-    struct mgpt_tokenizer *it = make(component, "true");
+    struct mgpt_tokenizer *it = tokenizer_bench_make(component, "true");
 
     *api = component->api;
     ck_ok((*api)->load(it, gpt2_json, strlen(gpt2_json), error));

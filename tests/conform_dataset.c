@@ -106,19 +106,19 @@ END_TEST
 
 /* Opens dataset lines on a text. */
 static struct mgpt_dataset *lines(const struct mgpt_dataset_api **api, const char *text,
-                                  size_t size, const struct setup *setup)
+                                  size_t size, const struct dataset_bench_setup *setup)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_DATASET, "lines");
     const char *path = in_scratch("lines.txt");
-    struct setup with = *setup;
+    struct dataset_bench_setup with = *setup;
 
     *api = component->api;
     put_bytes(path, text, size);
     with.path = path;
-    return opened(component, &with);
+    return dataset_bench_opened(component, &with);
 }
 
-static const struct setup one_row = {NULL, 0.9, 42, 1, 8, 1};
+static const struct dataset_bench_setup one_row = {NULL, 0.9, 42, 1, 8, 1};
 
 START_TEST(lines_shuffles_as_python_does)
 {
@@ -130,7 +130,7 @@ START_TEST(lines_shuffles_as_python_does)
     ck_assert_uint_eq(n, 10); /* random.seed(42); random.shuffle(list("abcdefghij")) */
     for (int i = 0; i < 10; i++)
         ck_assert_int_eq(documents[i].data[0], "hdcifgjeab"[i]);
-    close_data(api, data);
+    dataset_bench_close(api, data);
 }
 END_TEST
 
@@ -153,7 +153,7 @@ START_TEST(lines_strips_as_python_does)
                      memcmp(documents[k].data, expected[i], documents[k].size) == 0;
         ck_assert_msg(found == 1, "\"%s\" came back %d times", expected[i], found);
     }
-    close_data(api, data);
+    dataset_bench_close(api, data);
 }
 END_TEST
 
@@ -181,17 +181,18 @@ START_TEST(lines_takes_document_after_document)
         ck_assert_uint_eq(batch.columns, kept);
         ck_assert_uint_eq(api->targets(data, step), kept);
         for (uint64_t i = 0; i < kept; i++) {
-            ck_assert_int_eq(ids[i], i ? document->data[i - 1] : BOS);
-            ck_assert_int_eq(targets[i], i < document->size ? document->data[i] : BOS);
+            ck_assert_int_eq(ids[i], i ? document->data[i - 1] : DATASET_BENCH_BOS);
+            ck_assert_int_eq(targets[i],
+                             i < document->size ? document->data[i] : DATASET_BENCH_BOS);
         }
     }
-    close_data(api, data);
+    dataset_bench_close(api, data);
 }
 END_TEST
 
 START_TEST(lines_lays_rows_side_by_side)
 {
-    const struct setup wide = {NULL, 1.0, 42, 2, 8, 2};
+    const struct dataset_bench_setup wide = {NULL, 1.0, 42, 2, 8, 2};
     const struct mgpt_dataset_api *api;
     struct mgpt_dataset *data = lines(&api, "a\nbb\nccc\n", 9, &wide);
     uint64_t n;
@@ -214,7 +215,7 @@ START_TEST(lines_lays_rows_side_by_side)
         }
     api->batch(data, MGPT_PART_VALID, 0, 0, &batch); /* split = 1: nothing to validate on */
     ck_assert(batch.rows == 1 && batch.columns == 1 && targets[0] == -1);
-    close_data(api, data);
+    dataset_bench_close(api, data);
 }
 END_TEST
 
@@ -222,10 +223,10 @@ START_TEST(lines_keeps_the_parts_apart)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_DATASET, "lines");
     const struct mgpt_dataset_api *api = component->api;
-    struct setup setup = usual(corpus());
-    struct mgpt_dataset *data = opened(component, &setup);
+    struct dataset_bench_setup setup = dataset_bench_usual(dataset_bench_corpus());
+    struct mgpt_dataset *data = dataset_bench_opened(component, &setup);
     struct mgpt_dataset_info info = {.size = sizeof info};
-    struct cells cells;
+    struct dataset_bench_cells cells;
     uint64_t n;
     const struct mgpt_text *documents = api->documents(data, &n);
 
@@ -236,14 +237,14 @@ START_TEST(lines_keeps_the_parts_apart)
         for (uint64_t other = 0; other < k; other++)
             ck_assert(documents[k].data != documents[other].data);
     for (uint64_t i = 0; i < 45; i++) {
-        get(api, data, MGPT_PART_TRAIN_EVAL, i, 0, &cells);
+        dataset_bench_get(api, data, MGPT_PART_TRAIN_EVAL, i, 0, &cells);
         ck_assert_int_eq(cells.ids[1], documents[i].data[0]);
-        get(api, data, MGPT_PART_VALID, i, 0, &cells);
+        dataset_bench_get(api, data, MGPT_PART_VALID, i, 0, &cells);
         ck_assert_int_eq(cells.ids[1], documents[45 + i % 5].data[0]);
-        get(api, data, MGPT_PART_TRAIN, i, 1, &cells);
+        dataset_bench_get(api, data, MGPT_PART_TRAIN, i, 1, &cells);
         ck_assert_int_eq(cells.ids[1], documents[(i * 6 + 3) % 45].data[0]);
     }
-    close_data(api, data);
+    dataset_bench_close(api, data);
 }
 END_TEST
 
@@ -268,12 +269,12 @@ START_TEST(lines_says_what_is_wrong)
     const struct mgpt_component *component = one_module(MGPT_KIND_DATASET, "lines");
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct setup setup = usual(in_scratch("lines.txt"));
+        struct dataset_bench_setup setup = dataset_bench_usual(in_scratch("lines.txt"));
         struct mgpt_dataset *data = NULL;
         struct mgpt_error why = {0};
         put_bytes(setup.path, cases[i].text, strlen(cases[i].text));
         setup.split = cases[i].split;
-        check_refused(open_data(component, &setup, &data, &why), MGPT_DATA, why);
+        check_refused(dataset_bench_open(component, &setup, &data, &why), MGPT_DATA, why);
         ck_assert_has(why.text, cases[i].says);
     }
 }
@@ -283,15 +284,15 @@ START_TEST(lines_needs_a_bos)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_DATASET, "lines");
     const struct mgpt_dataset_api *api = component->api;
-    struct setup setup = usual(corpus());
+    struct dataset_bench_setup setup = dataset_bench_usual(dataset_bench_corpus());
     struct mgpt_dataset *data = NULL;
     struct mgpt_error why = {0};
 
-    ck_ok(open_data(component, &setup, &data, error));
-    check_refused(api->encode(data, &bytes_alone, NULL, &why), MGPT_CONFIG, why);
+    ck_ok(dataset_bench_open(component, &setup, &data, error));
+    check_refused(api->encode(data, &dataset_bench_bytes_alone, NULL, &why), MGPT_CONFIG, why);
     ck_assert_str_eq(why.text, "dataset lines needs a tokenizer with a BOS id; set bos = true in "
                                "the tokenizer's section, such as [tokenizer.char]");
-    close_data(api, data);
+    dataset_bench_close(api, data);
 }
 END_TEST
 
@@ -299,15 +300,15 @@ START_TEST(lines_names_the_line_that_has_no_ids)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_DATASET, "lines");
     const struct mgpt_dataset_api *api = component->api;
-    struct setup setup = usual(in_scratch("lines.txt"));
+    struct dataset_bench_setup setup = dataset_bench_usual(in_scratch("lines.txt"));
     struct mgpt_dataset *data = NULL;
     struct mgpt_error why = {0};
 
     put_bytes(setup.path, "anna\nzoe\nma!x\n", 14);
-    ck_ok(open_data(component, &setup, &data, error));
-    check_refused(api->encode(data, &bytes, NULL, &why), MGPT_DATA, why);
+    ck_ok(dataset_bench_open(component, &setup, &data, error));
+    check_refused(api->encode(data, &dataset_bench_bytes, NULL, &why), MGPT_DATA, why);
     ck_assert_has(why.text, "lines.txt:3: byte 2: unknown character '!'");
-    close_data(api, data);
+    dataset_bench_close(api, data);
 }
 END_TEST
 

@@ -12,12 +12,12 @@
 
 /* ---- jsonl ---- */
 
-static struct bench open_jsonl(uint64_t first_step)
+static struct logger_bench open_jsonl(uint64_t first_step)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_LOGGER, "jsonl");
-    struct mgpt_run_info run = run_info(scratch, first_step);
+    struct mgpt_run_info run = logger_bench_run_info(scratch, first_step);
 
-    return opened(component, mgpt_check_settings(component, NULL), &run);
+    return logger_bench_opened(component, mgpt_check_settings(component, NULL), &run);
 }
 
 /* Line i of metrics.jsonl as an object, or NULL past the end. The caller lets go of it. */
@@ -60,12 +60,12 @@ START_TEST(jsonl_keeps_nine_digits)
                                     0.000100000001,
                                     9.99999999999};
     int n = sizeof losses / sizeof losses[0];
-    struct bench b = open_jsonl(0);
+    struct logger_bench b = open_jsonl(0);
 
     for (int i = 0; i < n; i++) {
-        struct mgpt_event event = step_event((uint64_t)i + 1);
+        struct mgpt_event event = logger_bench_step_event((uint64_t)i + 1);
         event.loss = losses[i];
-        put_event(&b, event);
+        logger_bench_put_event(&b, event);
     }
     b.api->close(b.it);
     for (int i = 0; i < n; i++) {
@@ -83,15 +83,15 @@ END_TEST
 
 START_TEST(jsonl_writes_null_for_what_is_not_finite)
 {
-    struct bench b = open_jsonl(0);
-    struct mgpt_event event = step_event(1);
+    struct logger_bench b = open_jsonl(0);
+    struct mgpt_event event = logger_bench_step_event(1);
 
     event.loss = NAN;
     event.grad_norm = -INFINITY;
     event.skipped = 1;
-    put_event(&b, event);
-    put_event(&b, other_event(MGPT_EVENT_VALIDATION, 1, NULL));
-    flush(&b);
+    logger_bench_put_event(&b, event);
+    logger_bench_put_event(&b, logger_bench_other_event(MGPT_EVENT_VALIDATION, 1, NULL));
+    logger_bench_flush(&b);
     json_t *step = line_of(0), *validation = line_of(1); /* there before close */
     ck_assert(json_is_null(json_object_get(step, "loss")));
     ck_assert(json_is_null(json_object_get(step, "grad_norm")));
@@ -107,12 +107,12 @@ END_TEST
 /* Ten steps, a validation after the fifth; then `tail`, as a killed run may leave it. */
 static void leave_run(const char *tail, size_t size)
 {
-    struct bench b = open_jsonl(0);
+    struct logger_bench b = open_jsonl(0);
 
     for (uint64_t step = 1; step <= 10; step++) {
-        put_event(&b, step_event(step));
+        logger_bench_put_event(&b, logger_bench_step_event(step));
         if (step == 5)
-            put_event(&b, other_event(MGPT_EVENT_VALIDATION, step, NULL));
+            logger_bench_put_event(&b, logger_bench_other_event(MGPT_EVENT_VALIDATION, step, NULL));
     }
     b.api->close(b.it);
     FILE *file = fopen(in_scratch("metrics.jsonl"), "a");
@@ -139,9 +139,9 @@ START_TEST(jsonl_cuts_back_to_the_step_it_resumes_from)
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         leave_run("", 0);
-        struct bench b = open_jsonl(cases[i].first);
+        struct logger_bench b = open_jsonl(cases[i].first);
         ck_assert_int_eq(count_lines(), cases[i].kept);
-        put_event(&b, step_event(cases[i].first + 1));
+        logger_bench_put_event(&b, logger_bench_step_event(cases[i].first + 1));
         b.api->close(b.it);
         ck_assert_int_eq(count_lines(), cases[i].kept + 1);
         json_t *last = line_of(cases[i].kept);
@@ -170,9 +170,9 @@ START_TEST(jsonl_drops_a_damaged_tail)
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         leave_run(cases[i].tail, cases[i].size);
-        struct bench b = open_jsonl(12);
+        struct logger_bench b = open_jsonl(12);
         ck_assert_int_eq(count_lines(), 11);
-        put_event(&b, step_event(13));
+        logger_bench_put_event(&b, logger_bench_step_event(13));
         b.api->close(b.it);
         ck_assert_int_eq(count_lines(), 12);
     }
@@ -181,9 +181,9 @@ END_TEST
 
 START_TEST(jsonl_starts_a_file_that_is_not_there)
 {
-    struct bench b = open_jsonl(7);
+    struct logger_bench b = open_jsonl(7);
 
-    put_event(&b, step_event(8));
+    logger_bench_put_event(&b, logger_bench_step_event(8));
     b.api->close(b.it);
     ck_assert_int_eq(count_lines(), 1);
 }
@@ -193,7 +193,7 @@ START_TEST(jsonl_says_why_it_cannot_write)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_LOGGER, "jsonl");
     const struct mgpt_logger_api *api = component->api;
-    struct mgpt_run_info run = run_info(in_scratch("missing"), 0);
+    struct mgpt_run_info run = logger_bench_run_info(in_scratch("missing"), 0);
     struct rlimit limit = {4096, 4096};
     struct mgpt_error why = {0};
     struct mgpt_logger *it = NULL;
@@ -202,12 +202,12 @@ START_TEST(jsonl_says_why_it_cannot_write)
     ck_assert_has(why.text, "missing/metrics.jsonl: No such file or directory");
     ck_assert_ptr_null(it);
 
-    struct bench b = open_jsonl(0);
+    struct logger_bench b = open_jsonl(0);
     enum mgpt_status status = MGPT_OK;
     signal(SIGXFSZ, SIG_IGN);
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     for (uint64_t step = 1; step <= 100 && status == MGPT_OK; step++) {
-        struct mgpt_event event = step_event(step);
+        struct mgpt_event event = logger_bench_step_event(step);
         status = b.api->event(b.it, &event, &why);
     }
     if (status == MGPT_OK)
@@ -220,14 +220,14 @@ END_TEST
 
 /* ---- console ---- */
 
-static struct bench open_console(const char *live, const char *every, uint64_t first_step)
+static struct logger_bench open_console(const char *live, const char *every, uint64_t first_step)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_LOGGER, "console");
-    struct mgpt_run_info run = run_info(NULL, first_step);
+    struct mgpt_run_info run = logger_bench_run_info(NULL, first_step);
 
-    print_to(in_scratch("printed"));
-    return opened(component, mgpt_check_settings(component, "live", live, "every", every, NULL),
-                  &run);
+    logger_bench_print_to(in_scratch("printed"));
+    return logger_bench_opened(
+        component, mgpt_check_settings(component, "live", live, "every", every, NULL), &run);
 }
 
 /* What was printed (malloc). */
@@ -242,18 +242,20 @@ static char *printed(void)
 
 START_TEST(console_prints_plain_lines)
 {
-    struct bench b = open_console("auto", "1", 0);
-    struct mgpt_event skipped = step_event(2), both = other_event(MGPT_EVENT_VALIDATION, 2, NULL);
+    struct logger_bench b = open_console("auto", "1", 0);
+    struct mgpt_event skipped = logger_bench_step_event(2),
+                      both = logger_bench_other_event(MGPT_EVENT_VALIDATION, 2, NULL);
 
     skipped.loss = NAN;
     skipped.skipped = 1;
-    put_event(&b, step_event(1));
-    put_event(&b, skipped);
-    put_event(&b, other_event(MGPT_EVENT_VALIDATION, 2, NULL));
+    logger_bench_put_event(&b, logger_bench_step_event(1));
+    logger_bench_put_event(&b, skipped);
+    logger_bench_put_event(&b, logger_bench_other_event(MGPT_EVENT_VALIDATION, 2, NULL));
     both.train_loss = 2.79115;
-    put_event(&b, both);
-    put_event(&b, other_event(MGPT_EVENT_CHECKPOINT, 2, "/run/checkpoints/step-2"));
-    put_event(&b, other_event(MGPT_EVENT_SAMPLE, 2, "an\033na"));
+    logger_bench_put_event(&b, both);
+    logger_bench_put_event(
+        &b, logger_bench_other_event(MGPT_EVENT_CHECKPOINT, 2, "/run/checkpoints/step-2"));
+    logger_bench_put_event(&b, logger_bench_other_event(MGPT_EVENT_SAMPLE, 2, "an\033na"));
     b.api->close(b.it);
     char *text = printed();
     ck_assert_str_eq(text, HEAD
@@ -270,12 +272,13 @@ START_TEST(console_prints_all_of_a_sample_raw_in_a_file_visible_on_a_terminal)
 {
     static const char raw[] = HEAD "sample  1: a\0\033\xc3\xa9\xc2\x9b\xe9\xed\xa0\x80\n";
     static const char seen[] = HEAD "sample  1: a\\x00\\x1b\xc3\xa9\\x9b\\xe9\\xed\\xa0\\x80\n";
-    struct bench b = open_console(_i ? "on" : "off", "1", 0);
-    struct mgpt_event e = other_event(MGPT_EVENT_SAMPLE, 2, raw + strlen(HEAD "sample  1: "));
+    struct logger_bench b = open_console(_i ? "on" : "off", "1", 0);
+    struct mgpt_event e =
+        logger_bench_other_event(MGPT_EVENT_SAMPLE, 2, raw + strlen(HEAD "sample  1: "));
     size_t size, n = (_i ? sizeof seen : sizeof raw) - 1;
 
     e.text_size = sizeof raw - 2 - strlen(HEAD "sample  1: ");
-    put_event(&b, e);
+    logger_bench_put_event(&b, e);
     b.api->close(b.it);
     char *text = get_bytes(in_scratch("printed"), &size);
     ck_assert(size == n && memcmp(text, _i ? seen : raw, n) == 0);
@@ -285,11 +288,11 @@ END_TEST
 
 START_TEST(console_prints_each_nth_the_first_and_the_last)
 {
-    struct bench b = open_console("off", "100", 98);
+    struct logger_bench b = open_console("off", "100", 98);
     static const int expected[] = {99, 100, 200, 300, 400, 500};
 
     for (uint64_t step = 99; step <= 500; step++)
-        put_event(&b, step_event(step));
+        logger_bench_put_event(&b, logger_bench_step_event(step));
     b.api->close(b.it);
     char *text = printed(), *at = text + strlen(HEAD);
     for (int i = 0; i < 6; i++) {
@@ -305,11 +308,11 @@ START_TEST(console_says_why_it_cannot_print)
 {
     if (access("/dev/full", W_OK) != 0)
         return;
-    struct bench b = open_console("off", "1", 0);
-    struct mgpt_event event = other_event(MGPT_EVENT_VALIDATION, 1, NULL);
+    struct logger_bench b = open_console("off", "1", 0);
+    struct mgpt_event event = logger_bench_other_event(MGPT_EVENT_VALIDATION, 1, NULL);
     struct mgpt_error why = {0};
 
-    print_to("/dev/full");
+    logger_bench_print_to("/dev/full");
     check_refused(b.api->event(b.it, &event, &why), MGPT_IO, why);
     ck_assert_str_eq(why.text, "standard output: No space left on device");
     b.api->close(b.it);

@@ -11,17 +11,17 @@
 START_TEST(adamw_is_the_paper)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_OPTIMIZER, "adamw");
-    struct bench b;
-    double p[N], m[N] = {0}, v[N] = {0};
+    struct optimizer_bench b;
+    double p[OPTIMIZER_BENCH_N], m[OPTIMIZER_BENCH_N] = {0}, v[OPTIMIZER_BENCH_N] = {0};
 
-    bench_open(&b, component, mgpt_check_settings(component, "beta2", "0.99", NULL));
+    optimizer_bench_open(&b, component, mgpt_check_settings(component, "beta2", "0.99", NULL));
     memcpy(p, b.p, sizeof p);
     for (uint64_t step = 0; step < 20; step++) {
         double lr = 1e-2 / ((double)step + 1), t = (double)step + 1;
-        gradient(&b, step);
-        tick(&b, step, lr, 0.1);
-        step64(&b, 1);
-        for (int i = 0; i < N; i++) {
+        optimizer_bench_gradient(&b, step);
+        optimizer_bench_tick(&b, step, lr, 0.1);
+        optimizer_bench_step64(&b, 1);
+        for (int i = 0; i < OPTIMIZER_BENCH_N; i++) {
             m[i] = 0.9 * m[i] + 0.1 * b.g[i];
             v[i] = 0.99 * v[i] + 0.01 * b.g[i] * b.g[i];
             double m_hat = m[i] / (1 - pow(0.9, t)), v_hat = v[i] / (1 - pow(0.99, t));
@@ -36,16 +36,16 @@ END_TEST
 START_TEST(lion_is_the_paper)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_OPTIMIZER, "lion");
-    struct bench b;
-    double p[N], m[N] = {0};
+    struct optimizer_bench b;
+    double p[OPTIMIZER_BENCH_N], m[OPTIMIZER_BENCH_N] = {0};
 
-    bench_open(&b, component, mgpt_check_settings(component, "beta2", "0.98", NULL));
+    optimizer_bench_open(&b, component, mgpt_check_settings(component, "beta2", "0.98", NULL));
     memcpy(p, b.p, sizeof p);
     for (uint64_t step = 0; step < 20; step++) {
-        gradient(&b, step);
-        tick(&b, step, 1e-3, 0.1);
-        step64(&b, 1);
-        for (int i = 0; i < N; i++) {
+        optimizer_bench_gradient(&b, step);
+        optimizer_bench_tick(&b, step, 1e-3, 0.1);
+        optimizer_bench_step64(&b, 1);
+        for (int i = 0; i < OPTIMIZER_BENCH_N; i++) {
             double u = 0.9 * m[i] + 0.1 * b.g[i];
             p[i] -= 1e-3 * (copysign(1, u) + 0.1 * p[i]);
             m[i] = 0.98 * m[i] + 0.02 * b.g[i];
@@ -59,17 +59,18 @@ END_TEST
 static void sgd_follows(const char *nesterov)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_OPTIMIZER, "sgd");
-    struct bench b;
-    double p[N], m[N] = {0};
+    struct optimizer_bench b;
+    double p[OPTIMIZER_BENCH_N], m[OPTIMIZER_BENCH_N] = {0};
 
-    bench_open(&b, component,
-               mgpt_check_settings(component, "momentum", "0.8", "nesterov", nesterov, NULL));
+    optimizer_bench_open(
+        &b, component,
+        mgpt_check_settings(component, "momentum", "0.8", "nesterov", nesterov, NULL));
     memcpy(p, b.p, sizeof p);
     for (uint64_t step = 0; step < 20; step++) {
-        gradient(&b, step);
-        tick(&b, step, 0.1, 0.01);
-        step64(&b, 1);
-        for (int i = 0; i < N; i++) {
+        optimizer_bench_gradient(&b, step);
+        optimizer_bench_tick(&b, step, 0.1, 0.01);
+        optimizer_bench_step64(&b, 1);
+        for (int i = 0; i < OPTIMIZER_BENCH_N; i++) {
             m[i] = 0.8 * m[i] + b.g[i];
             double u = strcmp(nesterov, "true") == 0 ? b.g[i] + 0.8 * m[i] : m[i];
             p[i] -= 0.1 * (u + 0.01 * p[i]);

@@ -7,9 +7,11 @@
 static void plans_one_format(const char *name, uint32_t dtype)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_PRECISION, name);
-    struct guarded out;
+    struct precision_bench_guarded out;
 
-    ck_ok(plan(component, NULL, BIT(MGPT_F32) | BIT(MGPT_F64), 0, &out, error));
+    ck_ok(precision_bench_plan(component, NULL,
+                               PRECISION_BENCH_BIT(MGPT_F32) | PRECISION_BENCH_BIT(MGPT_F64), 0,
+                               &out, error));
     ck_assert_uint_eq(out.plan.master, dtype);
     ck_assert_uint_eq(out.plan.activation, dtype);
     ck_assert_uint_eq(out.plan.product, dtype);
@@ -32,10 +34,12 @@ END_TEST
 START_TEST(fp64_names_a_device_that_has_it)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_PRECISION, "fp64");
-    struct guarded out;
+    struct precision_bench_guarded out;
     struct mgpt_error error = {0};
 
-    check_refused(plan(component, NULL, BIT(MGPT_F32), 0, &out, &error), MGPT_UNSUPPORTED, error);
+    check_refused(
+        precision_bench_plan(component, NULL, PRECISION_BENCH_BIT(MGPT_F32), 0, &out, &error),
+        MGPT_UNSUPPORTED, error);
     ck_assert_str_eq(error.text, "fp64 needs a device with F64; a test device has F32 only: use "
                                  "backend = ref");
 }
@@ -44,19 +48,22 @@ END_TEST
 START_TEST(tf32_is_32_bits_with_a_mark)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_PRECISION, "tf32");
-    struct guarded out;
+    struct precision_bench_guarded out;
     struct mgpt_error error_of_tf32 = {0};
 
-    ck_ok(plan(component, NULL, BIT(MGPT_F32), MGPT_CAPS_TF32, &out, error));
+    ck_ok(precision_bench_plan(component, NULL, PRECISION_BENCH_BIT(MGPT_F32), MGPT_CAPS_TF32, &out,
+                               error));
     ck_assert_uint_eq(out.plan.master, MGPT_F32);
     ck_assert_uint_eq(out.plan.activation, MGPT_F32);
     ck_assert_uint_eq(out.plan.tf32, 1);
     ck_assert_str_eq(out.plan.use, "");
-    ck_ok(plan(component, NULL, BIT(MGPT_F32), MGPT_CAPS_HOST, &out, error)); /* a processor */
+    ck_ok(precision_bench_plan(component, NULL, PRECISION_BENCH_BIT(MGPT_F32), MGPT_CAPS_HOST, &out,
+                               error)); /* a processor */
     ck_assert_str_eq(out.plan.use, "fp32");
     ck_assert_str_eq(out.plan.reason, "a test device multiplies F32 as it is, without TF32");
-    check_refused(plan(component, NULL, BIT(MGPT_F32), 0, &out, &error_of_tf32), MGPT_UNSUPPORTED,
-                  error_of_tf32);
+    check_refused(precision_bench_plan(component, NULL, PRECISION_BENCH_BIT(MGPT_F32), 0, &out,
+                                       &error_of_tf32),
+                  MGPT_UNSUPPORTED, error_of_tf32);
     ck_assert_str_eq(error_of_tf32.text, "tf32 needs a device with TF32, and a test device has "
                                          "none: use precision = fp32");
 }
@@ -69,15 +76,19 @@ START_TEST(fp16_scales_the_loss_as_its_options_say)
     struct mgpt_config *others =
         mgpt_check_settings(component, "scale_initial", "8", "scale_growth", "4", "scale_backoff",
                             "0.25", "scale_interval", "3", NULL);
-    struct guarded out;
+    struct precision_bench_guarded out;
 
-    ck_ok(plan(component, defaults, BIT(MGPT_F32) | BIT(MGPT_F16), 0, &out, error));
+    ck_ok(precision_bench_plan(component, defaults,
+                               PRECISION_BENCH_BIT(MGPT_F32) | PRECISION_BENCH_BIT(MGPT_F16), 0,
+                               &out, error));
     ck_assert_uint_eq(out.plan.master, MGPT_F32);
     ck_assert_uint_eq(out.plan.activation, MGPT_F16);
     ck_assert_uint_eq(out.plan.product, MGPT_F16);
     ck_assert(out.plan.scale_initial == 65536 && out.plan.scale_growth == 2);
     ck_assert(out.plan.scale_backoff == 0.5 && out.plan.scale_interval == 2000);
-    ck_ok(plan(component, others, BIT(MGPT_F32) | BIT(MGPT_F16), 0, &out, error));
+    ck_ok(precision_bench_plan(component, others,
+                               PRECISION_BENCH_BIT(MGPT_F32) | PRECISION_BENCH_BIT(MGPT_F16), 0,
+                               &out, error));
     ck_assert(out.plan.scale_initial == 8 && out.plan.scale_growth == 4);
     ck_assert(out.plan.scale_backoff == 0.25 && out.plan.scale_interval == 3);
     mgpt_config_destroy(others);
@@ -88,18 +99,24 @@ END_TEST
 START_TEST(fp16_says_what_is_missing_and_what_to_do)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_PRECISION, "fp16");
-    struct guarded out;
+    struct precision_bench_guarded out;
     struct mgpt_error error = {0};
 
-    check_refused(plan(component, NULL, BIT(MGPT_F32), 0, &out, &error), MGPT_UNSUPPORTED, error);
+    check_refused(
+        precision_bench_plan(component, NULL, PRECISION_BENCH_BIT(MGPT_F32), 0, &out, &error),
+        MGPT_UNSUPPORTED, error);
     ck_assert_str_eq(error.text, "fp16 needs a device with F16, and a test device has none: use "
                                  "precision = fp32");
     ck_assert_str_eq(out.plan.use, "fp32"); /* where the device is open */
     check_refused(
-        plan(component, NULL, BIT(MGPT_F32) | BIT(MGPT_BF16), MGPT_CAPS_HOST, &out, &error),
+        precision_bench_plan(component, NULL,
+                             PRECISION_BENCH_BIT(MGPT_F32) | PRECISION_BENCH_BIT(MGPT_BF16),
+                             MGPT_CAPS_HOST, &out, &error),
         MGPT_UNSUPPORTED, error);
     ck_assert_ptr_nonnull(strstr(error.text, "use precision = bf16 or fp32"));
-    check_refused(plan(component, NULL, BIT(MGPT_F16), 0, &out, &error), MGPT_UNSUPPORTED, error);
+    check_refused(
+        precision_bench_plan(component, NULL, PRECISION_BENCH_BIT(MGPT_F16), 0, &out, &error),
+        MGPT_UNSUPPORTED, error);
 }
 END_TEST
 
@@ -109,17 +126,21 @@ START_TEST(auto_takes_what_the_device_is_good_at)
         uint32_t formats, flags;
         const char *use;
     } cases[] = {
-        {BIT(MGPT_F32) | BIT(MGPT_F16) | BIT(MGPT_BF16), MGPT_CAPS_TF32, "bf16"},
-        {BIT(MGPT_F32) | BIT(MGPT_F16), MGPT_CAPS_TF32, "fp16"},
-        {BIT(MGPT_F32), MGPT_CAPS_TF32, "fp32"},
-        {BIT(MGPT_F32), 0, "fp32"},
-        {BIT(MGPT_F32) | BIT(MGPT_F16) | BIT(MGPT_BF16), MGPT_CAPS_HOST, "fp32"},
+        {PRECISION_BENCH_BIT(MGPT_F32) | PRECISION_BENCH_BIT(MGPT_F16) |
+             PRECISION_BENCH_BIT(MGPT_BF16),
+         MGPT_CAPS_TF32, "bf16"},
+        {PRECISION_BENCH_BIT(MGPT_F32) | PRECISION_BENCH_BIT(MGPT_F16), MGPT_CAPS_TF32, "fp16"},
+        {PRECISION_BENCH_BIT(MGPT_F32), MGPT_CAPS_TF32, "fp32"},
+        {PRECISION_BENCH_BIT(MGPT_F32), 0, "fp32"},
+        {PRECISION_BENCH_BIT(MGPT_F32) | PRECISION_BENCH_BIT(MGPT_F16) |
+             PRECISION_BENCH_BIT(MGPT_BF16),
+         MGPT_CAPS_HOST, "fp32"},
     };
     const struct mgpt_component *component = one_module(MGPT_KIND_PRECISION, "auto");
-    struct guarded out;
+    struct precision_bench_guarded out;
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        ck_ok(plan(component, NULL, cases[i].formats, cases[i].flags, &out, error));
+        ck_ok(precision_bench_plan(component, NULL, cases[i].formats, cases[i].flags, &out, error));
         ck_assert_str_eq(out.plan.use, cases[i].use);
         ck_assert_ptr_nonnull(strstr(out.plan.reason, "a test device"));
     }
@@ -129,9 +150,11 @@ END_TEST
 START_TEST(bf16_keeps_weights_in_32_bits)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_PRECISION, "bf16");
-    struct guarded out;
+    struct precision_bench_guarded out;
 
-    ck_ok(plan(component, NULL, BIT(MGPT_F32) | BIT(MGPT_BF16), MGPT_CAPS_HOST, &out, error));
+    ck_ok(precision_bench_plan(component, NULL,
+                               PRECISION_BENCH_BIT(MGPT_F32) | PRECISION_BENCH_BIT(MGPT_BF16),
+                               MGPT_CAPS_HOST, &out, error));
     ck_assert_uint_eq(out.plan.master, MGPT_F32);
     ck_assert_uint_eq(out.plan.activation, MGPT_BF16);
     ck_assert_uint_eq(out.plan.product, MGPT_BF16);
@@ -142,16 +165,21 @@ END_TEST
 START_TEST(bf16_says_what_is_missing_and_what_to_do)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_PRECISION, "bf16");
-    struct guarded out;
+    struct precision_bench_guarded out;
     struct mgpt_error error = {0};
 
-    check_refused(plan(component, NULL, BIT(MGPT_F32), 0, &out, &error), MGPT_UNSUPPORTED, error);
+    check_refused(
+        precision_bench_plan(component, NULL, PRECISION_BENCH_BIT(MGPT_F32), 0, &out, &error),
+        MGPT_UNSUPPORTED, error);
     ck_assert_str_eq(error.text, "bf16 needs a device with BF16, and a test device has none: use "
                                  "precision = fp32");
-    check_refused(plan(component, NULL, BIT(MGPT_F32), MGPT_CAPS_HOST, &out, &error),
+    check_refused(precision_bench_plan(component, NULL, PRECISION_BENCH_BIT(MGPT_F32),
+                                       MGPT_CAPS_HOST, &out, &error),
                   MGPT_UNSUPPORTED, error);
     ck_assert_ptr_nonnull(strstr(error.text, "AVX512_BF16"));
-    check_refused(plan(component, NULL, BIT(MGPT_BF16), 0, &out, &error), MGPT_UNSUPPORTED, error);
+    check_refused(
+        precision_bench_plan(component, NULL, PRECISION_BENCH_BIT(MGPT_BF16), 0, &out, &error),
+        MGPT_UNSUPPORTED, error);
 }
 END_TEST
 

@@ -9,9 +9,9 @@
 
 /* ---- topk, greedy ---- */
 
-static void logits_of(double logits[N])
+static void logits_of(double logits[SAMPLER_BENCH_N])
 {
-    for (int i = 0; i < N; i++)
+    for (int i = 0; i < SAMPLER_BENCH_N; i++)
         logits[i] = (i * 37 % 11) * 0.35 - 1;
 }
 
@@ -23,37 +23,38 @@ START_TEST(topk_draws_as_python_does)
     static const int32_t all[] = {8, 10, 2, 8, 5, 5, 5, 2, 8, 8, 10, 8, 2, 8, 5, 2, 8,  7, 10, 8,
                                   8, 5,  7, 8, 8, 8, 8, 8, 8, 5, 8,  8, 8, 5, 8, 8, 10, 5, 5,  8};
     const struct mgpt_component *component = one_module(MGPT_KIND_SAMPLER, "topk");
-    struct bench b;
-    double logits[N];
+    struct sampler_bench b;
+    double logits[SAMPLER_BENCH_N];
 
     logits_of(logits);
-    bench_open(&b, component, N, mgpt_check_settings(component, NULL));
+    sampler_bench_open(&b, component, SAMPLER_BENCH_N, mgpt_check_settings(component, NULL));
     for (int i = 0; i < 40; i++)
-        ck_assert_int_eq(next(&b, logits), five[i]);
+        ck_assert_int_eq(sampler_bench_next(&b, logits), five[i]);
     ck_assert_uint_eq(b.counted.draws, 40);
     b.api->destroy(b.it);
-    bench_open(&b, component, N, mgpt_check_settings(component, "top_k", "0", NULL));
+    sampler_bench_open(&b, component, SAMPLER_BENCH_N,
+                       mgpt_check_settings(component, "top_k", "0", NULL));
     for (int i = 0; i < 40; i++)
-        ck_assert_int_eq(next(&b, logits), all[i]);
+        ck_assert_int_eq(sampler_bench_next(&b, logits), all[i]);
     b.api->destroy(b.it);
 }
 END_TEST
 
 /* Chi-squared over the ids that `kept` marks against their softmax; no other id may come. */
-static void follows(struct mgpt_config *config, double temperature, const int kept[N])
+static void follows(struct mgpt_config *config, double temperature, const int kept[SAMPLER_BENCH_N])
 {
     enum { DRAWS = 20000 };
-    struct bench b;
-    double logits[N], weights[N], total = 0, chi = 0;
-    int counts[N] = {0}, free_ = -1;
+    struct sampler_bench b;
+    double logits[SAMPLER_BENCH_N], weights[SAMPLER_BENCH_N], total = 0, chi = 0;
+    int counts[SAMPLER_BENCH_N] = {0}, free_ = -1;
 
     logits_of(logits);
-    bench_open(&b, one_module(MGPT_KIND_SAMPLER, "topk"), N, config);
-    for (int i = 0; i < N; i++)
+    sampler_bench_open(&b, one_module(MGPT_KIND_SAMPLER, "topk"), SAMPLER_BENCH_N, config);
+    for (int i = 0; i < SAMPLER_BENCH_N; i++)
         total += weights[i] = kept[i] ? exp(logits[i] / temperature) : 0;
     for (int i = 0; i < DRAWS; i++)
-        counts[next(&b, logits)]++;
-    for (int i = 0; i < N; i++) {
+        counts[sampler_bench_next(&b, logits)]++;
+    for (int i = 0; i < SAMPLER_BENCH_N; i++) {
         double expected = DRAWS * weights[i] / total;
         ck_assert_msg(kept[i] || !counts[i], "id %d came %d times", i, counts[i]);
         if (kept[i]) {
@@ -71,9 +72,9 @@ START_TEST(topk_follows_the_softmax)
     const struct mgpt_component *component = one_module(MGPT_KIND_SAMPLER, "topk");
 
     follows(mgpt_check_settings(component, "temperature", "1.5", "top_k", "0", NULL), 1.5,
-            (int[N]){1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1});
+            (int[SAMPLER_BENCH_N]){1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1});
     follows(mgpt_check_settings(component, "temperature", "0.7", "top_k", "3", NULL), 0.7,
-            (int[N]){[8] = 1, [5] = 1, [2] = 1});
+            (int[SAMPLER_BENCH_N]){[8] = 1, [5] = 1, [2] = 1});
 }
 END_TEST
 
@@ -84,12 +85,12 @@ START_TEST(topk_keeps_the_fewest_with_the_share)
     /* Of 8 5 2 10, at temperature 0.35, shares of 0.644, 0.237, 0.087, 0.032. */
     follows(
         mgpt_check_settings(component, "temperature", "0.35", "top_k", "4", "top_p", "0.7", NULL),
-        0.35, (int[N]){[8] = 1, [5] = 1});
+        0.35, (int[SAMPLER_BENCH_N]){[8] = 1, [5] = 1});
     follows(
         mgpt_check_settings(component, "temperature", "0.35", "top_k", "4", "top_p", "0.9", NULL),
-        0.35, (int[N]){[8] = 1, [5] = 1, [2] = 1});
+        0.35, (int[SAMPLER_BENCH_N]){[8] = 1, [5] = 1, [2] = 1});
     follows(mgpt_check_settings(component, "temperature", "0.35", "top_p", "0", NULL), 0.35,
-            (int[N]){[8] = 1});
+            (int[SAMPLER_BENCH_N]){[8] = 1});
 }
 END_TEST
 
@@ -100,9 +101,9 @@ START_TEST(topk_drops_what_is_far_less_likely)
     /* At temperature 0.35 each is 0.368 as likely as the one before. */
     follows(
         mgpt_check_settings(component, "temperature", "0.35", "top_k", "0", "min_p", "0.13", NULL),
-        0.35, (int[N]){[8] = 1, [5] = 1, [2] = 1});
+        0.35, (int[SAMPLER_BENCH_N]){[8] = 1, [5] = 1, [2] = 1});
     follows(mgpt_check_settings(component, "temperature", "0.35", "top_k", "0", "min_p", "1", NULL),
-            0.35, (int[N]){[8] = 1});
+            0.35, (int[SAMPLER_BENCH_N]){[8] = 1});
 }
 END_TEST
 
@@ -110,17 +111,18 @@ START_TEST(cold_topk_is_greedy_and_draws_nothing)
 {
     const struct mgpt_component *cold = one_module(MGPT_KIND_SAMPLER, "topk");
     const struct mgpt_component *greedy = one_module(MGPT_KIND_SAMPLER, "greedy");
-    struct bench a, b;
-    double logits[N];
+    struct sampler_bench a, b;
+    double logits[SAMPLER_BENCH_N];
 
-    bench_open(&a, cold, N, mgpt_check_settings(cold, "temperature", "0", NULL));
-    bench_open(&b, greedy, N, mgpt_check_settings(greedy, NULL));
+    sampler_bench_open(&a, cold, SAMPLER_BENCH_N,
+                       mgpt_check_settings(cold, "temperature", "0", NULL));
+    sampler_bench_open(&b, greedy, SAMPLER_BENCH_N, mgpt_check_settings(greedy, NULL));
     for (int trial = 0; trial < 50; trial++) {
-        for (int i = 0; i < N; i++)
+        for (int i = 0; i < SAMPLER_BENCH_N; i++)
             logits[i] = floor(mgpt_rng_gauss(&a.counted.rng, 0, 2));
-        int32_t id = next(&a, logits);
-        ck_assert_int_eq(next(&b, logits), id);
-        for (int i = 0; i < N; i++)
+        int32_t id = sampler_bench_next(&a, logits);
+        ck_assert_int_eq(sampler_bench_next(&b, logits), id);
+        for (int i = 0; i < SAMPLER_BENCH_N; i++)
             ck_assert(logits[i] < logits[id] || (logits[i] == logits[id] && i >= id));
     }
     ck_assert_uint_eq(a.counted.draws + b.counted.draws, 0);

@@ -10,7 +10,7 @@ START_TEST(cosine_follows_the_recipe_of_names)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_SCHEDULER, "cosine");
     const struct mgpt_scheduler_api *api = component->api;
-    struct mgpt_scheduler *s = make(component, "0", "0");
+    struct mgpt_scheduler *s = scheduler_bench_make(component, "0", "0");
 
     for (uint64_t step = 0; step < 500; step++)
         ck_assert_double_eq(api->lr(s, step, 500, 1e-2),
@@ -23,7 +23,7 @@ START_TEST(cosine_follows_the_recipe_of_toygpt)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_SCHEDULER, "cosine");
     const struct mgpt_scheduler_api *api = component->api;
-    struct mgpt_scheduler *s = make(component, "100", "1e-4");
+    struct mgpt_scheduler *s = scheduler_bench_make(component, "100", "1e-4");
 
     ck_assert_double_eq_tol(api->lr(s, 0, 5000, 1e-3), 1e-5, 1e-18);
     ck_assert_double_eq_tol(api->lr(s, 99, 5000, 1e-3), 1e-3, 1e-18);
@@ -39,7 +39,7 @@ START_TEST(linear_is_a_straight_line)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_SCHEDULER, "linear");
     const struct mgpt_scheduler_api *api = component->api;
-    struct mgpt_scheduler *s = make(component, "10", "0.2");
+    struct mgpt_scheduler *s = scheduler_bench_make(component, "10", "0.2");
 
     ck_assert_double_eq_tol(api->lr(s, 10, 110, 1.0), 1.0, 1e-15);
     ck_assert_double_eq_tol(api->lr(s, 60, 110, 1.0), 0.6, 1e-15);
@@ -52,7 +52,7 @@ START_TEST(constant_stays)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_SCHEDULER, "constant");
     const struct mgpt_scheduler_api *api = component->api;
-    struct mgpt_scheduler *s = make(component, "0", "0");
+    struct mgpt_scheduler *s = scheduler_bench_make(component, "0", "0");
 
     for (uint64_t step = 0; step < 10; step++)
         ck_assert_double_eq(api->lr(s, step, 10, 0.3), 0.3);

@@ -13,7 +13,7 @@ START_TEST(char_sorts_its_characters)
     const struct mgpt_component *component = one_module(MGPT_KIND_TOKENIZER, "char");
     const struct mgpt_tokenizer_api *api = component->api;
     struct mgpt_text documents[] = {{"ba", 2}, {"\xc3\xa9z", 3}};
-    struct mgpt_tokenizer *it = make(component, "true");
+    struct mgpt_tokenizer *it = tokenizer_bench_make(component, "true");
     int32_t ids[4];
 
     ck_ok(api->train(it, documents, 2, error));
@@ -45,7 +45,7 @@ START_TEST(char_names_what_it_does_not_know)
     };
     const struct mgpt_component *component = one_module(MGPT_KIND_TOKENIZER, "char");
     const struct mgpt_tokenizer_api *api = component->api;
-    struct mgpt_tokenizer *it = make(component, "true");
+    struct mgpt_tokenizer *it = tokenizer_bench_make(component, "true");
 
     ck_ok(api->train(it, &(struct mgpt_text){"ab", 2}, 1, error));
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -79,7 +79,7 @@ START_TEST(char_says_what_is_wrong_with_a_vocabulary)
     };
     const struct mgpt_component *component = one_module(MGPT_KIND_TOKENIZER, "char");
     const struct mgpt_tokenizer_api *api = component->api;
-    struct mgpt_tokenizer *it = make(component, "true");
+    struct mgpt_tokenizer *it = tokenizer_bench_make(component, "true");
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct mgpt_error error = {0};
@@ -98,7 +98,8 @@ START_TEST(char_needs_text_or_bos)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_TOKENIZER, "char");
     const struct mgpt_tokenizer_api *api = component->api;
-    struct mgpt_tokenizer *without = make(component, "false"), *with = make(component, "true");
+    struct mgpt_tokenizer *without = tokenizer_bench_make(component, "false"),
+                          *with = tokenizer_bench_make(component, "true");
     struct mgpt_error why = {0};
 
     check_refused(api->train(without, NULL, 0, &why), MGPT_DATA, why);
@@ -113,7 +114,8 @@ START_TEST(byte_has_an_id_for_every_byte)
 {
     const struct mgpt_component *component = one_module(MGPT_KIND_TOKENIZER, "byte");
     const struct mgpt_tokenizer_api *api = component->api;
-    struct mgpt_tokenizer *it = make(component, "true"), *without = make(component, "false");
+    struct mgpt_tokenizer *it = tokenizer_bench_make(component, "true"),
+                          *without = tokenizer_bench_make(component, "false");
 
     for (int i = 0; i < 256; i++) {
         char byte = (char)i;

@@ -13,7 +13,7 @@
 
 /* ---- events ---- */
 
-static inline struct mgpt_run_info run_info(const char *dir, uint64_t first_step)
+static inline struct mgpt_run_info logger_bench_run_info(const char *dir, uint64_t first_step)
 {
     return (struct mgpt_run_info){.size = sizeof(struct mgpt_run_info),
                                   .vocab = 27,
@@ -27,7 +27,7 @@ static inline struct mgpt_run_info run_info(const char *dir, uint64_t first_step
                                   .summary = "backend ref"};
 }
 
-static inline struct mgpt_event step_event(uint64_t step)
+static inline struct mgpt_event logger_bench_step_event(uint64_t step)
 {
     return (struct mgpt_event){.size = sizeof(struct mgpt_event),
                                .type = MGPT_EVENT_STEP,
@@ -41,8 +41,8 @@ static inline struct mgpt_event step_event(uint64_t step)
                                .seconds = 0.01 * (double)step};
 }
 
-static inline struct mgpt_event other_event(enum mgpt_event_type type, uint64_t step,
-                                            const char *text)
+static inline struct mgpt_event logger_bench_other_event(enum mgpt_event_type type, uint64_t step,
+                                                         const char *text)
 {
     return (struct mgpt_event){.size = sizeof(struct mgpt_event),
                                .type = type,
@@ -59,34 +59,35 @@ static inline struct mgpt_event other_event(enum mgpt_event_type type, uint64_t 
 }
 
 /* A logger that is open. */
-struct bench {
+struct logger_bench {
     const struct mgpt_logger_api *api;
     struct mgpt_logger *it;
 };
 
-static inline struct bench opened(const struct mgpt_component *component,
-                                  struct mgpt_config *config, const struct mgpt_run_info *run)
+static inline struct logger_bench logger_bench_opened(const struct mgpt_component *component,
+                                                      struct mgpt_config *config,
+                                                      const struct mgpt_run_info *run)
 {
-    struct bench b = {.api = component->api};
+    struct logger_bench b = {.api = component->api};
 
     check_ok(b.api->open(mgpt_host(), config, run, &b.it, error));
     mgpt_config_destroy(config);
     return b;
 }
 
-static inline void put_event(struct bench *b, struct mgpt_event event)
+static inline void logger_bench_put_event(struct logger_bench *b, struct mgpt_event event)
 {
     check_ok(b->api->event(b->it, &event, error));
 }
 
-static inline void flush(struct bench *b)
+static inline void logger_bench_flush(struct logger_bench *b)
 {
     if (b->api->flush)
         check_ok(b->api->flush(b->it, error));
 }
 
 /* From now on what is printed goes to a file, or to /dev/full. */
-static inline void print_to(const char *path)
+static inline void logger_bench_print_to(const char *path)
 {
     int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 

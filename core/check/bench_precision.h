@@ -6,17 +6,19 @@
 
 #include "check/check.h"
 
-#define BIT(dtype) (1u << (dtype))
+#define PRECISION_BENCH_BIT(dtype) (1u << (dtype))
 
 /* A plan, and what lies behind it. */
-struct guarded {
+struct precision_bench_guarded {
     struct mgpt_precision_plan plan;
     unsigned char behind[16];
 };
 
-static inline enum mgpt_status plan(const struct mgpt_component *component,
-                                    const struct mgpt_config *config, uint32_t formats,
-                                    uint32_t flags, struct guarded *out, struct mgpt_error *error)
+static inline enum mgpt_status precision_bench_plan(const struct mgpt_component *component,
+                                                    const struct mgpt_config *config,
+                                                    uint32_t formats, uint32_t flags,
+                                                    struct precision_bench_guarded *out,
+                                                    struct mgpt_error *error)
 {
     const struct mgpt_precision_api *api = component->api;
     struct mgpt_caps caps = {

@@ -10,48 +10,49 @@
 
 #include "check/check.h"
 
-#define N 12
+#define SAMPLER_BENCH_N 12
 
 /* A stream that counts its draws. */
-struct counted {
+struct sampler_bench_counted {
     struct mgpt_rng rng;
     unsigned draws;
 };
 
-static inline double uniform(void *context)
+static inline double sampler_bench_uniform(void *context)
 {
-    struct counted *c = context;
+    struct sampler_bench_counted *c = context;
 
     c->draws++;
     return mgpt_rng_uniform(&c->rng);
 }
 
-static inline uint64_t below(void *context, uint64_t n)
+static inline uint64_t sampler_bench_below(void *context, uint64_t n)
 {
-    struct counted *c = context;
+    struct sampler_bench_counted *c = context;
 
     c->draws++;
     return mgpt_rng_below(&c->rng, n);
 }
 
-static inline double gauss(void *context, double mu, double sigma)
+static inline double sampler_bench_gauss(void *context, double mu, double sigma)
 {
-    struct counted *c = context;
+    struct sampler_bench_counted *c = context;
 
     c->draws++;
     return mgpt_rng_gauss(&c->rng, mu, sigma);
 }
 
 /* A sampler over n ids and its stream. */
-struct bench {
+struct sampler_bench {
     const struct mgpt_sampler_api *api;
     struct mgpt_sampler *it;
     uint32_t n;
-    struct counted counted;
+    struct sampler_bench_counted counted;
 };
 
-static inline void bench_open(struct bench *b, const struct mgpt_component *component, uint32_t n,
-                              struct mgpt_config *config)
+static inline void sampler_bench_open(struct sampler_bench *b,
+                                      const struct mgpt_component *component, uint32_t n,
+                                      struct mgpt_config *config)
 {
     b->api = component->api;
     b->it = NULL;
@@ -62,9 +63,10 @@ static inline void bench_open(struct bench *b, const struct mgpt_component *comp
     b->counted.draws = 0;
 }
 
-static inline int32_t next(struct bench *b, const double *logits)
+static inline int32_t sampler_bench_next(struct sampler_bench *b, const double *logits)
 {
-    struct mgpt_stream stream = {&b->counted, uniform, below, gauss};
+    struct mgpt_stream stream = {&b->counted, sampler_bench_uniform, sampler_bench_below,
+                                 sampler_bench_gauss};
     double copy[64];
 
     memcpy(copy, logits, b->n * sizeof *copy);

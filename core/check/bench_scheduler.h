@@ -6,8 +6,8 @@
 
 #include "check/check.h"
 
-static inline struct mgpt_scheduler *make(const struct mgpt_component *component,
-                                          const char *warmup, const char *floor)
+static inline struct mgpt_scheduler *scheduler_bench_make(const struct mgpt_component *component,
+                                                          const char *warmup, const char *floor)
 {
     const struct mgpt_scheduler_api *api = component->api;
     struct mgpt_config *config =

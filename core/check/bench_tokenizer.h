@@ -6,7 +6,8 @@
 
 #include "check/check.h"
 
-static inline struct mgpt_tokenizer *make(const struct mgpt_component *component, const char *bos)
+static inline struct mgpt_tokenizer *tokenizer_bench_make(const struct mgpt_component *component,
+                                                          const char *bos)
 {
     const struct mgpt_tokenizer_api *api = component->api;
     struct mgpt_config *config = mgpt_check_settings(component, "bos", bos, NULL);

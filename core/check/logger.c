@@ -11,38 +11,40 @@
 
 static void check_events(const struct mgpt_component *component)
 {
-    print_to(mgpt_check_path("printed"));
+    logger_bench_print_to(mgpt_check_path("printed"));
     for (int kept = 0; kept < 2; kept++) {
-        struct mgpt_run_info run = run_info(kept ? mgpt_check_folder : NULL, 0);
-        struct bench b = opened(component, mgpt_check_settings(component, NULL), &run);
-        struct mgpt_event bad = step_event(3);
-        put_event(&b, step_event(1));
-        put_event(&b, step_event(2));
+        struct mgpt_run_info run = logger_bench_run_info(kept ? mgpt_check_folder : NULL, 0);
+        struct logger_bench b =
+            logger_bench_opened(component, mgpt_check_settings(component, NULL), &run);
+        struct mgpt_event bad = logger_bench_step_event(3);
+        logger_bench_put_event(&b, logger_bench_step_event(1));
+        logger_bench_put_event(&b, logger_bench_step_event(2));
         bad.loss = INFINITY;
         bad.grad_norm = NAN;
         bad.skipped = 1;
-        put_event(&b, bad);
-        put_event(&b, other_event(MGPT_EVENT_VALIDATION, 3, NULL));
-        put_event(&b, other_event(MGPT_EVENT_CHECKPOINT, 3, "/run/checkpoints/step-3"));
-        flush(&b);
-        put_event(&b, other_event(MGPT_EVENT_SAMPLE, 3, "anna"));
-        put_event(&b, other_event(MGPT_EVENT_SAMPLE, 3, NULL));
-        put_event(&b, other_event(MGPT_EVENT_NOTE, 3, "a word"));
-        put_event(&b,
-                  other_event((enum mgpt_event_type)99, 3, NULL)); /* of a later minor version */
-        flush(&b);
+        logger_bench_put_event(&b, bad);
+        logger_bench_put_event(&b, logger_bench_other_event(MGPT_EVENT_VALIDATION, 3, NULL));
+        logger_bench_put_event(
+            &b, logger_bench_other_event(MGPT_EVENT_CHECKPOINT, 3, "/run/checkpoints/step-3"));
+        logger_bench_flush(&b);
+        logger_bench_put_event(&b, logger_bench_other_event(MGPT_EVENT_SAMPLE, 3, "anna"));
+        logger_bench_put_event(&b, logger_bench_other_event(MGPT_EVENT_SAMPLE, 3, NULL));
+        logger_bench_put_event(&b, logger_bench_other_event(MGPT_EVENT_NOTE, 3, "a word"));
+        logger_bench_put_event(&b, logger_bench_other_event((enum mgpt_event_type)99, 3,
+                                                            NULL)); /* of a later minor version */
+        logger_bench_flush(&b);
         b.api->close(b.it);
         b.api->close(NULL);
     }
 }
 
 /* Steps `first` to `last`, until something fails; flushed. */
-static enum mgpt_status talk(struct bench *b, int first, int last, struct mgpt_error *why)
+static enum mgpt_status talk(struct logger_bench *b, int first, int last, struct mgpt_error *why)
 {
     enum mgpt_status status = MGPT_OK;
 
     for (int i = first; i <= last && status == MGPT_OK; i++) {
-        struct mgpt_event event = step_event((uint64_t)i);
+        struct mgpt_event event = logger_bench_step_event((uint64_t)i);
         status = b->api->event(b->it, &event, why);
     }
     if (status == MGPT_OK && b->api->flush)
@@ -77,12 +79,12 @@ static void check_full(const struct mgpt_component *component)
 {
     enum { LIMIT = 4096, STEPS = 400 };
     struct rlimit limit, before;
-    struct mgpt_run_info run = run_info(mgpt_check_folder, 0), nowhere = run;
+    struct mgpt_run_info run = logger_bench_run_info(mgpt_check_folder, 0), nowhere = run;
     struct mgpt_error why = {0};
     struct mgpt_logger *it = NULL;
 
     nowhere.dir = mgpt_check_path("missing");
-    print_to(mgpt_check_path("printed"));
+    logger_bench_print_to(mgpt_check_path("printed"));
     struct mgpt_config *config = mgpt_check_settings(component, NULL);
     const struct mgpt_logger_api *api = component->api;
     enum mgpt_status status = api->open(mgpt_host(), config, &nowhere, &it, &why);
@@ -92,7 +94,8 @@ static void check_full(const struct mgpt_component *component)
         check_refused(status, MGPT_IO, why);
     mgpt_config_destroy(config);
 
-    struct bench b = opened(component, mgpt_check_settings(component, NULL), &run);
+    struct logger_bench b =
+        logger_bench_opened(component, mgpt_check_settings(component, NULL), &run);
     check_that(talk(&b, 1, STEPS, &why) == MGPT_OK, "%s", why.text);
     b.api->close(b.it);
     off_t printed = (fflush(stdout), size_of(mgpt_check_path("printed"))), kept = largest();
@@ -102,7 +105,7 @@ static void check_full(const struct mgpt_component *component)
     limit = (struct rlimit){LIMIT, before.rlim_max};
     limited = limited && setrlimit(RLIMIT_FSIZE, &limit) == 0;
     check_that(limited, "cannot limit the size of files");
-    print_to(access("/dev/full", W_OK) == 0 ? "/dev/full" : "/dev/null");
+    logger_bench_print_to(access("/dev/full", W_OK) == 0 ? "/dev/full" : "/dev/null");
     config = mgpt_check_settings(component, NULL);
     it = NULL;
     status = api->open(mgpt_host(), config, &run, &it, &why);
@@ -147,8 +150,9 @@ static struct files look(void)
 /* Steps first + 1 to `last` of a run; the bytes that came to the files after flush. */
 static off_t late_bytes(const struct mgpt_component *component, int first, int last)
 {
-    struct mgpt_run_info run = run_info(mgpt_check_folder, (uint64_t)first);
-    struct bench b = opened(component, mgpt_check_settings(component, NULL), &run);
+    struct mgpt_run_info run = logger_bench_run_info(mgpt_check_folder, (uint64_t)first);
+    struct logger_bench b =
+        logger_bench_opened(component, mgpt_check_settings(component, NULL), &run);
     struct mgpt_error why = {0};
 
     check_that(talk(&b, first + 1, last, &why) == MGPT_OK, "%s", why.text);
@@ -162,7 +166,7 @@ static void check_resume(const struct mgpt_component *component)
 {
     enum { LAST = 40, RESUMED = 10 };
 
-    print_to(mgpt_check_path("printed"));
+    logger_bench_print_to(mgpt_check_path("printed"));
     off_t at_the_end = late_bytes(component, 0, 0); /* what close itself writes */
     struct files none = look();
     off_t late = late_bytes(component, 0, LAST);
@@ -189,8 +193,9 @@ static void check_resume(const struct mgpt_component *component)
 
 static void once(const struct mgpt_component *component)
 {
-    struct mgpt_run_info run = run_info(mgpt_check_folder, 0);
-    struct bench b = opened(component, mgpt_check_settings(component, NULL), &run);
+    struct mgpt_run_info run = logger_bench_run_info(mgpt_check_folder, 0);
+    struct logger_bench b =
+        logger_bench_opened(component, mgpt_check_settings(component, NULL), &run);
 
     (void)talk(&b, 1, 3, NULL);
     b.api->close(b.it);
@@ -198,7 +203,7 @@ static void once(const struct mgpt_component *component)
 
 static void check_left(const struct mgpt_component *component)
 {
-    print_to(mgpt_check_path("printed"));
+    logger_bench_print_to(mgpt_check_path("printed"));
     mgpt_check_leaks(component, once);
 }
 

@@ -19,9 +19,9 @@ static uint32_t count_names(const char *list)
 
 static void check_table(const struct mgpt_component *component)
 {
-    struct bench b;
+    struct optimizer_bench b;
 
-    bench_open(&b, component, mgpt_check_settings(component, NULL));
+    optimizer_bench_open(&b, component, mgpt_check_settings(component, NULL));
     check_that(b.rule->n_state <= MGPT_MAX_STATE, "%u", b.rule->n_state);
     check_that(b.rule->n_scalars <= MGPT_MAX_SCALARS, "%u", b.rule->n_scalars);
     check_that(count_names(b.rule->state) == b.rule->n_state, "%s", b.rule->state);
@@ -35,21 +35,22 @@ static void check_table(const struct mgpt_component *component)
 static void check_scalars(const struct mgpt_component *component)
 {
     static const uint64_t steps[] = {0, 1, 2, 499, 1000000, UINT64_C(1) << 53};
-    struct bench b;
+    struct optimizer_bench b;
 
-    bench_open(&b, component, mgpt_check_settings(component, NULL));
+    optimizer_bench_open(&b, component, mgpt_check_settings(component, NULL));
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         double first[MGPT_MAX_SCALARS + 1];
-        tick(&b, steps[i], 1e-2, 0.1);
+        optimizer_bench_tick(&b, steps[i], 1e-2, 0.1);
         memcpy(first, b.h, sizeof first);
         for (uint32_t k = 0; k < b.rule->n_scalars; k++)
             check_that(isfinite(b.h[k]), "scalar %u is %g at step %llu", k, b.h[k],
                        (unsigned long long)steps[i]);
         bool more = MGPT_HAS(b.api, takes) && b.api->takes; /* for what it records */
         for (uint32_t k = more ? MGPT_MAX_SCALARS : b.rule->n_scalars; k <= MGPT_MAX_SCALARS; k++)
-            check_that(b.h[k] == CANARY, "wrote scalar %u of %u", k, b.rule->n_scalars);
-        tick(&b, 77, 1, 0);
-        tick(&b, steps[i], 1e-2, 0.1);
+            check_that(b.h[k] == OPTIMIZER_BENCH_CANARY, "wrote scalar %u of %u", k,
+                       b.rule->n_scalars);
+        optimizer_bench_tick(&b, 77, 1, 0);
+        optimizer_bench_tick(&b, steps[i], 1e-2, 0.1);
         check_that(memcmp(first, b.h, sizeof first) == 0, "a second call gives other scalars");
     }
     b.api->destroy(b.it);
@@ -57,16 +58,16 @@ static void check_scalars(const struct mgpt_component *component)
 
 static void check_formats(const struct mgpt_component *component)
 {
-    struct bench b;
+    struct optimizer_bench b;
 
-    bench_open(&b, component, mgpt_check_settings(component, NULL));
+    optimizer_bench_open(&b, component, mgpt_check_settings(component, NULL));
     for (uint64_t step = 0; step < 10; step++) {
-        gradient(&b, step);
-        tick(&b, step, 1e-2, 0.1);
-        step64(&b, 0.5);
-        step32(&b, 0.5);
+        optimizer_bench_gradient(&b, step);
+        optimizer_bench_tick(&b, step, 1e-2, 0.1);
+        optimizer_bench_step64(&b, 0.5);
+        optimizer_bench_step32(&b, 0.5);
     }
-    for (int i = 0; i < N; i++) {
+    for (int i = 0; i < OPTIMIZER_BENCH_N; i++) {
         check_that(isfinite(b.p[i]), "p[%d] is %g", i, b.p[i]);
         check_that(fabs(b.p[i] - b.p32[i]) < 1e-4, "p[%d]: %.9g in F64, %.9g in F32", i, b.p[i],
                    (double)b.p32[i]);
@@ -78,23 +79,23 @@ static void check_formats(const struct mgpt_component *component)
  */
 static void check_elements(const struct mgpt_component *component)
 {
-    struct bench whole, parts, scaled;
+    struct optimizer_bench whole, parts, scaled;
     double *s[MGPT_MAX_STATE];
 
-    bench_open(&whole, component, mgpt_check_settings(component, NULL));
+    optimizer_bench_open(&whole, component, mgpt_check_settings(component, NULL));
     parts = scaled = whole;
     for (uint64_t step = 0; step < 3; step++) {
-        gradient(&whole, step);
-        tick(&whole, step, 1e-2, 0.1);
+        optimizer_bench_gradient(&whole, step);
+        optimizer_bench_tick(&whole, step, 1e-2, 0.1);
         memcpy(parts.h, whole.h, sizeof whole.h);
         memcpy(scaled.h, whole.h, sizeof whole.h);
-        step64(&whole, 0.25);
-        for (size_t i = 0; i < N; i++) {
-            double *p = states(&parts, s, i);
+        optimizer_bench_step64(&whole, 0.25);
+        for (size_t i = 0; i < OPTIMIZER_BENCH_N; i++) {
+            double *p = optimizer_bench_states(&parts, s, i);
             whole.rule->f64(1, p, whole.g + i, s, whole.h, 0.25);
             scaled.g[i] = 0.25 * whole.g[i];
         }
-        step64(&scaled, 1);
+        optimizer_bench_step64(&scaled, 1);
         whole.rule->f64(0, whole.p, whole.g, s, whole.h, 1);
     }
     check_that(!memcmp(whole.p, parts.p, sizeof whole.p), "elements depend on their neighbours");
@@ -105,42 +106,42 @@ static void check_elements(const struct mgpt_component *component)
 
 static void check_rest(const struct mgpt_component *component)
 {
-    struct bench b;
-    double before[N];
+    struct optimizer_bench b;
+    double before[OPTIMIZER_BENCH_N];
 
-    bench_open(&b, component, mgpt_check_settings(component, NULL));
+    optimizer_bench_open(&b, component, mgpt_check_settings(component, NULL));
     memcpy(before, b.p, sizeof before);
     for (uint64_t step = 0; step < 5; step++) {
-        tick(&b, step, 1e-2, 0);
-        step64(&b, 1);
-        step32(&b, 1);
+        optimizer_bench_tick(&b, step, 1e-2, 0);
+        optimizer_bench_step64(&b, 1);
+        optimizer_bench_step32(&b, 1);
     }
-    for (int i = 0; i < N; i++)
+    for (int i = 0; i < OPTIMIZER_BENCH_N; i++)
         check_that(b.p[i] == before[i] && b.p32[i] == (float)before[i], "p[%d] moved to %.9g", i,
                    b.p[i]);
     b.api->destroy(b.it);
 }
 
-static double height(const struct bench *b)
+static double height(const struct optimizer_bench *b)
 {
     double sum = 0;
 
-    for (int i = 0; i < N; i++)
+    for (int i = 0; i < OPTIMIZER_BENCH_N; i++)
         sum += 0.5 * (b->p[i] - 3) * (b->p[i] - 3);
     return sum;
 }
 
 static void check_descent(const struct mgpt_component *component)
 {
-    struct bench b;
+    struct optimizer_bench b;
 
-    bench_open(&b, component, mgpt_check_settings(component, NULL));
+    optimizer_bench_open(&b, component, mgpt_check_settings(component, NULL));
     double start = height(&b);
     for (uint64_t step = 0; step < 200; step++) {
-        for (int i = 0; i < N; i++)
+        for (int i = 0; i < OPTIMIZER_BENCH_N; i++)
             b.g[i] = b.p[i] - 3;
-        tick(&b, step, 0.05, 0);
-        step64(&b, 1);
+        optimizer_bench_tick(&b, step, 0.05, 0);
+        optimizer_bench_step64(&b, 1);
     }
     check_that(height(&b) < 0.1 * start, "from %g to %g", start, height(&b));
     b.api->destroy(b.it);
@@ -323,11 +324,11 @@ static void check_resumed(const struct mgpt_component *component)
 
 static void once(const struct mgpt_component *component)
 {
-    struct bench b;
+    struct optimizer_bench b;
 
-    bench_open(&b, component, mgpt_check_settings(component, NULL));
-    tick(&b, 0, 1e-2, 0.1);
-    step64(&b, 1);
+    optimizer_bench_open(&b, component, mgpt_check_settings(component, NULL));
+    optimizer_bench_tick(&b, 0, 1e-2, 0.1);
+    optimizer_bench_step64(&b, 1);
     b.api->destroy(b.it);
 }
 

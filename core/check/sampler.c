@@ -8,18 +8,18 @@
 
 static void check_choices(const struct mgpt_component *component)
 {
-    struct bench b;
+    struct sampler_bench b;
     double logits[64];
 
     for (uint32_t n = 1; n <= 64; n = 2 * n + 1) {
-        bench_open(&b, component, n, mgpt_check_settings(component, NULL));
+        sampler_bench_open(&b, component, n, mgpt_check_settings(component, NULL));
         for (int trial = 0; trial < 20; trial++) {
             for (uint32_t i = 0; i < n; i++)
                 logits[i] = mgpt_rng_gauss(&b.counted.rng, 0, trial < 10 ? 3 : 1e6);
             b.counted.draws = 0;
-            (void)next(&b, logits);
+            (void)sampler_bench_next(&b, logits);
             unsigned draws = b.counted.draws;
-            (void)next(&b, logits);
+            (void)sampler_bench_next(&b, logits);
             check_that(b.counted.draws == 2 * draws, "%u draws, then %u", draws,
                        b.counted.draws - draws);
         }
@@ -30,27 +30,28 @@ static void check_choices(const struct mgpt_component *component)
 
 static void check_winner(const struct mgpt_component *component)
 {
-    struct bench b;
-    double logits[N] = {0};
+    struct sampler_bench b;
+    double logits[SAMPLER_BENCH_N] = {0};
 
-    bench_open(&b, component, N, mgpt_check_settings(component, NULL));
-    for (int32_t winner = 0; winner < N; winner++) {
+    sampler_bench_open(&b, component, SAMPLER_BENCH_N, mgpt_check_settings(component, NULL));
+    for (int32_t winner = 0; winner < SAMPLER_BENCH_N; winner++) {
         memset(logits, 0, sizeof logits);
         logits[winner] = 1000;
         for (int i = 0; i < 20; i++)
-            check_that(next(&b, logits) == winner, "not %d", winner);
+            check_that(sampler_bench_next(&b, logits) == winner, "not %d", winner);
     }
     b.api->destroy(b.it);
 }
 
 static void check_ties(const struct mgpt_component *component)
 {
-    struct bench b;
-    const double tied[N] = {0, 1, 2, 5, 5, 0, 5, 1, 5, 4, 3, 2};
+    struct sampler_bench b;
+    const double tied[SAMPLER_BENCH_N] = {0, 1, 2, 5, 5, 0, 5, 1, 5, 4, 3, 2};
 
-    bench_open(&b, component, N, mgpt_check_settings(component, "top_k", "1", NULL));
+    sampler_bench_open(&b, component, SAMPLER_BENCH_N,
+                       mgpt_check_settings(component, "top_k", "1", NULL));
     for (int i = 0; i < 50; i++)
-        check_that(next(&b, tied) == 3, "a tie does not go to the lowest id");
+        check_that(sampler_bench_next(&b, tied) == 3, "a tie does not go to the lowest id");
     b.api->destroy(b.it);
 }
 
@@ -60,17 +61,17 @@ static void check_ties(const struct mgpt_component *component)
 static void check_order(const struct mgpt_component *component)
 {
     enum { DRAWS = 20000 };
-    struct bench b;
-    double logits[N];
-    int counts[N] = {0};
+    struct sampler_bench b;
+    double logits[SAMPLER_BENCH_N];
+    int counts[SAMPLER_BENCH_N] = {0};
 
-    for (int i = 0; i < N; i++)
+    for (int i = 0; i < SAMPLER_BENCH_N; i++)
         logits[i] = (i * 37 % 11) * 0.35 - 1;
-    bench_open(&b, component, N, mgpt_check_settings(component, NULL));
+    sampler_bench_open(&b, component, SAMPLER_BENCH_N, mgpt_check_settings(component, NULL));
     for (int i = 0; i < DRAWS; i++)
-        counts[next(&b, logits)]++;
-    for (int i = 0; i < N; i++)
-        for (int k = 0; k < N; k++)
+        counts[sampler_bench_next(&b, logits)]++;
+    for (int i = 0; i < SAMPLER_BENCH_N; i++)
+        for (int k = 0; k < SAMPLER_BENCH_N; k++)
             if (logits[i] > logits[k] && counts[k] > counts[i]) {
                 double sum = counts[i] + counts[k], gap = counts[k] - counts[i];
                 check_that(gap * gap / sum < 25,
@@ -83,18 +84,18 @@ static void check_order(const struct mgpt_component *component)
 /* Two samplers with streams of one seed, one of which has sampled something else in between. */
 static void check_pure(const struct mgpt_component *component)
 {
-    struct bench a, b;
-    double logits[N], other[N] = {0};
+    struct sampler_bench a, b;
+    double logits[SAMPLER_BENCH_N], other[SAMPLER_BENCH_N] = {0};
 
-    for (int i = 0; i < N; i++)
+    for (int i = 0; i < SAMPLER_BENCH_N; i++)
         logits[i] = (i * 37 % 11) * 0.35 - 1;
-    bench_open(&a, component, N, mgpt_check_settings(component, NULL));
-    bench_open(&b, component, N, mgpt_check_settings(component, NULL));
+    sampler_bench_open(&a, component, SAMPLER_BENCH_N, mgpt_check_settings(component, NULL));
+    sampler_bench_open(&b, component, SAMPLER_BENCH_N, mgpt_check_settings(component, NULL));
     for (int i = 0; i < 200; i++) {
-        struct counted kept = b.counted;
-        (void)next(&b, other);
+        struct sampler_bench_counted kept = b.counted;
+        (void)sampler_bench_next(&b, other);
         b.counted = kept;
-        int32_t one = next(&a, logits), two = next(&b, logits);
+        int32_t one = sampler_bench_next(&a, logits), two = sampler_bench_next(&b, logits);
         check_that(one == two, "draw %d: %d, and %d by one that had sampled before", i, one, two);
     }
     a.api->destroy(a.it);
@@ -103,11 +104,11 @@ static void check_pure(const struct mgpt_component *component)
 
 static void once(const struct mgpt_component *component)
 {
-    struct bench b;
-    double logits[N] = {0};
+    struct sampler_bench b;
+    double logits[SAMPLER_BENCH_N] = {0};
 
-    bench_open(&b, component, N, mgpt_check_settings(component, NULL));
-    (void)next(&b, logits);
+    sampler_bench_open(&b, component, SAMPLER_BENCH_N, mgpt_check_settings(component, NULL));
+    (void)sampler_bench_next(&b, logits);
     b.api->destroy(b.it);
 }
 

@@ -30,7 +30,7 @@ static void check_range(const struct mgpt_component *component)
 
     for (size_t w = 0; w < sizeof warmups / sizeof warmups[0]; w++)
         for (size_t f = 0; f < sizeof floors / sizeof floors[0]; f++) {
-            struct mgpt_scheduler *s = make(component, warmups[w], floors[f]);
+            struct mgpt_scheduler *s = scheduler_bench_make(component, warmups[w], floors[f]);
             for (size_t t = 0; t < sizeof totals / sizeof totals[0]; t++) {
                 check_rates(api, s, totals[t], 1e-2);
                 check_rates(api, s, totals[t], 1e-12);
@@ -47,7 +47,7 @@ static void check_warmup(const struct mgpt_component *component)
 
     if (!mgpt_check_has_option(component, "warmup"))
         return;
-    struct mgpt_scheduler *s = make(component, "4", "0");
+    struct mgpt_scheduler *s = scheduler_bench_make(component, "4", "0");
     for (uint64_t step = 0; step < 4; step++)
         check_that(fabs(api->lr(s, step, 100, 0.4) - 0.1 * ((double)step + 1)) < 1e-15,
                    "lr %g at step %llu of a warmup of 4 to 0.4", api->lr(s, step, 100, 0.4),
@@ -58,7 +58,7 @@ static void check_warmup(const struct mgpt_component *component)
 static void once(const struct mgpt_component *component)
 {
     const struct mgpt_scheduler_api *api = component->api;
-    struct mgpt_scheduler *s = make(component, "1", "0");
+    struct mgpt_scheduler *s = scheduler_bench_make(component, "1", "0");
 
     (void)api->lr(s, 0, 10, 1);
     api->destroy(s);

@@ -59,7 +59,7 @@ static struct bench *bench_open(const struct mgpt_component *component, const ch
 
     check_that(b, "out of memory");
     b->api = component->api;
-    b->it = make(component, bos);
+    b->it = tokenizer_bench_make(component, bos);
     write_documents(b);
     check_ok(b->api->train(b->it, b->documents, DOCUMENTS, error));
     return b;
@@ -163,7 +163,7 @@ static void check_bad_ids(const struct mgpt_component *component)
 static void check_saved(const struct mgpt_component *component)
 {
     struct bench *b = bench_open(component, "true");
-    struct mgpt_tokenizer *trained = b->it, *loaded = make(component, "false");
+    struct mgpt_tokenizer *trained = b->it, *loaded = tokenizer_bench_make(component, "false");
     size_t size, again;
     char *json = saved(b->api, trained, &size);
 
@@ -185,7 +185,7 @@ static void check_order(const struct mgpt_component *component)
 {
     struct bench *b = bench_open(component, "true");
     struct mgpt_text reversed[DOCUMENTS];
-    struct mgpt_tokenizer *other = make(component, "true");
+    struct mgpt_tokenizer *other = tokenizer_bench_make(component, "true");
     size_t size, again;
 
     for (int i = 0; i < DOCUMENTS; i++)
@@ -206,7 +206,7 @@ static enum mgpt_status try_load(const struct mgpt_component *component, const c
                                  size_t size)
 {
     const struct mgpt_tokenizer_api *api = component->api;
-    struct mgpt_tokenizer *it = make(component, "true");
+    struct mgpt_tokenizer *it = tokenizer_bench_make(component, "true");
     struct mgpt_error error = {0};
     enum mgpt_status status = api->load(it, json, size, &error);
 
@@ -227,7 +227,7 @@ static enum mgpt_status try_load(const struct mgpt_component *component, const c
 static void check_mutations(const struct mgpt_component *component)
 {
     struct bench *b = bench_open(component, "true");
-    struct mgpt_tokenizer *small = make(component, "true");
+    struct mgpt_tokenizer *small = tokenizer_bench_make(component, "true");
     struct mgpt_rng rng;
     size_t size;
 
@@ -325,7 +325,7 @@ static void once(const struct mgpt_component *component)
     struct bench *b = bench_open(component, "true");
     size_t size;
     char *json = saved(b->api, b->it, &size);
-    struct mgpt_tokenizer *other = make(component, "true");
+    struct mgpt_tokenizer *other = tokenizer_bench_make(component, "true");
 
     (void)b->api->load(other, json, size, NULL);
     (void)b->api->load(other, json, size / 2, NULL);
