@@ -127,6 +127,22 @@ const char *mgpt_text_after_path(const char *text, const char *path)
     return strncmp(text, path, n) == 0 && strncmp(text + n, ": ", 2) == 0 ? text + n + 2 : text;
 }
 
+/* ---- blanks ---- */
+
+bool mgpt_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+char *mgpt_trim(char *text)
+{
+    while (mgpt_blank(*text))
+        text++;
+    for (size_t size = strlen(text); size && mgpt_blank(text[size - 1]); size--)
+        text[size - 1] = 0;
+    return text;
+}
+
 /* ---- numbers ---- */
 
 /* The C library's readers skip leading blanks, take "0x1p3" and "nan", and a minus for unsigned: so

@@ -38,6 +38,11 @@ void mgpt_visible_add(struct mgpt_string *s, const char *text, size_t size);
 /* The text without "PATH: " at its start, or as it is. */
 const char *mgpt_text_after_path(const char *text, const char *path);
 
+/* A space or a tab, as INI has them. */
+bool mgpt_blank(char c);
+/* The text without blanks at both ends; cut in place. */
+char *mgpt_trim(char *text);
+
 /* Whole-string numbers: false when anything is left over, out of range or not finite. */
 bool mgpt_parse_int(const char *text, int64_t *value);
 bool mgpt_parse_seed(const char *text, uint64_t *value);

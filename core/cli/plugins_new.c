@@ -66,19 +66,6 @@ static enum mgpt_status check_name(const char *name, struct mgpt_error *error)
     return MGPT_OK;
 }
 
-static enum mgpt_status check_kind(const char *kind, struct mgpt_error *error)
-{
-    struct mgpt_string known = {0};
-    if (mgpt_kind_named(kind, strlen(kind)))
-        return MGPT_OK;
-    for (size_t i = 0; i < mgpt_n_kinds; i++)
-        mgpt_string_format(&known, "%s%s", i ? ", " : "", mgpt_kinds[i].name);
-    mgpt_fail(error, MGPT_USAGE, "\"%s\" is no kind of module, expected one of %s", kind,
-              known.data ? known.data : "those of microgpt");
-    mgpt_string_finish(&known);
-    return MGPT_USAGE;
-}
-
 /* A module found first hides one of its name elsewhere, without a word. */
 static enum mgpt_status check_free(const struct mgpt_cli *cli, const struct project *p,
                                    struct mgpt_error *error)
@@ -117,7 +104,7 @@ static enum mgpt_status read_command(struct mgpt_cli *cli, struct project *p,
     if (strcmp(p->lang, "c") != 0 && strcmp(p->lang, "c++") != 0)
         return mgpt_fail(error, MGPT_USAGE, "--lang %s: expected c or c++", p->lang);
     p->suffix = p->lang[1] ? "cpp" : "c";
-    enum mgpt_status status = check_kind(p->kind, error);
+    enum mgpt_status status = mgpt_kind_known(p->kind, MGPT_USAGE, error);
     if (status == MGPT_OK)
         status = check_name(p->name, error);
     if (status == MGPT_OK)

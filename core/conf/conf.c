@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "conf/ini.h"
 #include "conf/state.h"
 
@@ -63,7 +64,7 @@ const char *mgpt_conf_unwritable(const char *key, const char *value)
     for (const char *c = value; *c; c++) {
         if (((unsigned char)*c < 0x20 && *c != '\t') || *c == 0x7f)
             return "expected text without control characters";
-        if (*c == ';' && (c == value || c[-1] == ' ' || c[-1] == '\t'))
+        if (*c == ';' && (c == value || mgpt_blank(c[-1])))
             return "expected no ; at the start or after a blank, where it begins a comment";
     }
     if (strlen(key) + strlen(" = ") + size > MGPT_INI_LINE)
@@ -145,15 +146,6 @@ enum mgpt_status mgpt_conf_read_text(struct mgpt_conf *conf, const char *name, c
     return mgpt_ini_parse(name, text, size, take, &file, error);
 }
 
-/* Cuts blanks off both ends, in place. */
-static char *trim(char *text)
-{
-    text += strspn(text, " \t");
-    for (size_t size = strlen(text); size && strchr(" \t", text[size - 1]);)
-        text[--size] = 0;
-    return text;
-}
-
 enum mgpt_status mgpt_conf_set(struct mgpt_conf *conf, const char *assignment, const char *origin,
                                struct mgpt_error *error)
 {
@@ -167,9 +159,9 @@ enum mgpt_status mgpt_conf_set(struct mgpt_conf *conf, const char *assignment, c
     }
     if (dot) {
         *dot = 0;
-        struct mgpt_conf_entry entry = {.section = trim(copy),
-                                        .key = trim(dot + 1),
-                                        .value = trim(equals + 1),
+        struct mgpt_conf_entry entry = {.section = mgpt_trim(copy),
+                                        .key = mgpt_trim(dot + 1),
+                                        .value = mgpt_trim(equals + 1),
                                         .origin = (char *)origin};
         if (*entry.section && *entry.key)
             status = add(conf, &entry, error);

@@ -32,11 +32,6 @@ struct reader {
     struct mgpt_error *error;
 };
 
-static bool blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 /* The next line without its end. */
 static void next_line(struct reader *r, const char **line, size_t *size)
 {
@@ -69,16 +64,16 @@ static enum mgpt_status check_bytes(struct reader *r, const char *line, size_t s
 static size_t without_comment(const char *line, size_t size)
 {
     size_t first = 0;
-    while (first < size && blank(line[first]))
+    while (first < size && mgpt_blank(line[first]))
         first++;
     if (first < size && line[first] == '#')
         return 0;
     for (size_t i = 0; i < size; i++)
-        if (line[i] == ';' && (i == 0 || blank(line[i - 1]))) {
+        if (line[i] == ';' && (i == 0 || mgpt_blank(line[i - 1]))) {
             size = i;
             break;
         }
-    while (size && blank(line[size - 1]))
+    while (size && mgpt_blank(line[size - 1]))
         size--;
     return size;
 }
@@ -91,7 +86,7 @@ static enum mgpt_status check_section(struct reader *r, const char *line, size_t
     size_t name = 0, rest = end ? (size_t)(end - line) + 1 : 0;
     while (end && line + 1 + name < end && memchr(NAMES, line[1 + name], sizeof NAMES - 1))
         name++;
-    while (rest < size && blank(line[rest]))
+    while (rest < size && mgpt_blank(line[rest]))
         rest++;
     if (!end || !name || line + 1 + name != end || (rest < size && line[rest] != '#'))
         return mgpt_fail(r->error, MGPT_CONFIG,
@@ -114,7 +109,7 @@ static enum mgpt_status check_entry(struct reader *r, const char *line, size_t s
         key++;
     bool equals = key < size && line[key] == '=';
     value = key + 1;
-    while (key && blank(line[key - 1]))
+    while (key && mgpt_blank(line[key - 1]))
         key--;
     if (!equals || !key)
         return mgpt_fail(r->error, MGPT_CONFIG, "%s:%u: %.*s: expected key = value", r->path,
@@ -126,7 +121,7 @@ static enum mgpt_status check_entry(struct reader *r, const char *line, size_t s
         return mgpt_fail(r->error, MGPT_CONFIG,
                          "%s:%u: %.*s: the key has %zu bytes, expected at most %d", r->path,
                          r->line, (int)size, line, key, MGPT_INI_NAME);
-    while (value < size && blank(line[value]))
+    while (value < size && mgpt_blank(line[value]))
         value++;
     memcpy(r->value, line + value, size - value);
     r->value[size - value] = 0;
@@ -144,7 +139,7 @@ static enum mgpt_status check_line(struct reader *r, const char *line, size_t si
         return mgpt_fail(r->error, MGPT_CONFIG,
                          "%s:%u: %.*s...: the line has %zu bytes, expected at most %d", r->path,
                          r->line, (int)mgpt_utf8_check(line, 20), line, size, MGPT_INI_LINE);
-    if (blank(line[0]))
+    if (mgpt_blank(line[0]))
         return mgpt_fail(
             r->error, MGPT_CONFIG,
             "%s:%u: %.*s: the line is indented, expected no blank before a key or [section]",

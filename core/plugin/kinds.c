@@ -15,6 +15,8 @@
 #include <microgpt/step.h>
 #include <microgpt/tokenizer.h>
 
+#include "base/text.h"
+
 #define NEED(field)                                                                                \
     {                                                                                              \
 #field, offsetof(struct API, field)                                                        \
@@ -71,6 +73,21 @@ const struct mgpt_kind *mgpt_kind_named(const char *name, size_t size)
         if (strlen(mgpt_kinds[i].name) == size && memcmp(mgpt_kinds[i].name, name, size) == 0)
             return &mgpt_kinds[i];
     return NULL;
+}
+
+enum mgpt_status mgpt_kind_known(const char *name, enum mgpt_status status,
+                                 struct mgpt_error *error)
+{
+    struct mgpt_string known = {0};
+
+    if (mgpt_kind_named(name, strlen(name)))
+        return MGPT_OK;
+    for (size_t i = 0; i < mgpt_n_kinds; i++)
+        mgpt_string_format(&known, "%s%s", i ? ", " : "", mgpt_kinds[i].name);
+    mgpt_fail(error, status, "\"%s\" is no kind of module, expected one of %s", name,
+              known.data ? known.data : "those of microgpt");
+    mgpt_string_finish(&known);
+    return status;
 }
 
 const struct mgpt_kind *mgpt_kind_of(const char *id)

@@ -24,6 +24,9 @@ extern const size_t mgpt_n_kinds;
 
 /* The kind called name[0..size), or NULL. */
 const struct mgpt_kind *mgpt_kind_named(const char *name, size_t size);
+/* Fails with `status`, naming those that there are, unless a kind is called that. */
+enum mgpt_status mgpt_kind_known(const char *name, enum mgpt_status status,
+                                 struct mgpt_error *error);
 /* The kind that a component states ("optimizer/1"), or NULL. */
 const struct mgpt_kind *mgpt_kind_of(const char *id);
 

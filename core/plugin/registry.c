@@ -294,15 +294,10 @@ static enum mgpt_status try_folder(struct mgpt_registry *r, const char *folder,
 
 static enum mgpt_status check_names(const char *kind, const char *name, struct mgpt_error *error)
 {
-    if (!mgpt_kind_named(kind, strlen(kind))) {
-        struct mgpt_string known = {0};
-        for (size_t i = 0; i < mgpt_n_kinds; i++)
-            mgpt_string_format(&known, "%s%s", i ? ", " : "", mgpt_kinds[i].name);
-        mgpt_fail(error, MGPT_PLUGIN, "\"%s\" is no kind of module, expected one of %s", kind,
-                  known.data ? known.data : "those of microgpt");
-        mgpt_string_finish(&known);
-        return MGPT_PLUGIN;
-    }
+    enum mgpt_status status = mgpt_kind_known(kind, MGPT_PLUGIN, error);
+
+    if (status != MGPT_OK)
+        return status;
     if (strlen(name) > MAX_NAME)
         return mgpt_fail(error, MGPT_PLUGIN,
                          "\"%.20s...\" cannot be the name of a module: it has %zu characters, "

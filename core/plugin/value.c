@@ -94,22 +94,6 @@ static enum mgpt_status refuse(const struct mgpt_option *option, const char *giv
 
 /* ---- parsing ---- */
 
-static bool blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-/* Cuts blanks off both ends, in place. */
-static char *trim(char *text)
-{
-    size_t size;
-    while (blank(*text))
-        text++;
-    for (size = strlen(text); size && blank(text[size - 1]); size--)
-        text[size - 1] = 0;
-    return text;
-}
-
 /* Index of `name`, or -1. */
 static int choice(const char *const *choices, const char *name)
 {
@@ -140,7 +124,7 @@ static enum mgpt_status parse_list(struct mgpt_value *value, const struct mgpt_o
     mgpt_string_add(&list, "", 0);
     bool none = !strcmp(text, "none");
     for (char *next = text; next && !none && status == MGPT_OK && !list.failed;) {
-        char *item = trim(strsep(&next, ","));
+        char *item = mgpt_trim(strsep(&next, ","));
         int index = choice(option->choices, item);
         if (!*item || !strcmp(item, "none") || (option->choices && index < 0))
             status = refuse(option, item, error);
@@ -193,7 +177,7 @@ enum mgpt_status mgpt_value_parse(struct mgpt_value *value, const struct mgpt_op
 {
     struct mgpt_value parsed = {0};
     enum mgpt_status status = MGPT_OK;
-    char *copy = strdup(text), *trimmed = copy ? trim(copy) : NULL;
+    char *copy = strdup(text), *trimmed = copy ? mgpt_trim(copy) : NULL;
     parsed.text = trimmed ? strdup(trimmed) : NULL;
     if (!parsed.text)
         status = mgpt_fail(error, MGPT_NOMEM, "no memory");
