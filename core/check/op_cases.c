@@ -124,7 +124,7 @@ static void in_ids(struct build *b, int slot, size_t rank, const int64_t *shape,
     if (!ids)
         abort();
     for (int64_t i = 0; i < n; i++)
-        ids[i] = (int32_t)(low + (int64_t)(op_case_random(&b->random) % (uint64_t)(high - low)));
+        ids[i] = (int32_t)low + (int32_t)(op_case_random(&b->random) % (uint64_t)(high - low));
     b->c->op.in[slot] = t;
     b->c->in[slot] = ids;
 }
@@ -470,7 +470,6 @@ int op_case_count(uint32_t code)
 void op_case_make(struct op_case *c, uint32_t code, int index, uint32_t dtype, uint64_t seed)
 {
     struct build b = {.c = c, .dtype = dtype, .random = seed ^ (uint64_t)code << 40};
-    int shape;
 
     memset(c, 0, sizeof *c);
     for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
@@ -482,7 +481,7 @@ void op_case_make(struct op_case *c, uint32_t code, int index, uint32_t dtype, u
         b.variant = makers[code].variants - 1;
     } else {
         b.random += (uint64_t)index * 0x100000;
-        shape = index / makers[code].variants;
+        int shape = index / makers[code].variants;
         b.variant = index % makers[code].variants;
         if (shape < N_FIXED)
             b.d = fixed[shape];
