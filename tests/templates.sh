@@ -118,9 +118,26 @@ losses() { # BACKEND: of 5 steps
         sed -n 's/^step .*loss \([0-9.]*\) .*/\1/p' >"$1.losses"
     [ "$(wc -l <"$1.losses")" = 5 ] || { echo "FAIL: ademamix on $1:"; tail -n 5 log; return 1; }
 }
+# What an example has of the project around its module is what `plugins new` writes, but for its
+# version, and for exceptions, which pairs wants.
+as_new() { # FOLDER NAME
+    local source kind lang=c file
+    source=$(cd "$1" && echo *_"$2".c*)
+    kind=${source%%_*}
+    [ "${source##*.}" = c ] || lang=c++
+    mkdir -p new
+    (cd new && "$microgpt" plugins new "$kind" "$2" --lang $lang >/dev/null) || return 1
+    for file in Makefile Makefile.am configure.ac tests/host.h tests/run.sh; do
+        diff <(sed -e 's/-fno-exceptions -fno-rtti //' -e 's/\[0\.1\.0\]/[1.0.0]/' "new/$2/$file") \
+            <(sed -e 's/-fno-exceptions -fno-rtti //' "$1/$file") >&2 ||
+            { echo "FAIL: $2/$file is not what plugins new $kind $2 writes"; return 1; }
+    done
+}
+
 for example in "${MGPT_EXAMPLES:-$abs_top_srcdir/doc/examples}"/*/; do
     name=$(basename "$example")
     examples=$((${examples:-0} + 1))
+    as_new "${example%/}" "$name" || failed=1
     if [ "${#languages[@]}" = 1 ] && [ -e "$example/tests/check.cpp" ]; then
         continue
     fi
