@@ -12,7 +12,7 @@
 
 static struct mgpt_model shared_kv_and_all_biases(void)
 {
-    struct mgpt_model m = test_model_names();
+    struct mgpt_model m = mgpt_check_model_names();
 
     m.layers = 3;
     m.heads = 4;
@@ -26,7 +26,7 @@ static struct mgpt_model shared_kv_and_all_biases(void)
 
 static struct mgpt_model one_position(void)
 {
-    struct mgpt_model m = test_model_toygpt();
+    struct mgpt_model m = mgpt_check_model_toygpt();
 
     m.context = 1;
     return m;
@@ -34,7 +34,7 @@ static struct mgpt_model one_position(void)
 
 static struct mgpt_model longer_than_a_vector(void)
 {
-    struct mgpt_model m = test_model_toygpt();
+    struct mgpt_model m = mgpt_check_model_toygpt();
 
     m.context = 37;
     m.vocab = 33;
@@ -42,7 +42,7 @@ static struct mgpt_model longer_than_a_vector(void)
     return m;
 }
 
-static struct mgpt_model (*const models[])(void) = {test_model_names, test_model_toygpt,
+static struct mgpt_model (*const models[])(void) = {mgpt_check_model_names, mgpt_check_model_toygpt,
                                                     shared_kv_and_all_biases, one_position,
                                                     longer_than_a_vector};
 
@@ -64,7 +64,7 @@ static int n_devices(void)
 
 /* A net and two windows over it: one with a cache, one without. */
 struct pair {
-    struct test_net net;
+    struct mgpt_check_net net;
     struct mgpt_passes passes;
     struct mgpt_window with, without;
     double *a, *b; /* logits */
@@ -77,8 +77,8 @@ static void pair_open(struct pair *p, int test, enum mgpt_window_past past)
     int device = test / N_MODELS;
 
     memset(p, 0, sizeof *p);
-    test_net_open(&p->net, devices[device].backend, &m, devices[device].dtype, 0);
-    struct mgpt_net net = test_net_of(&p->net);
+    mgpt_check_net_open(&p->net, devices[device].backend, &m, devices[device].dtype, 0);
+    struct mgpt_net net = mgpt_check_net_of(&p->net);
     ck_ok(mgpt_passes_open(&p->passes, &net, MGPT_MODE_LOSS, 1, m.context, error));
     p->with = (struct mgpt_window){.passes = &p->passes, .past = past};
     p->without = (struct mgpt_window){.passes = &p->passes, .past = past, .no_cache = true};
@@ -97,7 +97,7 @@ static void pair_close(struct pair *p)
     mgpt_window_finish(&p->with);
     mgpt_window_finish(&p->without);
     mgpt_passes_close(&p->passes);
-    test_net_close(&p->net);
+    mgpt_check_net_close(&p->net);
 }
 
 static size_t largest(const double *x, size_t n)

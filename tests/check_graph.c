@@ -14,7 +14,7 @@
 #include "run/composed.h"
 
 struct subject {
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
     const struct mgpt_step_api *api;
     struct mgpt_step *step;
     const struct emu_counters *counters;
@@ -29,15 +29,15 @@ static struct mgpt_bid bid_of(struct subject *s)
 }
 
 static void open_as(struct subject *s, const char *backend, const struct mgpt_model *model,
-                    const struct rig_setup *setup)
+                    const struct mgpt_rig_setup *setup)
 {
     memset(s, 0, sizeof *s);
-    step_rig_open_as(&s->rig, backend, model, MGPT_F32, setup);
+    mgpt_step_rig_open_as(&s->rig, backend, model, MGPT_F32, setup);
     s->api = mgpt_check_module(MGPT_KIND_STEP, "graph_cuda")->api;
 }
 
 static void open_subject(struct subject *s, const struct mgpt_model *model,
-                         const struct rig_setup *setup)
+                         const struct mgpt_rig_setup *setup)
 {
     open_as(s, "cuda_emu", model, setup);
     s->counters = s->rig.spec.backend->query(s->rig.spec.device, EMU_COUNTERS);
@@ -51,7 +51,7 @@ static void open_subject(struct subject *s, const struct mgpt_model *model,
 static void close_subject(struct subject *s)
 {
     s->api->close(s->step);
-    step_rig_close(&s->rig);
+    mgpt_step_rig_close(&s->rig);
 }
 
 static void run_steps(struct subject *s, uint32_t first, uint32_t n)
@@ -80,8 +80,8 @@ static void fence_steps(struct subject *s, uint64_t first, uint32_t n)
 
 static void one_launch_a_micro_batch(const char *optimizer, uint32_t micro, double dropout)
 {
-    const struct rig_setup setup = {optimizer, 3, micro, 0.5, NULL};
-    struct mgpt_model model = test_model_toygpt();
+    const struct mgpt_rig_setup setup = {optimizer, 3, micro, 0.5, NULL};
+    struct mgpt_model model = mgpt_check_model_toygpt();
     struct subject s;
     uint32_t n = RIG_LONG - CAPTURED;
 
@@ -118,8 +118,8 @@ END_TEST
 
 START_TEST(nothing_is_captured_twice_and_nothing_waits_on_the_way)
 {
-    const struct rig_setup setup = {"adamw", 3, 2, 0.5, NULL};
-    const struct mgpt_model model = test_model_names();
+    const struct mgpt_rig_setup setup = {"adamw", 3, 2, 0.5, NULL};
+    const struct mgpt_model model = mgpt_check_model_names();
     struct subject s;
 
     open_subject(&s, &model, &setup);
@@ -141,13 +141,13 @@ END_TEST
 static double *train_scaled(const struct mgpt_step_api *api, struct mgpt_step_result *results,
                             struct mgpt_step_state *state, size_t *n)
 {
-    const struct rig_setup setup = {.optimizer = "adamw", .rows = 3, .micro = 2, .clip = 0.5};
-    struct mgpt_model model = test_model_names();
+    const struct mgpt_rig_setup setup = {.optimizer = "adamw", .rows = 3, .micro = 2, .clip = 0.5};
+    struct mgpt_model model = mgpt_check_model_names();
     struct mgpt_step *step;
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
     uint32_t got = 0;
 
-    step_rig_open_as(&rig, "cuda_emu", &model, MGPT_F32, &setup);
+    mgpt_step_rig_open_as(&rig, "cuda_emu", &model, MGPT_F32, &setup);
     rig.net.precision.scale_interval = 2;
     rig.net.precision.scale_growth = 2;
     rig.net.precision.scale_backoff = 0.5;
@@ -157,10 +157,10 @@ static double *train_scaled(const struct mgpt_step_api *api, struct mgpt_step_re
         ck_ok(api->fence(step, results + i, &got, error));
         ck_assert_uint_eq(got, 5);
     }
-    double *values = step_rig_values(&rig, n);
-    *state = step_rig_state(&rig);
+    double *values = mgpt_step_rig_values(&rig, n);
+    *state = mgpt_step_rig_state(&rig);
     api->close(step);
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
     return values;
 }
 
@@ -183,8 +183,8 @@ END_TEST
 
 START_TEST(a_ring_that_is_full_is_refused)
 {
-    const struct rig_setup setup = {"sgd", 2, 1, 0, NULL};
-    const struct mgpt_model model = test_model_names();
+    const struct mgpt_rig_setup setup = {"sgd", 2, 1, 0, NULL};
+    const struct mgpt_model model = mgpt_check_model_names();
     struct mgpt_error why;
     struct subject s;
 
@@ -210,13 +210,13 @@ static void declines(struct subject *s, const char *reason)
 
     ck_assert_int_eq(bid.score, 0);
     ck_assert_msg(strstr(bid.reason, reason), "%s", bid.reason);
-    step_rig_close(&s->rig);
+    mgpt_step_rig_close(&s->rig);
 }
 
 START_TEST(it_bids_0_without_a_cuda_device)
 {
-    const struct rig_setup setup = {"adamw", 2, 1, 0, NULL};
-    const struct mgpt_model model = test_model_names();
+    const struct mgpt_rig_setup setup = {"adamw", 2, 1, 0, NULL};
+    const struct mgpt_model model = mgpt_check_model_names();
     struct subject s;
 
     open_as(&s, "cpu", &model, &setup);
@@ -228,8 +228,8 @@ END_TEST
 
 START_TEST(it_bids_0_when_an_op_would_be_staged)
 {
-    const struct rig_setup setup = {"adamw", 2, 1, 0, NULL};
-    struct mgpt_model model = test_model_names();
+    const struct mgpt_rig_setup setup = {"adamw", 2, 1, 0, NULL};
+    struct mgpt_model model = mgpt_check_model_names();
     struct subject s;
 
     model.embd = 136, model.heads = 1, model.kv_heads = 1; /* heads wider than the device takes */
@@ -246,8 +246,8 @@ static void nothing_f32(size_t n, float *p, const float *g, float *const *s, con
 
 START_TEST(it_bids_0_when_the_update_would_be_staged)
 {
-    const struct rig_setup setup = {"sgd", 2, 1, 0, NULL};
-    const struct mgpt_model model = test_model_names();
+    const struct mgpt_rig_setup setup = {"sgd", 2, 1, 0, NULL};
+    const struct mgpt_model model = mgpt_check_model_names();
     const struct mgpt_rule wrong = {.size = sizeof wrong,
                                     .n_state = 1,
                                     .name = "wrong",
@@ -267,8 +267,8 @@ END_TEST
 
 START_TEST(it_bids_0_with_several_ranks)
 {
-    const struct rig_setup setup = {"sgd", 2, 1, 0, NULL};
-    const struct mgpt_model model = test_model_names();
+    const struct mgpt_rig_setup setup = {"sgd", 2, 1, 0, NULL};
+    const struct mgpt_model model = mgpt_check_model_names();
     struct subject s;
 
     open_as(&s, "cuda_emu", &model, &setup);

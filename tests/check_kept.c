@@ -50,7 +50,7 @@ static struct lab open_lab(const char *key, const char *value)
     if (!registry)
         registry = test_registry();
     ck_ok(mgpt_registry_find(registry, "backend", "cpu", &module, error));
-    struct lab lab = {.d = device_open(module.component, key, value)};
+    struct lab lab = {.d = mgpt_check_device_open(module.component, key, value)};
     for (int32_t i = 0; i < M; i++)
         ids[i] = i * 7 % M;
     lab.w = noise_of(&lab, 2 * WEIGHT, 1);
@@ -68,7 +68,7 @@ static void close_lab(struct lab *lab)
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         lab->d.api->buffer_free(lab->d.device, all[i]);
-    device_close(&lab->d);
+    mgpt_check_device_close(&lab->d);
 }
 
 /* {bytes kept, times that a copy was used again} */
@@ -314,9 +314,9 @@ START_TEST(rounded_weights_are_kept_too)
 
     put_rounded(&lab);
     put_rounded(&none);
-    if (!(device_formats(&lab.d) >> MGPT_BF16 & 1))
+    if (!(mgpt_check_device_formats(&lab.d) >> MGPT_BF16 & 1))
         puts("skipped: no BF16 on this processor");
-    for (int i = 0; i < 8 && device_formats(&lab.d) >> MGPT_BF16 & 1; i++) {
+    for (int i = 0; i < 8 && mgpt_check_device_formats(&lab.d) >> MGPT_BF16 & 1; i++) {
         if (i == 4) {
             write_by("upload of a part", &lab);
             write_by("upload of a part", &none);

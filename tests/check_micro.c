@@ -61,10 +61,10 @@ static void check(const struct micro_subject *s)
 /* ---- tests ---- */
 
 static const char *const orders[] = {"forward", "backward", "random"};
-static const struct rig_setup optimizers[] = {{"adamw", 1, 1, 0.5, NULL},
-                                              {"lion", 1, 1, 1, NULL},
-                                              {"sgd", 1, 1, 0, NULL},
-                                              {"sgd", 1, 1, 0.3, &strangers}};
+static const struct mgpt_rig_setup optimizers[] = {{"adamw", 1, 1, 0.5, NULL},
+                                                   {"lion", 1, 1, 1, NULL},
+                                                   {"sgd", 1, 1, 0, NULL},
+                                                   {"sgd", 1, 1, 0.3, &strangers}};
 
 /* Every optimizer on 1, 2 and 3 layers and 27, 300 and 1000 ids; orders of threads and steps a
  * launch by turns. */
@@ -115,10 +115,10 @@ END_TEST
 /* All that a model may have, and sizes that nothing divides. */
 static size_t fill_models(struct mgpt_model *out)
 {
-    struct mgpt_model toy = test_model_toygpt(), m = toy;
+    struct mgpt_model toy = mgpt_check_model_toygpt(), m = toy;
     size_t n = 0;
 
-    out[n++] = test_model_names();
+    out[n++] = mgpt_check_model_names();
     out[n++] = toy;
     toy.dropout = 0.25, toy.activation = MGPT_ACT_GELU_TANH;
     out[n++] = toy;
@@ -149,8 +149,9 @@ END_TEST
 
 START_TEST(a_batch_is_a_block_a_document)
 {
-    static const struct rig_setup setups[] = {{"adamw", 3, 2, 0.5, NULL}, {"sgd", 5, 1, 0, NULL}};
-    struct mgpt_model m = test_model_toygpt();
+    static const struct mgpt_rig_setup setups[] = {{"adamw", 3, 2, 0.5, NULL},
+                                                   {"sgd", 5, 1, 0, NULL}};
+    struct mgpt_model m = mgpt_check_model_toygpt();
 
     m.dropout = 0.1;
     for (int i = 0; i < 2; i++) {
@@ -213,21 +214,21 @@ START_TEST(says_what_does_not_fit)
 {
     const struct mgpt_step_api *api = one_module(MGPT_KIND_STEP, "micro_cuda")->api;
     struct mgpt_model m = micro_narrow(1, 27);
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
     struct mgpt_bid bid = {.size = sizeof bid};
 
     m.mlp = 4096;
-    step_rig_open(&rig, "cuda_emu", &m, MGPT_F32);
+    mgpt_step_rig_open(&rig, "cuda_emu", &m, MGPT_F32);
     api->bid(&rig.spec, &bid);
     ck_assert_int_eq(bid.score, 0);
     ck_assert_ptr_nonnull(strstr(bid.reason, "bytes of shared memory"));
-    step_rig_close(&rig);
-    step_rig_open(&rig, "ref", &m, MGPT_F64);
+    mgpt_step_rig_close(&rig);
+    mgpt_step_rig_open(&rig, "ref", &m, MGPT_F64);
     bid = (struct mgpt_bid){.size = sizeof bid};
     api->bid(&rig.spec, &bid);
     ck_assert_int_eq(bid.score, 0);
     ck_assert_ptr_nonnull(strstr(bid.reason, "CUDA device"));
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
 }
 END_TEST
 
@@ -239,12 +240,12 @@ START_TEST(refuses_threads_that_make_no_warps)
     struct mgpt_config *config = mgpt_check_settings(component, "threads", "33", NULL);
     struct mgpt_error why = {0};
     struct mgpt_step *step = NULL;
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
 
-    step_rig_open(&rig, "cuda_emu", &m, MGPT_F32);
+    mgpt_step_rig_open(&rig, "cuda_emu", &m, MGPT_F32);
     check_refused(api->open(mgpt_host(), config, &rig.spec, &step, &why), MGPT_INVALID, why);
     ck_assert_ptr_nonnull(strstr(why.text, "[step.micro_cuda] threads = 33"));
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
     mgpt_config_destroy(config);
 }
 END_TEST

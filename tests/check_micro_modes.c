@@ -40,7 +40,7 @@ static struct micro_subject narrow_in(const struct mgpt_precision_plan *plan, ui
 /* Everything that a model may have, at sizes that nothing divides. */
 static struct micro_subject odd_in(const struct mgpt_precision_plan *plan)
 {
-    struct mgpt_model m = test_model_toygpt();
+    struct mgpt_model m = mgpt_check_model_toygpt();
 
     m.heads = 6, m.kv_heads = 2, m.embd = 18, m.mlp = 33, m.context = 11, m.vocab = 19;
     m.bias |= MGPT_BIAS_QKV, m.embed_norm = 1, m.dropout = 0.1;
@@ -156,9 +156,9 @@ END_TEST
 
 /* ---- the scale of the loss ---- */
 
-static void set_scale(struct step_rig *rig, double scale)
+static void set_scale(struct mgpt_step_rig *rig, double scale)
 {
-    struct mgpt_step_state state = step_rig_state(rig);
+    struct mgpt_step_state state = mgpt_step_rig_state(rig);
 
     state.loss_scale = scale;
     ck_ok(mgpt_machine_write(&rig->net.machine, &rig->net.state, &state, error));
@@ -208,15 +208,15 @@ START_TEST(a_skipped_step_changes_no_parameter_and_no_state)
         ck_ok(r.api->run(r.step, r.rig.inputs + i, 2, error));
         ck_ok(r.api->fence(r.step, results, &n, error));
         ck_assert(n == 2 && !results[0].skipped && !results[1].skipped);
-        before = step_rig_values(&r.rig, &size);
+        before = mgpt_step_rig_values(&r.rig, &size);
         set_scale(&r.rig, HUGE_SCALE);
         ck_ok(r.api->adopt(r.step, error));
         ck_ok(r.api->run(r.step, r.rig.inputs + i + 2, 1, error));
         ck_ok(r.api->fence(r.step, results, &n, error));
         ck_assert(n == 1 && results[0].skipped && results[0].loss_scale == HUGE_SCALE / 2);
-        after = step_rig_values(&r.rig, &size);
+        after = mgpt_step_rig_values(&r.rig, &size);
         ck_assert_mem_eq(after, before, size * sizeof *after);
-        struct mgpt_step_state state = step_rig_state(&r.rig);
+        struct mgpt_step_state state = mgpt_step_rig_state(&r.rig);
         ck_assert(state.nonfinite && state.good == 0 && state.skipped == i / 3 + 1);
         ck_assert_double_eq(state.loss_scale, HUGE_SCALE / 2);
         free(before);
@@ -241,7 +241,7 @@ START_TEST(resumes_with_the_same_bits)
     micro_rig_open(&r, &s);
     ck_ok(r.api->run(r.step, r.rig.inputs, MICRO_STEPS, error));
     ck_ok(r.api->fence(r.step, whole, &n, error));
-    values[0] = step_rig_values(&r.rig, &size);
+    values[0] = mgpt_step_rig_values(&r.rig, &size);
     micro_rig_close(&r);
     micro_rig_open(&r, &s);
     for (uint32_t count = 1; done < MICRO_STEPS; done += n, count = count * 2 + 1) {
@@ -251,7 +251,7 @@ START_TEST(resumes_with_the_same_bits)
         r.api->close(r.step);
         ck_ok(r.api->open(mgpt_host(), r.config, &r.rig.spec, &r.step, error));
     }
-    values[1] = step_rig_values(&r.rig, &size);
+    values[1] = mgpt_step_rig_values(&r.rig, &size);
     micro_rig_close(&r);
     ck_assert_mem_eq(whole, parts, MICRO_STEPS * sizeof *whole);
     ck_assert_mem_eq(values[0], values[1], size * sizeof **values);

@@ -69,7 +69,7 @@ static char *compiled(const char *text, int architecture)
 /* conf/microgpt.ini on given names */
 static struct mgpt_model recipe(void)
 {
-    struct mgpt_model m = test_model_names();
+    struct mgpt_model m = mgpt_check_model_names();
 
     m.heads = m.kv_heads = 4;
     m.embd = 16, m.mlp = 64, m.context = 8, m.vocab = 27;
@@ -150,7 +150,7 @@ END_TEST
 /* Batches, and everything that a model can have. */
 START_TEST(other_models_compile)
 {
-    struct mgpt_model batch = recipe(), all = test_model_toygpt();
+    struct mgpt_model batch = recipe(), all = mgpt_check_model_toygpt();
 
     all.dropout = 0.1, all.embed_norm = 1, all.kv_heads = 1, all.bias |= MGPT_BIAS_QKV;
     batch.layers = 3;

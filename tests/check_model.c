@@ -10,7 +10,7 @@
 #include "testing.h"
 
 /* Loss of one training pass over all micro-batches; gradients in the params' g. */
-static double pass_loss(struct test_net *net, struct mgpt_passes *passes,
+static double pass_loss(struct mgpt_check_net *net, struct mgpt_passes *passes,
                         struct mgpt_batch *batches, int n, uint64_t targets)
 {
     struct mgpt_step_state state = {
@@ -32,15 +32,15 @@ static double pass_loss(struct test_net *net, struct mgpt_passes *passes,
 /* Every element of every parameter, by central differences in double. */
 static void gradient_is_the_derivative(const struct mgpt_model *model)
 {
-    struct test_net net;
+    struct mgpt_check_net net;
     struct mgpt_passes passes;
     struct mgpt_batch batches[2];
 
-    test_net_open(&net, "ref", model, MGPT_F64, 0);
-    struct mgpt_net shared = test_net_of(&net);
+    mgpt_check_net_open(&net, "ref", model, MGPT_F64, 0);
+    struct mgpt_net shared = mgpt_check_net_of(&net);
     ck_ok(mgpt_passes_open(&passes, &shared, MGPT_MODE_TRAIN, 3, model->context, error));
-    uint64_t targets = test_batch(&net.rng, model, 3, model->context, &batches[0]);
-    targets += test_batch(&net.rng, model, 1, 1, &batches[1]);
+    uint64_t targets = mgpt_check_batch(&net.rng, model, 3, model->context, &batches[0]);
+    targets += mgpt_check_batch(&net.rng, model, 1, 1, &batches[1]);
     pass_loss(&net, &passes, batches, 2, targets);
 
     size_t n = (size_t)net.params.elements;
@@ -74,26 +74,26 @@ static void gradient_is_the_derivative(const struct mgpt_model *model)
         free(batches[i].targets);
     }
     mgpt_passes_close(&passes);
-    test_net_close(&net);
+    mgpt_check_net_close(&net);
 }
 
 START_TEST(gradient_of_the_names_recipe)
 {
-    struct mgpt_model m = test_model_names();
+    struct mgpt_model m = mgpt_check_model_names();
     gradient_is_the_derivative(&m);
 }
 END_TEST
 
 START_TEST(gradient_of_toygpt)
 {
-    struct mgpt_model m = test_model_toygpt();
+    struct mgpt_model m = mgpt_check_model_toygpt();
     gradient_is_the_derivative(&m);
 }
 END_TEST
 
 START_TEST(gradient_with_dropout)
 {
-    struct mgpt_model m = test_model_toygpt();
+    struct mgpt_model m = mgpt_check_model_toygpt();
     m.dropout = 0.3;
     gradient_is_the_derivative(&m);
 }
@@ -101,7 +101,7 @@ END_TEST
 
 START_TEST(gradient_with_shared_kv_heads_and_all_biases)
 {
-    struct mgpt_model m = test_model_names();
+    struct mgpt_model m = mgpt_check_model_names();
     m.layers = 2;
     m.kv_heads = 1;
     m.bias = MGPT_BIAS_QKV | MGPT_BIAS_PROJ | MGPT_BIAS_MLP | MGPT_BIAS_HEAD;
@@ -117,15 +117,15 @@ END_TEST
 static double *gradient_on(const char *backend, uint32_t dtype, const struct mgpt_model *model,
                            double *loss, size_t *n)
 {
-    struct test_net net;
+    struct mgpt_check_net net;
     struct mgpt_passes passes;
     struct mgpt_batch batch;
     double *g;
 
-    test_net_open(&net, backend, model, dtype, 0);
-    struct mgpt_net shared = test_net_of(&net);
+    mgpt_check_net_open(&net, backend, model, dtype, 0);
+    struct mgpt_net shared = mgpt_check_net_of(&net);
     ck_ok(mgpt_passes_open(&passes, &shared, MGPT_MODE_TRAIN, 3, model->context, error));
-    uint64_t targets = test_batch(&net.rng, model, 3, model->context, &batch);
+    uint64_t targets = mgpt_check_batch(&net.rng, model, 3, model->context, &batch);
     *loss = pass_loss(&net, &passes, &batch, 1, targets);
     *n = 0;
     g = malloc((size_t)net.params.elements * sizeof *g);
@@ -139,13 +139,13 @@ static double *gradient_on(const char *backend, uint32_t dtype, const struct mgp
     free(batch.ids);
     free(batch.targets);
     mgpt_passes_close(&passes);
-    test_net_close(&net);
+    mgpt_check_net_close(&net);
     return g;
 }
 
 static struct mgpt_model with_dropout_and_shared_heads(void)
 {
-    struct mgpt_model m = test_model_toygpt();
+    struct mgpt_model m = mgpt_check_model_toygpt();
 
     m.dropout = 0.3;
     m.kv_heads = 1;
@@ -157,7 +157,7 @@ static struct mgpt_model with_dropout_and_shared_heads(void)
 START_TEST(gradient_on_every_device_is_that_of_the_reference)
 {
     static const char *const backends[] = {"cpu", "slow", "cuda_emu"};
-    struct mgpt_model (*const models[])(void) = {test_model_names, test_model_toygpt,
+    struct mgpt_model (*const models[])(void) = {mgpt_check_model_names, mgpt_check_model_toygpt,
                                                  with_dropout_and_shared_heads};
 
     for (int b = 0; b < 3; b++)
@@ -185,17 +185,17 @@ END_TEST
 
 START_TEST(loss_outside_training_is_the_same)
 {
-    struct mgpt_model m = test_model_toygpt();
-    struct test_net net;
+    struct mgpt_model m = mgpt_check_model_toygpt();
+    struct mgpt_check_net net;
     struct mgpt_passes passes;
     struct mgpt_batch batch;
     struct mgpt_tape *tape;
 
     m.layers = 4; /* so that memory is reused */
-    test_net_open(&net, "ref", &m, MGPT_F64, 0);
-    struct mgpt_net shared = test_net_of(&net);
+    mgpt_check_net_open(&net, "ref", &m, MGPT_F64, 0);
+    struct mgpt_net shared = mgpt_check_net_of(&net);
     ck_ok(mgpt_passes_open(&passes, &shared, MGPT_MODE_TRAIN, 2, m.context, error));
-    uint64_t targets = test_batch(&net.rng, &m, 2, 4, &batch);
+    uint64_t targets = mgpt_check_batch(&net.rng, &m, 2, 4, &batch);
     double trained = pass_loss(&net, &passes, &batch, 1, targets);
     struct mgpt_step_state state = {.inv_targets = 1.0 / (double)targets, .loss_scale = 1};
     ck_ok(mgpt_machine_write(&net.machine, &net.state, &state, error));
@@ -205,7 +205,7 @@ START_TEST(loss_outside_training_is_the_same)
     free(batch.ids);
     free(batch.targets);
     mgpt_passes_close(&passes);
-    test_net_close(&net);
+    mgpt_check_net_close(&net);
 }
 END_TEST
 
@@ -224,20 +224,20 @@ START_TEST(fused_ops_fall_into_their_parts)
 {
     const struct mgpt_backend_api *apis[2] = {mgpt_check_module(MGPT_KIND_BACKEND, "ref")->api,
                                               &plain};
-    struct mgpt_model m = test_model_toygpt();
+    struct mgpt_model m = mgpt_check_model_toygpt();
     double *g[2], loss[2];
     uint32_t calls[2];
 
     plain = *apis[0];
     plain.supports = no_fused_ops;
     for (int i = 0; i < 2; i++) {
-        struct test_net net;
+        struct mgpt_check_net net;
         struct mgpt_passes passes;
         struct mgpt_batch batch;
-        test_net_open_on(&net, apis[i], NULL, &m, MGPT_F64, 0);
-        struct mgpt_net shared = test_net_of(&net);
+        mgpt_check_net_open_on(&net, apis[i], NULL, &m, MGPT_F64, 0);
+        struct mgpt_net shared = mgpt_check_net_of(&net);
         ck_ok(mgpt_passes_open(&passes, &shared, MGPT_MODE_TRAIN, 2, m.context, error));
-        uint64_t targets = test_batch(&net.rng, &m, 2, 3, &batch);
+        uint64_t targets = mgpt_check_batch(&net.rng, &m, 2, 3, &batch);
         loss[i] = pass_loss(&net, &passes, &batch, 1, targets);
         calls[i] = passes.slots[0].tape.n;
         g[i] = malloc((size_t)net.params.elements * sizeof(double));
@@ -251,7 +251,7 @@ START_TEST(fused_ops_fall_into_their_parts)
         free(batch.ids);
         free(batch.targets);
         mgpt_passes_close(&passes);
-        test_net_close(&net);
+        mgpt_check_net_close(&net);
     }
     free(g[0]);
     free(g[1]);
@@ -262,7 +262,7 @@ END_TEST
 
 START_TEST(counts_the_parameters_of_both_recipes)
 {
-    struct mgpt_model names = test_model_names(), toy = test_model_toygpt();
+    struct mgpt_model names = mgpt_check_model_names(), toy = mgpt_check_model_toygpt();
     struct mgpt_params params = {0};
 
     names.heads = names.kv_heads = 4, names.embd = 16, names.mlp = 64, names.context = 8;
@@ -283,7 +283,7 @@ END_TEST
 
 START_TEST(spec_survives_json)
 {
-    struct mgpt_model m = test_model_toygpt(), back;
+    struct mgpt_model m = mgpt_check_model_toygpt(), back;
     char *json = NULL, *tokenizer = NULL;
 
     ck_ok(mgpt_model_to_json(&m, "char", &json, error));
@@ -313,7 +313,7 @@ END_TEST
 
 START_TEST(names_the_key_that_differs)
 {
-    struct mgpt_model a = test_model_toygpt(), b = a;
+    struct mgpt_model a = mgpt_check_model_toygpt(), b = a;
     struct mgpt_error error;
 
     b.embd = 18;
@@ -330,12 +330,12 @@ END_TEST
 
 START_TEST(refuses_heads_that_do_not_divide)
 {
-    struct mgpt_model m = test_model_names();
+    struct mgpt_model m = mgpt_check_model_names();
     struct mgpt_error error;
 
     m.heads = m.kv_heads = 4;
     ck_assert_int_eq(mgpt_model_check(&m, &error), MGPT_INVALID);
-    m = test_model_names();
+    m = mgpt_check_model_names();
     m.kv_heads = 2;
     ck_assert_int_eq(mgpt_model_check(&m, &error), MGPT_INVALID);
 }

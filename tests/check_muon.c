@@ -12,7 +12,7 @@
 /* Matrices of every kind of shape: wide, tall, square; q wider than k and v. */
 static struct mgpt_model shapes(void)
 {
-    struct mgpt_model m = test_model_toygpt();
+    struct mgpt_model m = mgpt_check_model_toygpt();
 
     m.heads = 4, m.kv_heads = 2, m.embd = 12, m.mlp = 31;
     m.tied = 0;
@@ -111,7 +111,7 @@ static void adamw_element(const struct paper *w, double t, double *p, double *m,
 }
 
 /* One step of parameter i: p, m and v as they are before it, and after. */
-static void paper_step(const struct update_lab *lab, const struct paper *settings, uint32_t i,
+static void paper_step(const struct mgpt_update_lab *lab, const struct paper *settings, uint32_t i,
                        const double *g, double *const value[3])
 {
     const struct mgpt_param *param = &lab->spec.params[i];
@@ -139,29 +139,29 @@ static void follows(const char *backend, uint32_t dtype, double tolerance, struc
 {
     const struct mgpt_component *component = component_of("muon");
     struct mgpt_model model = shapes();
-    struct update_lab lab;
+    struct mgpt_update_lab lab;
     double *value[64][3];
     char steps[8];
 
     snprintf(steps, sizeof steps, "%d", w.steps);
-    update_lab_open(&lab, backend, &model, dtype, component->api,
-                    mgpt_check_settings(component, "nesterov", w.nesterov ? "true" : "false",
-                                        "momentum", w.momentum > 0.9 ? "0.95" : "0.5", "ns_steps",
-                                        steps, "adjust_lr",
-                                        w.original ? "original" : "match_rms_adamw", NULL));
+    mgpt_update_lab_open(&lab, backend, &model, dtype, component->api,
+                         mgpt_check_settings(component, "nesterov", w.nesterov ? "true" : "false",
+                                             "momentum", w.momentum > 0.9 ? "0.95" : "0.5",
+                                             "ns_steps", steps, "adjust_lr",
+                                             w.original ? "original" : "match_rms_adamw", NULL));
     ck_assert_uint_le(lab.spec.n_params, 64);
     for (uint32_t i = 0; i < lab.spec.n_params; i++) {
         size_t n = (size_t)mgpt_tensor_count(&lab.spec.params[i].p);
-        value[i][0] = update_lab_read(&lab, &lab.spec.params[i].p);
+        value[i][0] = mgpt_update_lab_read(&lab, &lab.spec.params[i].p);
         value[i][1] = calloc(n, sizeof(double));
         value[i][2] = calloc(n, sizeof(double));
     }
     for (uint64_t step = 0; step < 3; step++) {
-        update_lab_draw(&lab, 11 + step, 4);
-        update_lab_run(&lab, w.lr, w.decay, w.grad_scale, false);
+        mgpt_update_lab_draw(&lab, 11 + step, 4);
+        mgpt_update_lab_run(&lab, w.lr, w.decay, w.grad_scale, false);
         for (uint32_t i = 0; i < lab.spec.n_params; i++) {
-            double *g = update_lab_read(&lab, &lab.spec.params[i].g);
-            double *p = update_lab_read(&lab, &lab.spec.params[i].p);
+            double *g = mgpt_update_lab_read(&lab, &lab.spec.params[i].g);
+            double *p = mgpt_update_lab_read(&lab, &lab.spec.params[i].p);
             paper_step(&lab, &w, i, g, value[i]);
             for (int64_t k = 0; k < mgpt_tensor_count(&lab.spec.params[i].p); k++)
                 ck_assert_msg(fabs(p[k] - value[i][0][k]) <= tolerance,
@@ -174,7 +174,7 @@ static void follows(const char *backend, uint32_t dtype, double tolerance, struc
     for (uint32_t i = 0; i < lab.spec.n_params; i++)
         for (int k = 0; k < 3; k++)
             free(value[i][k]);
-    update_lab_close(&lab);
+    mgpt_update_lab_close(&lab);
 }
 
 static const struct paper usual = {
@@ -235,21 +235,21 @@ START_TEST(singular_values_of_an_update_are_about_one)
 {
     const struct mgpt_component *component = component_of("muon");
     struct mgpt_model model = shapes();
-    struct update_lab lab;
+    struct mgpt_update_lab lab;
     int seen = 0;
 
-    update_lab_open(&lab, "ref", &model, MGPT_F64, component->api,
-                    mgpt_check_settings(component, "adjust_lr", "original", NULL));
+    mgpt_update_lab_open(&lab, "ref", &model, MGPT_F64, component->api,
+                         mgpt_check_settings(component, "adjust_lr", "original", NULL));
     for (uint32_t i = 0; i < lab.spec.n_params; i++) {
         const struct mgpt_param *param = &lab.spec.params[i];
         if (!strstr(param->name, "mlp.") || param->p.rank < 2)
             continue;
         int r = (int)param->p.shape[0], c = (int)param->p.shape[1], s = r < c ? r : c;
         double *gram = calloc((size_t)(s * s), sizeof *gram), low, high;
-        double *before = update_lab_read(&lab, &param->p), *after;
-        update_lab_draw(&lab, i, 1e-3);
-        update_lab_run(&lab, 1, 0, 1, false);
-        after = update_lab_read(&lab, &param->p);
+        double *before = mgpt_update_lab_read(&lab, &param->p), *after;
+        mgpt_update_lab_draw(&lab, i, 1e-3);
+        mgpt_update_lab_run(&lab, 1, 0, 1, false);
+        after = mgpt_update_lab_read(&lab, &param->p);
         for (int k = 0; k < r * c; k++)
             before[k] = (before[k] - after[k]) / sqrt(fmax(1, (double)r / c));
         for (int a = 0; a < s; a++)
@@ -266,7 +266,7 @@ START_TEST(singular_values_of_an_update_are_about_one)
         seen++;
     }
     ck_assert_int_eq(seen, 4);
-    update_lab_close(&lab);
+    mgpt_update_lab_close(&lab);
 }
 END_TEST
 
@@ -275,28 +275,29 @@ END_TEST
 START_TEST(what_is_no_hidden_matrix_is_updated_as_by_adamw_bit_for_bit)
 {
     struct mgpt_model model = shapes();
-    struct update_lab muon, adamw;
+    struct mgpt_update_lab muon, adamw;
 
-    update_lab_open(&muon, "cpu", &model, MGPT_F32, component_of("muon")->api,
-                    mgpt_check_settings(component_of("muon"), "adamw_lr_ratio", "0.5", NULL));
-    update_lab_open(&adamw, "cpu", &model, MGPT_F32, component_of("adamw")->api,
-                    mgpt_check_settings(component_of("adamw"), NULL));
+    mgpt_update_lab_open(&muon, "cpu", &model, MGPT_F32, component_of("muon")->api,
+                         mgpt_check_settings(component_of("muon"), "adamw_lr_ratio", "0.5", NULL));
+    mgpt_update_lab_open(&adamw, "cpu", &model, MGPT_F32, component_of("adamw")->api,
+                         mgpt_check_settings(component_of("adamw"), NULL));
     for (uint64_t step = 0; step < 4; step++) {
-        update_lab_draw(&muon, step, 2);
-        update_lab_draw(&adamw, step, 2);
-        update_lab_run(&muon, 0.02, 0.1, 0.25, false);
-        update_lab_run(&adamw, 0.01, 0.1, 0.25, false);
+        mgpt_update_lab_draw(&muon, step, 2);
+        mgpt_update_lab_draw(&adamw, step, 2);
+        mgpt_update_lab_run(&muon, 0.02, 0.1, 0.25, false);
+        mgpt_update_lab_run(&adamw, 0.01, 0.1, 0.25, false);
     }
     for (uint32_t i = 0; i < muon.spec.n_params; i++) {
         const struct mgpt_param *one = &muon.spec.params[i], *other = &adamw.spec.params[i];
         size_t size = (size_t)mgpt_tensor_count(&one->p) * sizeof(double);
-        double *a = update_lab_read(&muon, &one->p), *b = update_lab_read(&adamw, &other->p);
+        double *a = mgpt_update_lab_read(&muon, &one->p),
+               *b = mgpt_update_lab_read(&adamw, &other->p);
         ck_assert_msg(is_hidden(one->name) == (memcmp(a, b, size) != 0), "%s", one->name);
         free(a);
         free(b);
     }
-    update_lab_close(&muon);
-    update_lab_close(&adamw);
+    mgpt_update_lab_close(&muon);
+    mgpt_update_lab_close(&adamw);
 }
 END_TEST
 
@@ -324,12 +325,12 @@ START_TEST(hidden_matrices_keep_no_second_moment_and_the_plan_counts_that)
     struct mgpt_precision_plan precision = {
         .size = sizeof precision, .master = MGPT_F32, .activation = MGPT_F32, .product = MGPT_F32};
     struct mgpt_params table = {0};
-    struct update_lab lab;
+    struct mgpt_update_lab lab;
     struct mgpt_plan plan;
     int64_t elements = 0;
 
-    update_lab_open(&lab, "ref", &model, MGPT_F32, component_of("muon")->api,
-                    mgpt_check_settings(component_of("muon"), NULL));
+    mgpt_update_lab_open(&lab, "ref", &model, MGPT_F32, component_of("muon")->api,
+                         mgpt_check_settings(component_of("muon"), NULL));
     for (uint32_t i = 0; i < lab.spec.n_params; i++) {
         const struct mgpt_param *param = &lab.spec.params[i];
         ck_assert_uint_eq(param->state[0].rank, param->p.rank);
@@ -350,7 +351,7 @@ START_TEST(hidden_matrices_keep_no_second_moment_and_the_plan_counts_that)
                                       (uint64_t)lab.updater.scratch.shape[0]);
     ck_assert_double_eq(plan.update_flops, model.layers * products_of_a_layer(&model, 5));
     mgpt_params_finish(&table);
-    update_lab_close(&lab);
+    mgpt_update_lab_close(&lab);
 }
 END_TEST
 

@@ -339,10 +339,10 @@ END_TEST
 
 START_TEST(check_refuses_impossible_attention)
 {
-    struct op_case c;
+    struct mgpt_op_case c;
     struct mgpt_op op;
 
-    op_case_make(&c, MGPT_OP_ATTENTION, 2 * 16 + 4 * 3, MGPT_F64, SEED); /* cache further on */
+    mgpt_op_case_make(&c, MGPT_OP_ATTENTION, 2 * 16 + 4 * 3, MGPT_F64, SEED); /* cache further on */
     op = c.op;
     ck_ok(mgpt_op_check(&op, error));
     op.heads = 3;
@@ -358,23 +358,23 @@ START_TEST(check_refuses_impossible_attention)
     refused(&op, "dropout needs state");
     op.rate = 1;
     refused(&op, "rate 1");
-    op_case_finish(&c);
+    mgpt_op_case_finish(&c);
 }
 END_TEST
 
 START_TEST(ids_out_of_range_are_refused_with_their_place)
 {
-    struct op_case c;
+    struct mgpt_op_case c;
     struct mgpt_error why = {0};
     double first;
 
-    op_case_make(&c, MGPT_OP_EMBED_BACKWARD, 2 * 2, MGPT_F64, SEED); /* (1,8), 48 rows */
+    mgpt_op_case_make(&c, MGPT_OP_EMBED_BACKWARD, 2 * 2, MGPT_F64, SEED); /* (1,8), 48 rows */
     ((int32_t *)c.in[0])[6] = 48;
     first = ((double *)c.out[0])[0];
     ck_assert_int_eq(mgpt_ref_run(&c.op, (const void *const *)c.in, c.out, &why), MGPT_INVALID);
     ck_assert_ptr_nonnull(strstr(why.text, "id 48 at index 6"));
     ck_assert_double_eq(((double *)c.out[0])[0], first);
-    op_case_finish(&c);
+    mgpt_op_case_finish(&c);
 }
 END_TEST
 

@@ -61,7 +61,7 @@ static void planned_close(struct planned *p)
 
 static struct mgpt_model names(void)
 {
-    struct mgpt_model m = test_model_names();
+    struct mgpt_model m = mgpt_check_model_names();
 
     m.layers = 1, m.heads = m.kv_heads = 4, m.embd = 16, m.mlp = 64, m.context = 8, m.vocab = 27;
     return m;
@@ -69,7 +69,7 @@ static struct mgpt_model names(void)
 
 static struct mgpt_model toygpt(void)
 {
-    struct mgpt_model m = test_model_toygpt();
+    struct mgpt_model m = mgpt_check_model_toygpt();
 
     m.layers = 8, m.heads = m.kv_heads = 8, m.embd = 128, m.mlp = 512, m.context = 128;
     m.vocab = 65;

@@ -19,22 +19,22 @@
 /* ---- derivatives by central differences ---- */
 
 /* sum over outputs of out . weight; the case is left as it was */
-static double weighted(const struct op_case *c, double *const *weight)
+static double weighted(const struct mgpt_op_case *c, double *const *weight)
 {
-    struct op_case copy;
+    struct mgpt_op_case copy;
     double sum = 0;
 
-    op_case_convert(c, MGPT_F64, &copy);
+    mgpt_op_case_convert(c, MGPT_F64, &copy);
     ck_ok(mgpt_ref_run(&copy.op, (const void *const *)copy.in, copy.out, error));
     for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
         for (int64_t k = 0; weight[i] && k < mgpt_tensor_count(&c->op.out[i]); k++)
             sum += weight[i][k] * ((const double *)copy.out[i])[k];
-    op_case_finish(&copy);
+    mgpt_op_case_finish(&copy);
     return sum;
 }
 
 /* Does d(weighted)/d(input `slot`) agree with `gradient`? */
-static void check_gradient(const struct op_case *c, double *const *weight, int slot,
+static void check_gradient(const struct mgpt_op_case *c, double *const *weight, int slot,
                            const double *gradient)
 {
     double *x = c->in[slot];
@@ -42,7 +42,7 @@ static void check_gradient(const struct op_case *c, double *const *weight, int s
     uint64_t random = SEED;
 
     for (int64_t k = 0; k < samples; k++) {
-        int64_t i = n <= SAMPLES ? k : (int64_t)(op_case_random(&random) % (uint64_t)n);
+        int64_t i = n <= SAMPLES ? k : (int64_t)(mgpt_op_case_random(&random) % (uint64_t)n);
         double saved = x[i], up, down, want;
         x[i] = saved + STEP;
         up = weighted(c, weight);
@@ -69,7 +69,7 @@ static double *random_like(const struct mgpt_tensor *t, uint64_t seed)
     double *x = zeros(t);
 
     for (int64_t i = 0; i < mgpt_tensor_count(t); i++)
-        x[i] = op_case_uniform(&seed, -1, 1);
+        x[i] = mgpt_op_case_uniform(&seed, -1, 1);
     return x;
 }
 
@@ -79,7 +79,7 @@ static void run(const struct mgpt_op *op, void *const *in, void *const *out)
 }
 
 /* The backward op of a forward case: attributes and draws of it, no tensors yet. */
-static struct mgpt_op backward_of(const struct op_case *c, uint32_t code)
+static struct mgpt_op backward_of(const struct mgpt_op_case *c, uint32_t code)
 {
     struct mgpt_op op = c->op;
 
@@ -90,23 +90,24 @@ static struct mgpt_op backward_of(const struct op_case *c, uint32_t code)
 }
 
 /* Calls `check` for every variant of an op at the small shapes. */
-static void each_case(uint32_t code, void (*check)(struct op_case *c))
+static void each_case(uint32_t code, void (*check)(struct mgpt_op_case *c))
 {
-    int variants = op_case_count(code) / OP_CASE_SHAPES;
+    int variants = mgpt_op_case_count(code) / OP_CASE_SHAPES;
 
     for (int i = 0; i < SHAPES * variants; i++) {
-        struct op_case c;
+        struct mgpt_op_case c;
         int shape = i / variants; /* 0..3 fixed, then a random one */
-        op_case_make(&c, code, (shape == 4 ? OP_CASE_SHAPES - 1 : shape) * variants + i % variants,
-                     MGPT_F64, SEED);
+        mgpt_op_case_make(&c, code,
+                          (shape == 4 ? OP_CASE_SHAPES - 1 : shape) * variants + i % variants,
+                          MGPT_F64, SEED);
         check(&c);
-        op_case_finish(&c);
+        mgpt_op_case_finish(&c);
     }
 }
 
 /* ---- one check an op ---- */
 
-static void embed_case(struct op_case *c)
+static void embed_case(struct mgpt_op_case *c)
 {
     struct mgpt_op op = backward_of(c, MGPT_OP_EMBED_BACKWARD);
     double *dx = random_like(&c->op.out[0], 1), *dwte = zeros(&c->op.in[1]),
@@ -135,10 +136,10 @@ START_TEST(embed_backward_is_the_derivative)
 END_TEST
 
 /* Where s is an output, the loss depends on it too: its gradient is what ds is added to. */
-static void norm_case(struct op_case *c)
+static void norm_case(struct mgpt_op_case *c)
 {
     struct mgpt_op op = backward_of(c, MGPT_OP_NORM_BACKWARD);
-    struct op_case forward;
+    struct mgpt_op_case forward;
     struct mgpt_tensor stats_shape = {
         .dtype = MGPT_F64, .rank = 2, .shape = {mgpt_tensor_rows(&c->op.in[0]), 2}};
     double *dy = random_like(&c->op.out[0], 1), *stats = zeros(&stats_shape);
@@ -147,11 +148,11 @@ static void norm_case(struct op_case *c)
     double *ds = upstream ? random_like(&c->op.in[0], 2) : zeros(&c->op.in[0]);
     double *weight[MGPT_OP_MAX_OUT] = {dy, NULL, upstream};
 
-    op_case_convert(c, MGPT_F64, &forward);
+    mgpt_op_case_convert(c, MGPT_F64, &forward);
     forward.op.out[1] = stats_shape;
     forward.op.out[2] = c->op.in[0];
     run(&forward.op, forward.in, (void *[MGPT_OP_MAX_OUT]){forward.out[0], stats, s});
-    op_case_finish(&forward);
+    mgpt_op_case_finish(&forward);
 
     op.flags = upstream ? MGPT_OP_ACCUMULATE : 0;
     op.in[0] = op.in[2] = op.out[0] = c->op.in[0];
@@ -183,7 +184,7 @@ START_TEST(norm_backward_is_the_derivative)
 END_TEST
 
 /* dpre = dy activation'(pre), then the three gradients. */
-static void linear_case(struct op_case *c)
+static void linear_case(struct mgpt_op_case *c)
 {
     struct mgpt_op slope = backward_of(c, MGPT_OP_ACTIVATION_BACKWARD), op = slope;
     struct mgpt_op product = c->op;
@@ -224,11 +225,11 @@ START_TEST(linear_backward_is_the_derivative)
 END_TEST
 
 /* With an activation before it, and added to: old dx + (dy w) activation'(pre). */
-static void linear_backward_case(struct op_case *c)
+static void linear_backward_case(struct mgpt_op_case *c)
 {
     struct mgpt_op product = c->op;
     double *plain, *want;
-    struct op_case ran;
+    struct mgpt_op_case ran;
 
     if (!c->out[0])
         return;
@@ -238,14 +239,14 @@ static void linear_backward_case(struct op_case *c)
     product.flags = 0;
     product.in[3].rank = product.out[1].rank = product.out[2].rank = 0;
     run(&product, c->in, (void *[MGPT_OP_MAX_OUT]){plain});
-    op_case_convert(c, MGPT_F64, &ran);
+    mgpt_op_case_convert(c, MGPT_F64, &ran);
     run(&ran.op, ran.in, ran.out);
     for (int64_t i = 0; i < mgpt_tensor_count(&c->op.out[0]); i++) {
         double slope = c->in[3] ? mgpt_ref_act_slope(c->op.activation, ((double *)c->in[3])[i]) : 1;
         want[i] = (c->op.flags ? ((double *)c->out[0])[i] : 0) + plain[i] * slope;
         ck_assert_double_eq_tol(((double *)ran.out[0])[i], want[i], 1e-12);
     }
-    op_case_finish(&ran);
+    mgpt_op_case_finish(&ran);
     free(plain);
     free(want);
 }
@@ -256,7 +257,7 @@ START_TEST(linear_backward_applies_the_slope_and_accumulates)
 }
 END_TEST
 
-static void activation_case(struct op_case *c)
+static void activation_case(struct mgpt_op_case *c)
 {
     struct mgpt_op op = backward_of(c, MGPT_OP_ACTIVATION_BACKWARD);
     double *dy = random_like(&c->op.in[0], 1), *dx = random_like(&c->op.in[0], 1);
@@ -274,7 +275,7 @@ START_TEST(activation_backward_is_the_derivative)
 }
 END_TEST
 
-static void attention_case(struct op_case *c)
+static void attention_case(struct mgpt_op_case *c)
 {
     struct mgpt_op op = backward_of(c, MGPT_OP_ATTENTION_BACKWARD), forward = c->op;
     struct mgpt_tensor lse_shape = {
@@ -310,7 +311,7 @@ START_TEST(attention_backward_is_the_derivative)
 }
 END_TEST
 
-static void dropout_case(struct op_case *c)
+static void dropout_case(struct mgpt_op_case *c)
 {
     struct mgpt_op op = c->op;
     double *dy = random_like(&c->op.in[0], 1), *dx = zeros(&c->op.in[0]);
@@ -338,11 +339,11 @@ END_TEST
 /* Rows 2.. of the step's tensor, alone, have the draws that they have among all rows. */
 START_TEST(dropout_does_not_depend_on_how_a_step_is_split)
 {
-    struct op_case c;
+    struct mgpt_op_case c;
     double *all, *part;
     struct mgpt_op op;
 
-    op_case_make(&c, MGPT_OP_DROPOUT, 4 * 2, MGPT_F64, SEED); /* (1,8,48) */
+    mgpt_op_case_make(&c, MGPT_OP_DROPOUT, 4 * 2, MGPT_F64, SEED); /* (1,8,48) */
     all = zeros(&c.op.in[0]);
     part = zeros(&c.op.in[0]);
     run(&c.op, c.in, (void *[MGPT_OP_MAX_OUT]){all});
@@ -354,12 +355,12 @@ START_TEST(dropout_does_not_depend_on_how_a_step_is_split)
     ck_assert_mem_eq(part, all + 3 * 48, 5 * 48 * sizeof *part);
     free(all);
     free(part);
-    op_case_finish(&c);
+    mgpt_op_case_finish(&c);
 }
 END_TEST
 
 /* dlogits is d(loss)/d(logits) times the loss scale. */
-static void cross_entropy_case(struct op_case *c)
+static void cross_entropy_case(struct mgpt_op_case *c)
 {
     int64_t n = mgpt_tensor_count(&c->op.in[0]), samples = n < SAMPLES ? n : SAMPLES;
     struct mgpt_op op = c->op;
@@ -370,7 +371,7 @@ static void cross_entropy_case(struct op_case *c)
     op.out[1] = op.in[0];
     run(&op, c->in, (void *[MGPT_OP_MAX_OUT]){&out, dlogits});
     for (int64_t k = 0; k < samples; k++) {
-        int64_t i = (int64_t)(op_case_random(&random) % (uint64_t)n);
+        int64_t i = (int64_t)(mgpt_op_case_random(&random) % (uint64_t)n);
         double saved = logits[i], loss[2];
         for (int side = 0; side < 2; side++) {
             logits[i] = saved + (side ? STEP : -STEP);
@@ -407,7 +408,7 @@ START_TEST(cached_attention_equals_the_full_one)
     uint64_t random = SEED;
 
     for (int i = 0; i < B * T * ROW; i++)
-        qkv[i] = op_case_uniform(&random, -2, 2);
+        qkv[i] = mgpt_op_case_uniform(&random, -2, 2);
     run(&op, (void *[MGPT_OP_MAX_IN]){qkv}, (void *[MGPT_OP_MAX_OUT]){full});
     op.out[2] = (struct mgpt_tensor){.dtype = MGPT_F64, .rank = 4, .shape = {2, B, S, KV * D}};
     for (int i = 0, done = 0; i < 3; done += parts[i++]) {

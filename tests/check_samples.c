@@ -25,7 +25,7 @@ static int n_devices(void)
 }
 
 struct rig {
-    struct test_net net;
+    struct mgpt_check_net net;
     struct mgpt_registry *registry;
     struct mgpt_session s;
     struct mgpt_generator g;
@@ -43,14 +43,14 @@ static void open_module(struct rig *r, const char *want, const char *kind, const
 
 static void rig_open(struct rig *r, const char *backend, uint32_t dtype, const char *const *set)
 {
-    struct mgpt_model m = test_model_toygpt();
+    struct mgpt_model m = mgpt_check_model_toygpt();
     const struct mgpt_config *config;
     const void *api;
 
     memset(r, 0, sizeof *r);
     m.context = 8;
     m.vocab = 256;
-    test_net_open(&r->net, backend, &m, dtype, 0);
+    mgpt_check_net_open(&r->net, backend, &m, dtype, 0);
     r->registry = test_registry();
     ck_ok(mgpt_conf_create(&r->s.conf, error));
     ck_ok(mgpt_conf_set(r->s.conf, "tokenizer.use=byte", "test", error));
@@ -65,7 +65,7 @@ static void rig_open(struct rig *r, const char *backend, uint32_t dtype, const c
     open_module(r, MGPT_KIND_SAMPLER, "sampler", "topk", &api, &config);
     r->s.sampler_api = api;
     ck_ok(r->s.sampler_api->create(mgpt_host(), config, m.vocab, &r->s.sampler, error));
-    struct mgpt_net net = test_net_of(&r->net);
+    struct mgpt_net net = mgpt_check_net_of(&r->net);
     ck_ok(mgpt_passes_open(&r->s.passes, &net, MGPT_MODE_LOSS, 1, m.context, error));
     ck_ok(mgpt_generator_init(&r->g, &r->s, error));
 }
@@ -78,7 +78,7 @@ static void rig_close(struct rig *r)
     mgpt_passes_close(&r->s.passes);
     mgpt_conf_destroy(r->s.conf);
     mgpt_registry_destroy(r->registry);
-    test_net_close(&r->net);
+    mgpt_check_net_close(&r->net);
 }
 
 /* Two samples with the same seed each time. */

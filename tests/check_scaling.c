@@ -12,7 +12,7 @@
 #define HUGE_SCALE 0x1p60 /* what no 16-bit gradient outlives */
 
 struct scaled {
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
     struct mgpt_conf *conf;
     struct mgpt_stepper stepper;
     uint32_t done;
@@ -20,7 +20,7 @@ struct scaled {
 
 static void set_scale(struct scaled *s, double scale)
 {
-    struct mgpt_step_state state = step_rig_state(&s->rig);
+    struct mgpt_step_state state = mgpt_step_rig_state(&s->rig);
 
     state.loss_scale = scale;
     ck_ok(mgpt_machine_write(&s->rig.net.machine, &s->rig.net.state, &state, error));
@@ -30,11 +30,11 @@ static void set_scale(struct scaled *s, double scale)
 static void open_scaled(struct scaled *s, const char *optimizer, uint32_t format, uint32_t interval,
                         double scale)
 {
-    struct mgpt_model model = test_model_toygpt();
+    struct mgpt_model model = mgpt_check_model_toygpt();
 
     memset(s, 0, sizeof *s);
-    step_rig_open_as(&s->rig, "ref", &model, MGPT_F32,
-                     &(struct rig_setup){optimizer, 3, RIG_MICRO, 0.5, NULL});
+    mgpt_step_rig_open_as(&s->rig, "ref", &model, MGPT_F32,
+                          &(struct mgpt_rig_setup){optimizer, 3, RIG_MICRO, 0.5, NULL});
     s->rig.net.precision.activation = s->rig.net.precision.product = format;
     s->rig.net.precision.scale_interval = interval;
     s->rig.net.precision.scale_initial = scale;
@@ -51,7 +51,7 @@ static void close_scaled(struct scaled *s)
 {
     mgpt_stepper_close(&s->stepper);
     mgpt_conf_destroy(s->conf);
-    step_rig_close(&s->rig);
+    mgpt_step_rig_close(&s->rig);
 }
 
 static struct mgpt_step_result step(struct scaled *s)
@@ -72,18 +72,18 @@ static void skips_without_a_trace(const char *optimizer)
         double *before, *after;
         ck_assert_uint_eq(step(&s).skipped, 0);
         ck_assert_uint_eq(step(&s).skipped, 0);
-        before = step_rig_values(&s.rig, &n);
+        before = mgpt_step_rig_values(&s.rig, &n);
         set_scale(&s, HUGE_SCALE);
         struct mgpt_step_result result = step(&s);
         ck_assert_uint_eq(result.skipped, 1);
         ck_assert(result.loss_scale == HUGE_SCALE / 2);
-        after = step_rig_values(&s.rig, &n);
+        after = mgpt_step_rig_values(&s.rig, &n);
         ck_assert_mem_eq(after, before, n * sizeof *after);
-        struct mgpt_step_state state = step_rig_state(&s.rig);
+        struct mgpt_step_state state = mgpt_step_rig_state(&s.rig);
         ck_assert(state.nonfinite && state.good == 0 && state.skipped == (uint64_t)round + 1);
         set_scale(&s, 1024);
         ck_assert_uint_eq(step(&s).skipped, 0); /* and it goes on */
-        double *then = step_rig_values(&s.rig, &n);
+        double *then = mgpt_step_rig_values(&s.rig, &n);
         ck_assert(memcmp(then, after, n * sizeof *after) != 0);
         free(then);
         free(after);
@@ -156,7 +156,7 @@ START_TEST(the_scale_leaves_no_trace_in_what_is_learned)
             struct mgpt_step_result result = step(&s);
             ck_assert(!result.skipped && result.grad_norm > 0.05 && result.grad_norm < 50);
         }
-        values[i] = step_rig_values(&s.rig, &n);
+        values[i] = mgpt_step_rig_values(&s.rig, &n);
         close_scaled(&s);
     }
     ck_assert_mem_eq(values[0], values[1], n * sizeof *values[0]);

@@ -127,11 +127,11 @@ static struct mgpt_conf *conf_with(struct mgpt_registry *registry, const char *u
 static double *train_with(const char *use, const char *winner, struct mgpt_step_result *results,
                           size_t *n)
 {
-    struct mgpt_model model = test_model_toygpt();
+    struct mgpt_model model = mgpt_check_model_toygpt();
     struct mgpt_stepper stepper;
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
 
-    step_rig_open(&rig, "ref", &model, MGPT_F64);
+    mgpt_step_rig_open(&rig, "ref", &model, MGPT_F64);
     ck_ok(mgpt_registry_add_builtin(rig.registry, &half, error));
     struct mgpt_conf *conf = conf_with(rig.registry, use);
     ck_ok(mgpt_stepper_open(&stepper, conf, rig.registry, &rig.spec, error));
@@ -139,10 +139,10 @@ static double *train_with(const char *use, const char *winner, struct mgpt_step_
     ck_ok(mgpt_stepper_run(&stepper, rig.inputs, RIG_STEPS, results, error));
     if (strcmp(winner, "half") == 0)
         ck_assert_int_eq(stepper.step->adopted, RIG_STEPS);
-    double *values = step_rig_values(&rig, n);
+    double *values = mgpt_step_rig_values(&rig, n);
     mgpt_stepper_close(&stepper);
     mgpt_conf_destroy(conf);
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
     return values;
 }
 
@@ -177,13 +177,13 @@ END_TEST
 
 START_TEST(a_named_step_that_cannot_run_is_refused)
 {
-    struct mgpt_model model = test_model_names();
+    struct mgpt_model model = mgpt_check_model_names();
     struct mgpt_stepper stepper;
     struct mgpt_error refusal;
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
 
     half_score = 0;
-    step_rig_open(&rig, "ref", &model, MGPT_F64);
+    mgpt_step_rig_open(&rig, "ref", &model, MGPT_F64);
     ck_ok(mgpt_registry_add_builtin(rig.registry, &half, error));
     struct mgpt_conf *conf = conf_with(rig.registry, "half");
     ck_assert_int_eq(mgpt_stepper_open(&stepper, conf, rig.registry, &rig.spec, &refusal),
@@ -191,7 +191,7 @@ START_TEST(a_named_step_that_cannot_run_is_refused)
     ck_assert_ptr_nonnull(strstr(refusal.text, "half a step"));
     mgpt_stepper_close(&stepper);
     mgpt_conf_destroy(conf);
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
 }
 END_TEST
 

@@ -38,12 +38,12 @@ START_TEST(rounds_to_10_bits_and_ties_away_from_zero)
 }
 END_TEST
 
-static void run(struct op_case *c)
+static void run(struct mgpt_op_case *c)
 {
     ck_ok(mgpt_ref_run(&c->op, (const void *const *)c->in, c->out, error));
 }
 
-static void round_slot(struct op_case *c, int slot)
+static void round_slot(struct mgpt_op_case *c, int slot)
 {
     float *x = c->in[slot];
 
@@ -52,7 +52,7 @@ static void round_slot(struct op_case *c, int slot)
 }
 
 /* Do two runs differ in some output? */
-static bool differ(const struct op_case *a, const struct op_case *b)
+static bool differ(const struct mgpt_op_case *a, const struct mgpt_op_case *b)
 {
     for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
         if (a->out[i] && memcmp(a->out[i], b->out[i], mgpt_tensor_bytes(&a->op.out[i])) != 0)
@@ -65,11 +65,11 @@ static void same_as_rounded_before(uint32_t code, const int slots[2], int outs)
 {
     int effects = 0;
 
-    for (int i = 0; i < op_case_count(code); i++) {
-        struct op_case flagged, rounded, plain;
-        op_case_make(&flagged, code, i, MGPT_F32, SEED);
-        op_case_convert(&flagged, 0, &rounded);
-        op_case_convert(&flagged, 0, &plain);
+    for (int i = 0; i < mgpt_op_case_count(code); i++) {
+        struct mgpt_op_case flagged, rounded, plain;
+        mgpt_op_case_make(&flagged, code, i, MGPT_F32, SEED);
+        mgpt_op_case_convert(&flagged, 0, &rounded);
+        mgpt_op_case_convert(&flagged, 0, &plain);
         for (int k = 0; k < 2; k++)
             if (slots[k] >= 0)
                 round_slot(&rounded, slots[k]);
@@ -86,12 +86,12 @@ static void same_as_rounded_before(uint32_t code, const int slots[2], int outs)
         if (cached) /* what it keeps is as it was */
             ck_assert_mem_eq(flagged.out[2], plain.out[2], mgpt_tensor_bytes(&plain.op.out[2]));
         effects += differ(&flagged, &plain);
-        op_case_finish(&plain);
-        op_case_finish(&rounded);
-        op_case_finish(&flagged);
+        mgpt_op_case_finish(&plain);
+        mgpt_op_case_finish(&rounded);
+        mgpt_op_case_finish(&flagged);
     }
-    ck_assert_msg(effects > op_case_count(code) / 2, "the flag changed %d cases of %d", effects,
-                  op_case_count(code));
+    ck_assert_msg(effects > mgpt_op_case_count(code) / 2, "the flag changed %d cases of %d",
+                  effects, mgpt_op_case_count(code));
 }
 
 START_TEST(linear_rounds_both_operands)
@@ -111,19 +111,19 @@ static void near_but_not_same(uint32_t code)
 {
     int effects = 0;
 
-    for (int i = 0; i < op_case_count(code); i++) {
-        struct op_case flagged, plain;
-        op_case_make(&flagged, code, i, MGPT_F32, SEED);
-        op_case_convert(&flagged, 0, &plain);
+    for (int i = 0; i < mgpt_op_case_count(code); i++) {
+        struct mgpt_op_case flagged, plain;
+        mgpt_op_case_make(&flagged, code, i, MGPT_F32, SEED);
+        mgpt_op_case_convert(&flagged, 0, &plain);
         flagged.op.flags |= MGPT_OP_TF32;
         run(&flagged);
         run(&plain);
-        op_case_compare(&plain, &flagged, MGPT_BF16);
+        mgpt_op_case_compare(&plain, &flagged, MGPT_BF16);
         effects += differ(&flagged, &plain);
-        op_case_finish(&plain);
-        op_case_finish(&flagged);
+        mgpt_op_case_finish(&plain);
+        mgpt_op_case_finish(&flagged);
     }
-    ck_assert_int_gt(effects, op_case_count(code) / 2);
+    ck_assert_int_gt(effects, mgpt_op_case_count(code) / 2);
 }
 
 START_TEST(backward_ops_round_too)
@@ -141,15 +141,16 @@ START_TEST(other_formats_are_left_alone)
 
     for (int f = 0; f < 3; f++)
         for (int k = 0; k < 4; k++) {
-            struct op_case flagged, plain;
-            op_case_make(&flagged, codes[k], op_case_count(codes[k]) - 1, formats[f], SEED);
-            op_case_convert(&flagged, 0, &plain);
+            struct mgpt_op_case flagged, plain;
+            mgpt_op_case_make(&flagged, codes[k], mgpt_op_case_count(codes[k]) - 1, formats[f],
+                              SEED);
+            mgpt_op_case_convert(&flagged, 0, &plain);
             flagged.op.flags |= MGPT_OP_TF32;
             run(&flagged);
             run(&plain);
             ck_assert_msg(!differ(&flagged, &plain), "%s", flagged.label);
-            op_case_finish(&plain);
-            op_case_finish(&flagged);
+            mgpt_op_case_finish(&plain);
+            mgpt_op_case_finish(&flagged);
         }
 }
 END_TEST
@@ -157,13 +158,13 @@ END_TEST
 START_TEST(ops_that_do_not_multiply_matrices_refuse_the_flag)
 {
     struct mgpt_error why = {0};
-    struct op_case c;
+    struct mgpt_op_case c;
 
-    op_case_make(&c, MGPT_OP_NORM, 0, MGPT_F32, SEED);
+    mgpt_op_case_make(&c, MGPT_OP_NORM, 0, MGPT_F32, SEED);
     c.op.flags |= MGPT_OP_TF32;
     ck_assert_int_eq(mgpt_op_check(&c.op, &why), MGPT_INVALID);
     ck_assert_ptr_nonnull(strstr(why.text, "flags"));
-    op_case_finish(&c);
+    mgpt_op_case_finish(&c);
 }
 END_TEST
 

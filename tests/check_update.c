@@ -97,41 +97,41 @@ static const struct mgpt_optimizer_api stranger = {.size = sizeof stranger,
 
 START_TEST(what_was_written_down_runs_every_step_with_its_scalars)
 {
-    struct mgpt_model model = test_model_toygpt();
-    struct update_lab lab;
+    struct mgpt_model model = mgpt_check_model_toygpt();
+    struct mgpt_update_lab lab;
 
     mistake = RIGHT;
-    update_lab_open(&lab, "ref", &model, MGPT_F64, &stranger, NULL);
+    mgpt_update_lab_open(&lab, "ref", &model, MGPT_F64, &stranger, NULL);
     ck_assert_uint_eq(lab.net.params.state[0].rank, 0); /* nobody keeps it */
     const struct mgpt_tensor *t = &lab.spec.params[lab.spec.n_params / 2].p;
-    double *before = update_lab_read(&lab, t);
-    update_lab_fill(&lab, 4);
-    update_lab_run(&lab, 0.25, 0, 0.5, false);
-    update_lab_run(&lab, 0.125, 0, 0.5, false);
-    double *after = update_lab_read(&lab, t);
+    double *before = mgpt_update_lab_read(&lab, t);
+    mgpt_update_lab_fill(&lab, 4);
+    mgpt_update_lab_run(&lab, 0.25, 0, 0.5, false);
+    mgpt_update_lab_run(&lab, 0.125, 0, 0.5, false);
+    double *after = mgpt_update_lab_read(&lab, t);
     for (int64_t i = 0; i < mgpt_tensor_count(t); i++)
         ck_assert_double_eq_tol(after[i], before[i] - 4 * 0.5 * (0.25 + 0.125), 1e-15);
     free(before);
     free(after);
-    update_lab_close(&lab);
+    mgpt_update_lab_close(&lab);
 }
 END_TEST
 
 /* Opens the update of a stranger who makes a mistake; it says so with these words. */
 static void refused(int what, enum mgpt_status expected, const char *words)
 {
-    struct mgpt_model model = test_model_toygpt();
+    struct mgpt_model model = mgpt_check_model_toygpt();
     struct mgpt_updater updater = {0};
     struct mgpt_error why = {0};
-    struct update_lab lab;
+    struct mgpt_update_lab lab;
 
     mistake = RIGHT;
-    update_lab_open(&lab, "ref", &model, MGPT_F32, &stranger, NULL);
+    mgpt_update_lab_open(&lab, "ref", &model, MGPT_F32, &stranger, NULL);
     mistake = what;
     ck_assert_int_eq(mgpt_updater_open(&updater, &lab.net.machine, &lab.spec, &why), expected);
     ck_assert_msg(strstr(why.text, words), "\"%s\" does not say \"%s\"", why.text, words);
     mgpt_updater_close(&updater);
-    update_lab_close(&lab);
+    mgpt_update_lab_close(&lab);
 }
 
 START_TEST(mistakes_are_told_when_the_step_is_opened)
@@ -144,19 +144,19 @@ END_TEST
 
 START_TEST(a_device_that_lacks_an_op_is_refused_where_fallback_says_so)
 {
-    struct mgpt_model model = test_model_toygpt();
+    struct mgpt_model model = mgpt_check_model_toygpt();
     struct mgpt_updater updater = {0};
     struct mgpt_error why = {0};
-    struct update_lab lab;
+    struct mgpt_update_lab lab;
 
     mistake = RIGHT;
-    update_lab_open(&lab, "slow", &model, MGPT_F32, &stranger, NULL);
+    mgpt_update_lab_open(&lab, "slow", &model, MGPT_F32, &stranger, NULL);
     lab.net.machine.fallback = MGPT_FALLBACK_ERROR;
     ck_assert_int_eq(mgpt_updater_open(&updater, &lab.net.machine, &lab.spec, &why),
                      MGPT_UNSUPPORTED);
     ck_assert_ptr_nonnull(strstr(why.text, "no op fill"));
     mgpt_updater_close(&updater);
-    update_lab_close(&lab);
+    mgpt_update_lab_close(&lab);
 }
 END_TEST
 

@@ -11,21 +11,21 @@
 static double *composed_on(const char *backend, double *loss, size_t *n)
 {
     const struct mgpt_step_api *api = mgpt_composed.api;
-    struct mgpt_model toy = test_model_toygpt();
+    struct mgpt_model toy = mgpt_check_model_toygpt();
     struct mgpt_step_result results[RIG_STEPS];
     struct mgpt_step *step;
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
     uint32_t k = 0;
 
-    step_rig_open(&rig, backend, &toy, MGPT_F32);
+    mgpt_step_rig_open(&rig, backend, &toy, MGPT_F32);
     ck_ok(api->open(mgpt_host(), NULL, &rig.spec, &step, error));
     ck_ok(api->run(step, rig.inputs, RIG_STEPS, error));
     ck_ok(api->fence(step, results, &k, error));
     ck_assert_uint_eq(k, RIG_STEPS);
     *loss = results[RIG_STEPS - 1].loss;
-    double *values = step_rig_values(&rig, n);
+    double *values = mgpt_step_rig_values(&rig, n);
     api->close(step);
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
     return values;
 }
 

@@ -14,7 +14,7 @@
 /* A device with a weight w at the start of a buffer, which has room for another behind it; and
  * fixed inputs of everything else. */
 struct lab {
-    struct device d;
+    struct mgpt_check_device d;
     struct mgpt_buffer *w, *x, *out, *sources, *ids, *state;
 };
 
@@ -36,7 +36,7 @@ static inline struct mgpt_tensor matrix(struct mgpt_buffer *buffer, size_t at, i
 
 static inline void run(const struct lab *lab, const struct mgpt_op *op)
 {
-    ck_assert(device_has(&lab->d, op, MGPT_F32));
+    ck_assert(mgpt_check_device_has(&lab->d, op, MGPT_F32));
     ck_ok(lab->d.api->ops[op->code](lab->d.device, op, error));
 }
 

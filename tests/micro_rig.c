@@ -14,7 +14,7 @@
 
 struct mgpt_model micro_narrow(uint32_t layers, uint32_t vocab)
 {
-    struct mgpt_model m = test_model_names();
+    struct mgpt_model m = mgpt_check_model_names();
 
     m.layers = layers;
     m.vocab = vocab;
@@ -80,7 +80,7 @@ static const void *query_few(struct mgpt_device *device, const char *id)
     return &few;
 }
 
-static void open_emulated(struct step_rig *rig, const struct micro_subject *s)
+static void open_emulated(struct mgpt_step_rig *rig, const struct micro_subject *s)
 {
     static struct mgpt_backend_api api;
     const struct mgpt_component *component = mgpt_check_module(MGPT_KIND_BACKEND, "cuda_emu");
@@ -91,16 +91,16 @@ static void open_emulated(struct step_rig *rig, const struct micro_subject *s)
     api.query = query_few;
     few_blocks = s->blocks;
     few_shared = s->shared;
-    step_rig_open_on(rig, &api, config, &s->model, MGPT_F32, &s->setup);
+    mgpt_step_rig_open_on(rig, &api, config, &s->model, MGPT_F32, &s->setup);
     rig->net.config = config;
 }
 
 /* ---- training ---- */
 
 /* Formats, and the first scale of the loss. */
-static void set_precision(struct step_rig *rig, const struct micro_subject *s)
+static void set_precision(struct mgpt_step_rig *rig, const struct micro_subject *s)
 {
-    struct mgpt_step_state state = step_rig_state(rig);
+    struct mgpt_step_state state = mgpt_step_rig_state(rig);
 
     if (!s->precision)
         return;
@@ -110,7 +110,7 @@ static void set_precision(struct step_rig *rig, const struct micro_subject *s)
 }
 
 static void run_steps(const struct mgpt_step_api *api, struct mgpt_step *step,
-                      struct mgpt_step *rest, struct step_rig *rig, uint32_t steps,
+                      struct mgpt_step *rest, struct mgpt_step_rig *rig, uint32_t steps,
                       uint32_t at_once, struct micro_trained *out)
 {
     for (uint32_t i = 0, k = 0; i < steps; i += at_once) {
@@ -123,7 +123,7 @@ static void run_steps(const struct mgpt_step_api *api, struct mgpt_step *step,
         }
         ck_ok(mgpt_composed_rest(rest, &rig->inputs[i], MGPT_COVERS_FBC, error));
         ck_ok(api->adopt(step, error));
-        struct mgpt_step_state state = step_rig_state(rig);
+        struct mgpt_step_state state = mgpt_step_rig_state(rig);
         out->results[i] = (struct mgpt_step_result){.step = state.step,
                                                     .loss = state.loss,
                                                     .grad_norm = state.grad_norm,
@@ -132,7 +132,7 @@ static void run_steps(const struct mgpt_step_api *api, struct mgpt_step *step,
     }
 }
 
-static void read_tensor(struct step_rig *rig, const struct mgpt_tensor *t, double *out)
+static void read_tensor(struct mgpt_step_rig *rig, const struct mgpt_tensor *t, double *out)
 {
     size_t n = (size_t)mgpt_tensor_count(t);
     float *single = malloc(n * sizeof *single);
@@ -144,7 +144,7 @@ static void read_tensor(struct step_rig *rig, const struct mgpt_tensor *t, doubl
     free(single);
 }
 
-static void read_values(struct step_rig *rig, struct micro_trained *out)
+static void read_values(struct mgpt_step_rig *rig, struct micro_trained *out)
 {
     const struct mgpt_params *params = &rig->net.params;
 
@@ -162,29 +162,29 @@ static void read_values(struct step_rig *rig, struct micro_trained *out)
 void micro_reference(const struct micro_subject *s, uint32_t steps, struct micro_trained *out)
 {
     const struct mgpt_step_api *composed = mgpt_composed.api;
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
     struct mgpt_step *step;
 
     memset(out, 0, sizeof *out);
-    step_rig_open_as(&rig, "ref", &s->model, s->precision ? MGPT_F32 : MGPT_F64, &s->setup);
+    mgpt_step_rig_open_as(&rig, "ref", &s->model, s->precision ? MGPT_F32 : MGPT_F64, &s->setup);
     set_precision(&rig, s);
     ck_ok(composed->open(mgpt_host(), NULL, &rig.spec, &step, error));
     run_steps(composed, step, NULL, &rig, steps, 1, out);
     composed->close(step);
     read_values(&rig, out);
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
 }
 
 void micro_rig_bid(const struct micro_subject *s, struct mgpt_bid *bid)
 {
     const struct mgpt_step_api *api = one_module(MGPT_KIND_STEP, "micro_cuda")->api;
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
 
     open_emulated(&rig, s);
     set_precision(&rig, s);
     *bid = (struct mgpt_bid){.size = sizeof *bid};
     api->bid(&rig.spec, bid);
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
 }
 
 void micro_rig_open(struct micro_rig *r, const struct micro_subject *s)
@@ -209,7 +209,7 @@ void micro_rig_close(struct micro_rig *r)
 {
     r->api->close(r->step);
     mgpt_config_destroy(r->config);
-    step_rig_close(&r->rig);
+    mgpt_step_rig_close(&r->rig);
 }
 
 void micro_train(const struct micro_subject *s, uint32_t steps, struct micro_trained *out)

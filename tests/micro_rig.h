@@ -11,7 +11,7 @@
 /* What is trained, and how. */
 struct micro_subject {
     struct mgpt_model model;
-    struct rig_setup setup;
+    struct mgpt_rig_setup setup;
     const char *order;   /* of threads */
     const char *threads; /* of a block */
     uint32_t at_once;    /* steps a launch */
@@ -40,7 +40,7 @@ void micro_train(const struct micro_subject *s, uint32_t steps, struct micro_tra
 
 /* A rig for it on cuda_emu, and the module opened on that. */
 struct micro_rig {
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
     const struct mgpt_step_api *api;
     struct mgpt_config *config;
     struct mgpt_step *step;

@@ -16,7 +16,7 @@
 static void memory_of(const struct mgpt_component *c)
 {
     const struct mgpt_backend_api *api = c->api;
-    struct device o = device_open(c, NULL, NULL);
+    struct mgpt_check_device o = mgpt_check_device_open(c, NULL, NULL);
     struct mgpt_buffer *buffer = NULL;
     struct mgpt_error refused;
     unsigned char data[1000], back[1000];
@@ -52,13 +52,13 @@ static void memory_of(const struct mgpt_component *c)
     api->buffer_free(o.device, buffer);
     api->buffer_free(o.device, NULL);
     api->close(NULL);
-    device_close(&o);
+    mgpt_check_device_close(&o);
 }
 
 static void caps_of(const struct mgpt_component *c)
 {
     const struct mgpt_backend_api *api = c->api;
-    struct device o = device_open(c, NULL, NULL);
+    struct mgpt_check_device o = mgpt_check_device_open(c, NULL, NULL);
     struct mgpt_caps caps = {.size = sizeof caps}, small = {.size = 8};
 
     if (MGPT_HAS(api, caps) && api->caps) {
@@ -70,7 +70,7 @@ static void caps_of(const struct mgpt_component *c)
         check_ok(api->caps(o.device, &small, error));
         check_that(small.formats == 0x5a5a, "caps were written past the size that was given");
     }
-    device_close(&o);
+    mgpt_check_device_close(&o);
 }
 
 /* ---- update ---- */
@@ -97,7 +97,7 @@ static const struct mgpt_rule rule = {
 
 #define N_UPDATE 40001
 
-static void run_update(const struct device *o, uint64_t nonfinite, float *p, float *s)
+static void run_update(const struct mgpt_check_device *o, uint64_t nonfinite, float *p, float *s)
 {
     static float g[N_UPDATE];
     const double lr = 0.5;
@@ -118,14 +118,14 @@ static void run_update(const struct device *o, uint64_t nonfinite, float *p, flo
         s[i] = 1;
     }
     u.step_state = (struct mgpt_tensor){.dtype = MGPT_U8, .rank = 1, .shape = {sizeof state}};
-    device_put(o, &u.p, p);
-    device_put(o, &u.g, g);
-    device_put(o, &u.state[0], s);
-    device_put(o, &u.step_state, &state);
+    mgpt_check_device_put(o, &u.p, p);
+    mgpt_check_device_put(o, &u.g, g);
+    mgpt_check_device_put(o, &u.state[0], s);
+    mgpt_check_device_put(o, &u.step_state, &state);
     check_ok(o->api->update(o->device, &u, error));
-    device_get(o, &u.p, p, "the parameters of an update");
-    device_get(o, &u.state[0], s, "the state of an update");
-    device_get(o, &u.g, g, "the gradients of an update");
+    mgpt_check_device_get(o, &u.p, p, "the parameters of an update");
+    mgpt_check_device_get(o, &u.state[0], s, "the state of an update");
+    mgpt_check_device_get(o, &u.g, g, "the gradients of an update");
     o->api->buffer_free(o->device, u.p.buffer);
     o->api->buffer_free(o->device, u.g.buffer);
     o->api->buffer_free(o->device, u.state[0].buffer);
@@ -136,7 +136,7 @@ static void update_of(const struct mgpt_component *c)
 {
     const struct mgpt_backend_api *api = c->api;
     static float p[N_UPDATE], s[N_UPDATE];
-    struct device o = device_open(c, NULL, NULL);
+    struct mgpt_check_device o = mgpt_check_device_open(c, NULL, NULL);
 
     if (MGPT_HAS(api, update) && api->update) {
         run_update(&o, 1, p, s);
@@ -151,23 +151,25 @@ static void update_of(const struct mgpt_component *c)
                        (double)s[i], (double)((float)(i % 100) - 0.5f * sum), (double)sum);
         }
     }
-    device_close(&o);
+    mgpt_check_device_close(&o);
 }
 
 /* ---- threads ---- */
 
 /* Where the device has the op in the format; else the outputs stay what they were. */
-static void run_large(const struct device *o, uint32_t code, uint32_t dtype, struct op_case *c)
+static void run_large(const struct mgpt_check_device *o, uint32_t code, uint32_t dtype,
+                      struct mgpt_op_case *c)
 {
     struct mgpt_error refused = {0};
 
-    op_case_make(c, code, OP_CASE_LARGE, dtype, mgpt_check_seed);
-    if (!device_has(o, &c->op, dtype))
+    mgpt_op_case_make(c, code, OP_CASE_LARGE, dtype, mgpt_check_seed);
+    if (!mgpt_check_device_has(o, &c->op, dtype))
         return;
-    check_that(device_run(o, c, &refused) == MGPT_OK, "%s: %s", c->label, refused.text);
+    check_that(mgpt_check_device_run(o, c, &refused) == MGPT_OK, "%s: %s", c->label, refused.text);
 }
 
-static void same_bits(const struct op_case *one, const struct op_case *many, const char *threads)
+static void same_bits(const struct mgpt_op_case *one, const struct mgpt_op_case *many,
+                      const char *threads)
 {
     for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
         if (one->out[i])
@@ -178,52 +180,53 @@ static void same_bits(const struct op_case *one, const struct op_case *many, con
 
 /* Every op at a large size, with `count` threads, against what one thread made of it. */
 static void threads_count(const struct mgpt_component *c, const char *count, uint32_t dtype,
-                          const struct op_case *want)
+                          const struct mgpt_op_case *want)
 {
-    struct device o = device_open(c, "threads", count);
+    struct mgpt_check_device o = mgpt_check_device_open(c, "threads", count);
     const uint32_t *ran = MGPT_HAS(o.api, query) && o.api->query
                               ? o.api->query(o.device, "microgpt.cpu-threads/1")
                               : NULL;
 
     for (uint32_t code = 1; code < MGPT_OP_COUNT; code++) {
-        struct op_case got;
+        struct mgpt_op_case got;
         run_large(&o, code, dtype, &got);
         same_bits(&want[code], &got, count);
-        op_case_finish(&got);
+        mgpt_op_case_finish(&got);
     }
     if (ran) /* where the system gives fewer, caps say so */
-        check_that(*ran == device_caps(&o).threads, "%" PRIu32 " threads ran, not %" PRIu32, *ran,
-                   device_caps(&o).threads);
-    device_close(&o);
+        check_that(*ran == mgpt_check_device_caps(&o).threads,
+                   "%" PRIu32 " threads ran, not %" PRIu32, *ran,
+                   mgpt_check_device_caps(&o).threads);
+    mgpt_check_device_close(&o);
 }
 
 static void threads_in(const struct mgpt_component *c, uint32_t dtype)
 {
     static const char *const counts[] = {"1", "2", "3", "8", "17", "32"};
-    struct op_case want[MGPT_OP_COUNT];
-    struct device one = device_open(c, "threads", "1");
+    struct mgpt_op_case want[MGPT_OP_COUNT];
+    struct mgpt_check_device one = mgpt_check_device_open(c, "threads", "1");
 
     for (uint32_t code = 1; code < MGPT_OP_COUNT; code++)
         run_large(&one, code, dtype, &want[code]);
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         threads_count(c, counts[i], dtype, want);
     for (uint32_t code = 1; code < MGPT_OP_COUNT; code++)
-        op_case_finish(&want[code]);
-    device_close(&one);
+        mgpt_op_case_finish(&want[code]);
+    mgpt_check_device_close(&one);
 }
 
 static void threads_of(const struct mgpt_component *c)
 {
-    struct device o;
+    struct mgpt_check_device o;
     uint32_t all;
 
     if (!mgpt_check_has_option(c, "threads")) {
         mgpt_check_skip("it has no option threads");
         return;
     }
-    o = device_open(c, NULL, NULL);
-    all = device_formats(&o);
-    device_close(&o);
+    o = mgpt_check_device_open(c, NULL, NULL);
+    all = mgpt_check_device_formats(&o);
+    mgpt_check_device_close(&o);
     for (uint32_t dtype = MGPT_F32; dtype <= MGPT_BF16; dtype++)
         if (all >> dtype & 1)
             threads_in(c, dtype);
@@ -243,7 +246,8 @@ static const struct mgpt_backend_api *with_some(const struct mgpt_backend_api *a
     if (!MGPT_HAS(api, ops) || !api->ops)
         return &table;
     for (uint32_t code = 0; code < MGPT_OP_COUNT; code++)
-        some_ops[code] = code < api->n_ops && op_case_random(&seed) & 1 ? api->ops[code] : NULL;
+        some_ops[code] =
+            code < api->n_ops && mgpt_op_case_random(&seed) & 1 ? api->ops[code] : NULL;
     table.ops = some_ops;
     table.n_ops = MGPT_OP_COUNT;
     return &table;
@@ -254,22 +258,22 @@ static double *trained(const struct mgpt_backend_api *api, const struct mgpt_con
                        const struct mgpt_model *model, size_t *n)
 {
     const struct mgpt_step_api *composed = mgpt_composed.api;
-    const struct rig_setup setup = {"adamw", 3, 2, 0.5, NULL};
+    const struct mgpt_rig_setup setup = {"adamw", 3, 2, 0.5, NULL};
     struct mgpt_step_result results[RIG_STEPS + 1];
     struct mgpt_step *step;
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
     uint32_t k = 0;
 
-    step_rig_open_on(&rig, api, config, model, MGPT_F32, &setup);
+    mgpt_step_rig_open_on(&rig, api, config, model, MGPT_F32, &setup);
     check_ok(composed->open(mgpt_host(), NULL, &rig.spec, &step, error));
     for (int i = 0; i < RIG_STEPS; i++) {
         check_ok(composed->run(step, &rig.inputs[i], 1, error));
         check_ok(composed->fence(step, results, &k, error));
         check_that(k == 1 && isfinite(results[0].loss), "step %d: loss %g", i, results[0].loss);
     }
-    double *values = step_rig_values(&rig, n);
+    double *values = mgpt_step_rig_values(&rig, n);
     composed->close(step);
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
     return values;
 }
 
@@ -278,7 +282,7 @@ static void mix_of(const struct mgpt_component *c)
     const struct mgpt_component *ref = mgpt_check_module(MGPT_KIND_BACKEND, "ref");
     struct mgpt_config *config = mgpt_check_settings(c, NULL);
     struct mgpt_config *of_ref = mgpt_check_settings(ref, NULL);
-    const struct mgpt_model models[] = {test_model_names(), test_model_toygpt()};
+    const struct mgpt_model models[] = {mgpt_check_model_names(), mgpt_check_model_toygpt()};
 
     for (int m = 0; m < 2; m++) {
         size_t n;
@@ -302,7 +306,7 @@ static void mix_of(const struct mgpt_component *c)
 
 /* ---- the gradient, without the reference ---- */
 
-static double pass_loss(struct test_net *net, struct mgpt_passes *passes,
+static double pass_loss(struct mgpt_check_net *net, struct mgpt_passes *passes,
                         const struct mgpt_batch *batch, uint64_t targets)
 {
     struct mgpt_step_state state = {
@@ -318,7 +322,7 @@ static double pass_loss(struct test_net *net, struct mgpt_passes *passes,
 }
 
 /* The loss at p + h d. */
-static double loss_along(struct test_net *net, struct mgpt_passes *passes,
+static double loss_along(struct mgpt_check_net *net, struct mgpt_passes *passes,
                          const struct mgpt_batch *batch, uint64_t targets, const float *p,
                          const float *d, double h)
 {
@@ -337,15 +341,15 @@ static double loss_along(struct test_net *net, struct mgpt_passes *passes,
 static void derivative_of(const struct mgpt_component *c, const struct mgpt_model *model)
 {
     struct mgpt_config *config = mgpt_check_settings(c, NULL);
-    struct test_net net;
+    struct mgpt_check_net net;
     struct mgpt_passes passes = {0};
     struct mgpt_batch batch;
     const double h = 4e-3;
 
-    test_net_open_on(&net, c->api, config, model, MGPT_F32, 0);
-    struct mgpt_net shared = test_net_of(&net);
+    mgpt_check_net_open_on(&net, c->api, config, model, MGPT_F32, 0);
+    struct mgpt_net shared = mgpt_check_net_of(&net);
     check_ok(mgpt_passes_open(&passes, &shared, MGPT_MODE_TRAIN, 3, model->context, error));
-    uint64_t targets = test_batch(&net.rng, model, 3, model->context, &batch);
+    uint64_t targets = mgpt_check_batch(&net.rng, model, 3, model->context, &batch);
     (void)pass_loss(&net, &passes, &batch, targets);
     size_t n = (size_t)net.params.elements;
     float *p = malloc(n * sizeof *p), *g = malloc(n * sizeof *g), *d = calloc(n, sizeof *d);
@@ -374,13 +378,13 @@ static void derivative_of(const struct mgpt_component *c, const struct mgpt_mode
     free(batch.ids);
     free(batch.targets);
     mgpt_passes_close(&passes);
-    test_net_close(&net);
+    mgpt_check_net_close(&net);
     mgpt_config_destroy(config);
 }
 
 static void gradient_of(const struct mgpt_component *c)
 {
-    struct mgpt_model names = test_model_names(), toy = test_model_toygpt();
+    struct mgpt_model names = mgpt_check_model_names(), toy = mgpt_check_model_toygpt();
 
     names.activation = MGPT_ACT_GELU_TANH; /* smooth */
     derivative_of(c, &names);
@@ -391,7 +395,7 @@ static void gradient_of(const struct mgpt_component *c)
 
 static void once(const struct mgpt_component *c)
 {
-    struct device d = device_open(c, NULL, NULL);
+    struct mgpt_check_device d = mgpt_check_device_open(c, NULL, NULL);
     struct mgpt_buffer *buffer = NULL;
     struct mgpt_error refused;
 
@@ -402,13 +406,14 @@ static void once(const struct mgpt_component *c)
     if (d.api->buffer_new(d.device, UINT64_MAX / 2, &buffer, &refused) == MGPT_OK)
         d.api->buffer_free(d.device, buffer);
     for (uint32_t code = 1; code < MGPT_OP_COUNT; code++) {
-        struct op_case small;
-        op_case_make(&small, code, op_case_count(code) / OP_CASE_SHAPES, MGPT_F32, mgpt_check_seed);
-        if (device_has(&d, &small.op, MGPT_F32))
-            (void)device_run(&d, &small, &refused);
-        op_case_finish(&small);
+        struct mgpt_op_case small;
+        mgpt_op_case_make(&small, code, mgpt_op_case_count(code) / OP_CASE_SHAPES, MGPT_F32,
+                          mgpt_check_seed);
+        if (mgpt_check_device_has(&d, &small.op, MGPT_F32))
+            (void)mgpt_check_device_run(&d, &small, &refused);
+        mgpt_op_case_finish(&small);
     }
-    device_close(&d);
+    mgpt_check_device_close(&d);
 }
 
 /* What a device holds while it is open: buffers that come and go leave nothing, in its memory
@@ -416,19 +421,19 @@ static void once(const struct mgpt_component *c)
 static void leaks_of(const struct mgpt_component *c)
 {
     mgpt_check_leaks(c, once);
-    struct device d = device_open(c, NULL, NULL);
-    uint64_t before = device_caps(&d).memory_free;
-    bool host = device_caps(&d).flags & MGPT_CAPS_HOST;
+    struct mgpt_check_device d = mgpt_check_device_open(c, NULL, NULL);
+    uint64_t before = mgpt_check_device_caps(&d).memory_free;
+    bool host = mgpt_check_device_caps(&d).flags & MGPT_CAPS_HOST;
     for (int i = 0; i < 64; i++) {
         struct mgpt_buffer *buffer = NULL;
         check_ok(d.api->buffer_new(d.device, 1 << 20, &buffer, error));
         d.api->buffer_free(d.device, buffer);
     }
-    uint64_t after = device_caps(&d).memory_free;
+    uint64_t after = mgpt_check_device_caps(&d).memory_free;
     check_that(host || after + (32 << 20) >= before,
                "64 buffers of 1 MiB came and went, and %" PRIu64 " bytes fewer are free",
                before - after);
-    device_close(&d);
+    mgpt_check_device_close(&d);
 }
 
 const struct mgpt_check_case mgpt_check_backend[] = {

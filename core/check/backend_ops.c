@@ -10,33 +10,35 @@
 
 /* In double, and where 16 bits round operands of products also in the same formats, which is
  * closer. */
-static void check_case(const struct device *o, uint32_t code, int index, uint32_t dtype, int *ran)
+static void check_case(const struct mgpt_check_device *o, uint32_t code, int index, uint32_t dtype,
+                       int *ran)
 {
-    struct op_case got, exact, same;
+    struct mgpt_op_case got, exact, same;
     struct mgpt_error refused = {0};
 
-    op_case_make(&got, code, index, dtype, mgpt_check_seed);
-    if (device_has(o, &got.op, dtype)) {
-        op_case_convert(&got, MGPT_F64, &exact);
-        op_case_convert(&got, 0, &same);
-        check_that(device_run(o, &got, &refused) == MGPT_OK, "%s: %s", got.label, refused.text);
+    mgpt_op_case_make(&got, code, index, dtype, mgpt_check_seed);
+    if (mgpt_check_device_has(o, &got.op, dtype)) {
+        mgpt_op_case_convert(&got, MGPT_F64, &exact);
+        mgpt_op_case_convert(&got, 0, &same);
+        check_that(mgpt_check_device_run(o, &got, &refused) == MGPT_OK, "%s: %s", got.label,
+                   refused.text);
         check_ok(mgpt_ref_run(&exact.op, (const void *const *)exact.in, exact.out, error));
-        op_case_compare(&exact, &got, dtype);
+        mgpt_op_case_compare(&exact, &got, dtype);
         check_ok(mgpt_ref_run(&same.op, (const void *const *)same.in, same.out, error));
-        op_case_compare(&same, &got, 0);
-        op_case_finish(&same);
-        op_case_finish(&exact);
+        mgpt_op_case_compare(&same, &got, 0);
+        mgpt_op_case_finish(&same);
+        mgpt_op_case_finish(&exact);
         ++*ran;
     }
-    op_case_finish(&got);
+    mgpt_op_case_finish(&got);
 }
 
 /* Every `step`th case, from `first` on. */
-static void ops_in(const struct device *o, uint32_t dtype, int first, int step)
+static void ops_in(const struct mgpt_check_device *o, uint32_t dtype, int first, int step)
 {
     for (uint32_t code = 1; code < MGPT_OP_COUNT; code++) {
         int ran = 0;
-        for (int i = first; i < op_case_count(code); i += step)
+        for (int i = first; i < mgpt_op_case_count(code); i += step)
             check_case(o, code, i, dtype, &ran);
         check_case(o, code, OP_CASE_LARGE, dtype, &ran);
         if (!ran)
@@ -45,9 +47,9 @@ static void ops_in(const struct device *o, uint32_t dtype, int first, int step)
 }
 
 /* All cases in F32, and so many in each other format. */
-static void ops_in_all(const struct device *o, int first, int step)
+static void ops_in_all(const struct mgpt_check_device *o, int first, int step)
 {
-    uint32_t all = device_formats(o);
+    uint32_t all = mgpt_check_device_formats(o);
 
     for (uint32_t dtype = MGPT_F32; dtype <= MGPT_BF16; dtype++)
         if (all >> dtype & 1)
@@ -56,10 +58,10 @@ static void ops_in_all(const struct device *o, int first, int step)
 
 void mgpt_check_ops(const struct mgpt_component *c)
 {
-    struct device o = device_open(c, NULL, NULL);
+    struct mgpt_check_device o = mgpt_check_device_open(c, NULL, NULL);
 
     ops_in_all(&o, 0, 1);
-    device_close(&o);
+    mgpt_check_device_close(&o);
 }
 
 /* Each choice of each option, where this machine has what it names; with a few cases of 16 bits,
@@ -71,13 +73,14 @@ void mgpt_check_choices(const struct mgpt_component *c)
     for (uint32_t i = 0; i < c->n_options; i++) {
         const struct mgpt_option *option = mgpt_option_at(c, i);
         for (int k = 0; option->type == MGPT_OPTION_ENUM && option->choices[k]; k++) {
-            struct device o = {.api = api};
+            struct mgpt_check_device o = {.api = api};
             struct mgpt_error said = {0};
-            enum mgpt_status status = device_try(&o, c, option->key, option->choices[k], &said);
+            enum mgpt_status status =
+                mgpt_check_device_try(&o, c, option->key, option->choices[k], &said);
             check_that(status == MGPT_OK || status == MGPT_UNSUPPORTED, "%s", said.text);
             if (status == MGPT_OK)
                 ops_in_all(&o, k, 7);
-            device_close(&o);
+            mgpt_check_device_close(&o);
         }
     }
 }
@@ -86,28 +89,30 @@ void mgpt_check_choices(const struct mgpt_component *c)
 
 /* A product of 10 bits of mantissa, where the device says so; what it multiplies on the way, such as
  * probabilities, it may round so, too. Returns whether the flag changed anything. */
-static bool rounds(const struct device *o, uint32_t code, int index)
+static bool rounds(const struct mgpt_check_device *o, uint32_t code, int index)
 {
-    struct op_case got, same, plain;
+    struct mgpt_op_case got, same, plain;
     struct mgpt_error refused = {0};
     bool differs = false;
 
-    op_case_make(&got, code, index, MGPT_F32, mgpt_check_seed);
-    op_case_convert(&got, 0, &plain);
+    mgpt_op_case_make(&got, code, index, MGPT_F32, mgpt_check_seed);
+    mgpt_op_case_convert(&got, 0, &plain);
     got.op.flags |= MGPT_OP_TF32;
-    op_case_convert(&got, 0, &same);
-    if (device_has(o, &got.op, MGPT_F32)) {
-        check_that(device_run(o, &got, &refused) == MGPT_OK, "%s: %s", got.label, refused.text);
-        check_that(device_run(o, &plain, &refused) == MGPT_OK, "%s: %s", got.label, refused.text);
+    mgpt_op_case_convert(&got, 0, &same);
+    if (mgpt_check_device_has(o, &got.op, MGPT_F32)) {
+        check_that(mgpt_check_device_run(o, &got, &refused) == MGPT_OK, "%s: %s", got.label,
+                   refused.text);
+        check_that(mgpt_check_device_run(o, &plain, &refused) == MGPT_OK, "%s: %s", got.label,
+                   refused.text);
         check_ok(mgpt_ref_run(&same.op, (const void *const *)same.in, same.out, error));
-        op_case_compare(&same, &got, MGPT_F16);
+        mgpt_op_case_compare(&same, &got, MGPT_F16);
         for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
             differs = differs || (got.out[i] && memcmp(got.out[i], plain.out[i],
                                                        mgpt_tensor_bytes(&got.op.out[i])) != 0);
     }
-    op_case_finish(&same);
-    op_case_finish(&plain);
-    op_case_finish(&got);
+    mgpt_op_case_finish(&same);
+    mgpt_op_case_finish(&plain);
+    mgpt_op_case_finish(&got);
     return differs;
 }
 
@@ -115,16 +120,16 @@ void mgpt_check_tf32(const struct mgpt_component *c)
 {
     static const uint32_t codes[] = {MGPT_OP_LINEAR, MGPT_OP_LINEAR_BACKWARD, MGPT_OP_ATTENTION,
                                      MGPT_OP_ATTENTION_BACKWARD};
-    struct device o = device_open(c, NULL, NULL);
-    bool has = device_caps(&o).flags & MGPT_CAPS_TF32;
+    struct mgpt_check_device o = mgpt_check_device_open(c, NULL, NULL);
+    bool has = mgpt_check_device_caps(&o).flags & MGPT_CAPS_TF32;
 
     for (int k = 0; has && k < 4; k++) {
         int changed = 0;
-        for (int i = 0; i < op_case_count(codes[k]); i++)
+        for (int i = 0; i < mgpt_op_case_count(codes[k]); i++)
             changed += rounds(&o, codes[k], i);
         check_that(changed > 0, "it has TF32, but its %s rounds nothing", mgpt_op_name(codes[k]));
     }
-    device_close(&o);
+    mgpt_check_device_close(&o);
     if (!has)
         mgpt_check_skip("the device does not say that it has TF32");
 }
@@ -137,7 +142,7 @@ void mgpt_check_long_norm(const struct mgpt_component *c)
     static float x[200003], y[200003];
     const int64_t n = sizeof x / sizeof *x;
     struct mgpt_op op = {.size = sizeof op, .code = MGPT_OP_NORM, .norm = MGPT_NORM_RMS};
-    struct device o = device_open(c, NULL, NULL);
+    struct mgpt_check_device o = mgpt_check_device_open(c, NULL, NULL);
     double sum = 0;
 
     for (int64_t i = 0; i < n; i++) {
@@ -146,11 +151,11 @@ void mgpt_check_long_norm(const struct mgpt_component *c)
     }
     op.in[0] = op.out[0] = (struct mgpt_tensor){.dtype = MGPT_F32, .rank = 2, .shape = {1, n}};
     op.eps = 1e-6;
-    if (device_has(&o, &op, MGPT_F32)) {
-        device_put(&o, &op.in[0], x);
+    if (mgpt_check_device_has(&o, &op, MGPT_F32)) {
+        mgpt_check_device_put(&o, &op.in[0], x);
         op.out[0] = op.in[0];
         check_ok(o.api->ops[op.code](o.device, &op, error));
-        device_get(&o, &op.in[0], y, "a norm in place");
+        mgpt_check_device_get(&o, &op.in[0], y, "a norm in place");
         for (int64_t i = 0; i < n; i++)
             check_that(fabs(y[i] - x[i] / sqrt(sum / (double)n + op.eps)) <= 1e-5,
                        "norm of a row of %lld: y[%lld] is %.9g, expected %.9g", (long long)n,
@@ -159,13 +164,13 @@ void mgpt_check_long_norm(const struct mgpt_component *c)
     } else {
         mgpt_check_skip("it has no norm in format F32");
     }
-    device_close(&o);
+    mgpt_check_device_close(&o);
 }
 
 /* ---- errors ---- */
 
 /* An index far outside of its table, at the end of ids or targets. */
-static void spoil_ids(struct op_case *c, int slot)
+static void spoil_ids(struct mgpt_op_case *c, int slot)
 {
     ((int32_t *)c->in[slot])[mgpt_tensor_count(&c->op.in[slot]) - 1] = 1000000;
 }
@@ -176,20 +181,20 @@ void mgpt_check_bad_ids(const struct mgpt_component *c)
         uint32_t code;
         int slot;
     } ops[] = {{MGPT_OP_EMBED, 0}, {MGPT_OP_EMBED_BACKWARD, 0}, {MGPT_OP_CROSS_ENTROPY, 1}};
-    struct device o = device_open(c, NULL, NULL);
-    struct mgpt_caps caps = device_caps(&o);
+    struct mgpt_check_device o = mgpt_check_device_open(c, NULL, NULL);
+    struct mgpt_caps caps = mgpt_check_device_caps(&o);
 
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
-        struct op_case before, after;
+        struct mgpt_op_case before, after;
         struct mgpt_error refused = {0};
-        int last = op_case_count(ops[i].code) - 1;
-        op_case_make(&before, ops[i].code, last, MGPT_F32, mgpt_check_seed);
+        int last = mgpt_op_case_count(ops[i].code) - 1;
+        mgpt_op_case_make(&before, ops[i].code, last, MGPT_F32, mgpt_check_seed);
         spoil_ids(&before, ops[i].slot);
-        op_case_convert(&before, MGPT_F32, &after);
+        mgpt_op_case_convert(&before, MGPT_F32, &after);
         /* a device need not look at ids; one on the host must, since it would corrupt the process
          */
-        if (caps.flags & MGPT_CAPS_HOST && device_has(&o, &after.op, MGPT_F32)) {
-            check_that(device_run(&o, &after, &refused) == MGPT_INVALID,
+        if (caps.flags & MGPT_CAPS_HOST && mgpt_check_device_has(&o, &after.op, MGPT_F32)) {
+            check_that(mgpt_check_device_run(&o, &after, &refused) == MGPT_INVALID,
                        "%s: an index of 1000000 was not refused with MGPT_INVALID", after.label);
             check_that(strstr(refused.text, "1000000"), "\"%s\" does not name the index 1000000",
                        refused.text);
@@ -199,8 +204,8 @@ void mgpt_check_bad_ids(const struct mgpt_component *c)
                                       mgpt_tensor_bytes(&before.op.out[k])) == 0,
                                "it failed and has written");
         }
-        op_case_finish(&after);
-        op_case_finish(&before);
+        mgpt_op_case_finish(&after);
+        mgpt_op_case_finish(&before);
     }
-    device_close(&o);
+    mgpt_check_device_close(&o);
 }

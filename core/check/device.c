@@ -11,8 +11,8 @@
 #define BEHIND 192 /* bytes of its buffer that follow it */
 #define GUARD 0xa5 /* as a float -2.9e-16: an op that adds to it shows, too */
 
-enum mgpt_status device_try(struct device *d, const struct mgpt_component *c, const char *key,
-                            const char *value, struct mgpt_error *said)
+enum mgpt_status mgpt_check_device_try(struct mgpt_check_device *d, const struct mgpt_component *c,
+                                       const char *key, const char *value, struct mgpt_error *said)
 {
     char section[80];
 
@@ -24,21 +24,22 @@ enum mgpt_status device_try(struct device *d, const struct mgpt_component *c, co
     return d->api->open(mgpt_host(), d->config, &d->device, said);
 }
 
-struct device device_open(const struct mgpt_component *c, const char *key, const char *value)
+struct mgpt_check_device mgpt_check_device_open(const struct mgpt_component *c, const char *key,
+                                                const char *value)
 {
-    struct device d = {.api = c->api};
+    struct mgpt_check_device d = {.api = c->api};
 
-    check_ok(device_try(&d, c, key, value, error));
+    check_ok(mgpt_check_device_try(&d, c, key, value, error));
     return d;
 }
 
-void device_close(struct device *d)
+void mgpt_check_device_close(struct mgpt_check_device *d)
 {
     d->api->close(d->device);
     mgpt_config_destroy(d->config);
 }
 
-struct mgpt_caps device_caps(const struct device *d)
+struct mgpt_caps mgpt_check_device_caps(const struct mgpt_check_device *d)
 {
     struct mgpt_caps caps = {.size = sizeof caps, .formats = 1u << MGPT_F32};
 
@@ -47,12 +48,13 @@ struct mgpt_caps device_caps(const struct device *d)
     return caps;
 }
 
-uint32_t device_formats(const struct device *d)
+uint32_t mgpt_check_device_formats(const struct mgpt_check_device *d)
 {
-    return device_caps(d).formats;
+    return mgpt_check_device_caps(d).formats;
 }
 
-int device_has(const struct device *d, const struct mgpt_op *op, uint32_t dtype)
+int mgpt_check_device_has(const struct mgpt_check_device *d, const struct mgpt_op *op,
+                          uint32_t dtype)
 {
     const struct mgpt_backend_api *api = d->api;
 
@@ -65,7 +67,8 @@ int device_has(const struct device *d, const struct mgpt_op *op, uint32_t dtype)
 
 /* ---- guards ---- */
 
-void device_put(const struct device *d, struct mgpt_tensor *t, const void *data)
+void mgpt_check_device_put(const struct mgpt_check_device *d, struct mgpt_tensor *t,
+                           const void *data)
 {
     size_t size = mgpt_tensor_bytes(t), whole = BEFORE + size + BEHIND;
     unsigned char *bytes = malloc(whole);
@@ -89,7 +92,8 @@ static size_t first_broken(const unsigned char *bytes, size_t n)
     return i;
 }
 
-void device_get(const struct device *d, const struct mgpt_tensor *t, void *data, const char *what)
+void mgpt_check_device_get(const struct mgpt_check_device *d, const struct mgpt_tensor *t,
+                           void *data, const char *what)
 {
     size_t size = mgpt_tensor_bytes(t), whole = BEFORE + size + BEHIND, at;
     unsigned char *bytes = malloc(whole);
@@ -107,22 +111,22 @@ void device_get(const struct device *d, const struct mgpt_tensor *t, void *data,
 
 /* ---- running ---- */
 
-static void put_all(const struct device *d, struct op_case *c)
+static void put_all(const struct mgpt_check_device *d, struct mgpt_op_case *c)
 {
     struct mgpt_op *op = &c->op;
 
     for (int i = 0; i < MGPT_OP_MAX_IN; i++)
         if (c->in[i])
-            device_put(d, &op->in[i], c->in[i]);
+            mgpt_check_device_put(d, &op->in[i], c->in[i]);
     for (int i = 0; i < MGPT_OP_MAX_OUT; i++) {
         if (c->alias[i] >= 0)
             op->out[i] = op->in[c->alias[i]];
         else if (c->out[i])
-            device_put(d, &op->out[i], c->out[i]);
+            mgpt_check_device_put(d, &op->out[i], c->out[i]);
     }
 }
 
-static bool is_output(const struct op_case *c, int in)
+static bool is_output(const struct mgpt_op_case *c, int in)
 {
     bool found = false;
 
@@ -132,7 +136,7 @@ static bool is_output(const struct op_case *c, int in)
 }
 
 /* Inputs that are no outputs must be what they were. */
-static void look_at_inputs(const struct device *d, const struct op_case *c)
+static void look_at_inputs(const struct mgpt_check_device *d, const struct mgpt_op_case *c)
 {
     for (int i = 0; i < MGPT_OP_MAX_IN; i++)
         if (c->in[i] && !is_output(c, i)) {
@@ -141,13 +145,13 @@ static void look_at_inputs(const struct device *d, const struct op_case *c)
             void *back = malloc(size);
             check_that(back, "out of memory");
             (void)snprintf(what, sizeof what, "%s: input %d", c->label, i);
-            device_get(d, &c->op.in[i], back, what);
+            mgpt_check_device_get(d, &c->op.in[i], back, what);
             check_that(memcmp(back, c->in[i], size) == 0, "%s: it wrote into it", what);
             free(back);
         }
 }
 
-static void get_outputs(const struct device *d, struct op_case *c, bool failed)
+static void get_outputs(const struct mgpt_check_device *d, struct mgpt_op_case *c, bool failed)
 {
     for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
         if (c->out[i]) {
@@ -156,7 +160,7 @@ static void get_outputs(const struct device *d, struct op_case *c, bool failed)
             void *back = malloc(size);
             check_that(back, "out of memory");
             (void)snprintf(what, sizeof what, "%s: output %d", c->label, i);
-            device_get(d, &c->op.out[i], back, what);
+            mgpt_check_device_get(d, &c->op.out[i], back, what);
             check_that(!failed || memcmp(back, c->out[i], size) == 0,
                        "%s: the op failed and has written", what);
             memcpy(c->out[i], back, size);
@@ -164,7 +168,7 @@ static void get_outputs(const struct device *d, struct op_case *c, bool failed)
         }
 }
 
-static void free_all(const struct device *d, const struct op_case *c)
+static void free_all(const struct mgpt_check_device *d, const struct mgpt_op_case *c)
 {
     for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
         if (c->out[i] && c->alias[i] < 0)
@@ -174,7 +178,8 @@ static void free_all(const struct device *d, const struct op_case *c)
             d->api->buffer_free(d->device, c->op.in[i].buffer);
 }
 
-enum mgpt_status device_run(const struct device *d, struct op_case *c, struct mgpt_error *refused)
+enum mgpt_status mgpt_check_device_run(const struct mgpt_check_device *d, struct mgpt_op_case *c,
+                                       struct mgpt_error *refused)
 {
     enum mgpt_status status;
 

@@ -8,7 +8,7 @@
 
 #include "check/check.h"
 
-struct mgpt_model test_model_names(void)
+struct mgpt_model mgpt_check_model_names(void)
 {
     return (struct mgpt_model){.size = sizeof(struct mgpt_model),
                                .layers = 1,
@@ -28,7 +28,7 @@ struct mgpt_model test_model_names(void)
                                .init_residual = 1};
 }
 
-struct mgpt_model test_model_toygpt(void)
+struct mgpt_model mgpt_check_model_toygpt(void)
 {
     return (struct mgpt_model){.size = sizeof(struct mgpt_model),
                                .layers = 2,
@@ -49,7 +49,7 @@ struct mgpt_model test_model_toygpt(void)
 }
 
 /* Device and table of parameters, nothing allocated yet. */
-static void open_shape(struct test_net *net, const struct mgpt_backend_api *api,
+static void open_shape(struct mgpt_check_net *net, const struct mgpt_backend_api *api,
                        const struct mgpt_config *config, const struct mgpt_model *model,
                        uint32_t dtype)
 {
@@ -61,7 +61,7 @@ static void open_shape(struct test_net *net, const struct mgpt_backend_api *api,
     check_ok(mgpt_params_init(&net->params, &net->model, dtype, true, error));
 }
 
-static void fill(struct test_net *net, uint32_t n_state)
+static void fill(struct mgpt_check_net *net, uint32_t n_state)
 {
     struct mgpt_step_state state = {.loss_scale = 1, .grad_scale = 1};
 
@@ -72,46 +72,47 @@ static void fill(struct test_net *net, uint32_t n_state)
     check_ok(mgpt_machine_write(&net->machine, &net->state, &state, error));
 }
 
-void test_net_open(struct test_net *net, const char *backend, const struct mgpt_model *model,
-                   uint32_t dtype, uint32_t n_state)
+void mgpt_check_net_open(struct mgpt_check_net *net, const char *backend,
+                         const struct mgpt_model *model, uint32_t dtype, uint32_t n_state)
 {
     const struct mgpt_component *component = mgpt_check_module(MGPT_KIND_BACKEND, backend);
     struct mgpt_config *config = mgpt_check_settings(component, NULL);
 
-    test_net_open_on(net, component->api, config, model, dtype, n_state);
+    mgpt_check_net_open_on(net, component->api, config, model, dtype, n_state);
     net->config = config;
 }
 
-void test_net_open_for(struct test_net *net, const char *backend, const struct mgpt_model *model,
-                       uint32_t dtype, const struct mgpt_optimizer_api *optimizer,
-                       const struct mgpt_optimizer *instance)
+void mgpt_check_net_open_for(struct mgpt_check_net *net, const char *backend,
+                             const struct mgpt_model *model, uint32_t dtype,
+                             const struct mgpt_optimizer_api *optimizer,
+                             const struct mgpt_optimizer *instance)
 {
     const struct mgpt_component *component = mgpt_check_module(MGPT_KIND_BACKEND, backend);
     struct mgpt_config *config = mgpt_check_settings(component, NULL);
 
-    test_net_open_with(net, component->api, config, model, dtype, optimizer, instance);
+    mgpt_check_net_open_with(net, component->api, config, model, dtype, optimizer, instance);
     net->config = config;
 }
 
-void test_net_open_with(struct test_net *net, const struct mgpt_backend_api *api,
-                        const struct mgpt_config *config, const struct mgpt_model *model,
-                        uint32_t dtype, const struct mgpt_optimizer_api *optimizer,
-                        const struct mgpt_optimizer *instance)
+void mgpt_check_net_open_with(struct mgpt_check_net *net, const struct mgpt_backend_api *api,
+                              const struct mgpt_config *config, const struct mgpt_model *model,
+                              uint32_t dtype, const struct mgpt_optimizer_api *optimizer,
+                              const struct mgpt_optimizer *instance)
 {
     open_shape(net, api, config, model, dtype);
     mgpt_params_ask(&net->params, optimizer, instance);
     fill(net, optimizer->rule->n_state);
 }
 
-void test_net_open_on(struct test_net *net, const struct mgpt_backend_api *api,
-                      const struct mgpt_config *config, const struct mgpt_model *model,
-                      uint32_t dtype, uint32_t n_state)
+void mgpt_check_net_open_on(struct mgpt_check_net *net, const struct mgpt_backend_api *api,
+                            const struct mgpt_config *config, const struct mgpt_model *model,
+                            uint32_t dtype, uint32_t n_state)
 {
     open_shape(net, api, config, model, dtype);
     fill(net, n_state);
 }
 
-void test_net_close(struct test_net *net)
+void mgpt_check_net_close(struct mgpt_check_net *net)
 {
     mgpt_machine_free(&net->machine, &net->state);
     mgpt_params_finish(&net->params);
@@ -119,7 +120,7 @@ void test_net_close(struct test_net *net)
     mgpt_config_destroy(net->config);
 }
 
-struct mgpt_net test_net_of(struct test_net *net)
+struct mgpt_net mgpt_check_net_of(struct mgpt_check_net *net)
 {
     return (struct mgpt_net){.machine = &net->machine,
                              .model = &net->model,
@@ -130,8 +131,8 @@ struct mgpt_net test_net_of(struct test_net *net)
                              .seed = 42};
 }
 
-uint64_t test_batch(struct mgpt_rng *rng, const struct mgpt_model *model, uint32_t rows,
-                    uint32_t columns, struct mgpt_batch *batch)
+uint64_t mgpt_check_batch(struct mgpt_rng *rng, const struct mgpt_model *model, uint32_t rows,
+                          uint32_t columns, struct mgpt_batch *batch)
 {
     size_t cells = (size_t)rows * columns;
     uint64_t targets = 0;

@@ -25,7 +25,7 @@ static const struct dims large = {8, 128, 64, 300};
 #define N_FIXED ((int)(sizeof fixed / sizeof fixed[0]))
 
 struct build {
-    struct op_case *c;
+    struct mgpt_op_case *c;
     uint64_t random;
     uint32_t dtype;
     struct dims d;
@@ -50,7 +50,7 @@ static void *new_data(struct build *b, const struct mgpt_tensor *t)
     if (!data || !values)
         abort();
     for (int64_t i = 0; i < n; i++)
-        values[i] = op_case_uniform(&b->random, -1, 1);
+        values[i] = mgpt_op_case_uniform(&b->random, -1, 1);
     mgpt_ref_store(t->dtype, values, data, n);
     free(values);
     return data;
@@ -72,7 +72,7 @@ static uint32_t format_of(struct build *b, const char *letters, int slot)
     char letter = b->dtype == MGPT_F16 || b->dtype == MGPT_BF16 ? letters[slot] : 0;
 
     if (letter == 'm')
-        letter = op_case_random(&b->random) & 1 ? 'f' : 'h';
+        letter = mgpt_op_case_random(&b->random) & 1 ? 'f' : 'h';
     return letter == 'f' ? MGPT_F32 : b->dtype;
 }
 
@@ -124,7 +124,7 @@ static void in_ids(struct build *b, int slot, size_t rank, const int64_t *shape,
     if (!ids)
         abort();
     for (int64_t i = 0; i < n; i++)
-        ids[i] = (int32_t)low + (int32_t)(op_case_random(&b->random) % (uint64_t)(high - low));
+        ids[i] = (int32_t)low + (int32_t)(mgpt_op_case_random(&b->random) % (uint64_t)(high - low));
     b->c->op.in[slot] = t;
     b->c->in[slot] = ids;
 }
@@ -462,12 +462,13 @@ static const struct {
     [MGPT_OP_AXPBY] = {make_axpby, 6},
 };
 
-int op_case_count(uint32_t code)
+int mgpt_op_case_count(uint32_t code)
 {
     return makers[code].variants * OP_CASE_SHAPES;
 }
 
-void op_case_make(struct op_case *c, uint32_t code, int index, uint32_t dtype, uint64_t seed)
+void mgpt_op_case_make(struct mgpt_op_case *c, uint32_t code, int index, uint32_t dtype,
+                       uint64_t seed)
 {
     struct build b = {.c = c, .dtype = dtype, .random = seed ^ (uint64_t)code << 40};
 
@@ -486,10 +487,10 @@ void op_case_make(struct op_case *c, uint32_t code, int index, uint32_t dtype, u
         if (shape < N_FIXED)
             b.d = fixed[shape];
         else
-            b.d = (struct dims){1 + (int64_t)(op_case_random(&b.random) % 5),
-                                1 + (int64_t)(op_case_random(&b.random) % 35),
-                                1 + (int64_t)(op_case_random(&b.random) % 70),
-                                1 + (int64_t)(op_case_random(&b.random) % 70)};
+            b.d = (struct dims){1 + (int64_t)(mgpt_op_case_random(&b.random) % 5),
+                                1 + (int64_t)(mgpt_op_case_random(&b.random) % 35),
+                                1 + (int64_t)(mgpt_op_case_random(&b.random) % 70),
+                                1 + (int64_t)(mgpt_op_case_random(&b.random) % 70)};
     }
     (void)snprintf(c->label, sizeof c->label,
                    "%s case %d (%lld,%lld,%lld,%lld) variant %d seed %llu", mgpt_op_name(code),

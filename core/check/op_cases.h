@@ -5,7 +5,7 @@
 
 #include "ref/ref.h"
 
-struct op_case {
+struct mgpt_op_case {
     struct mgpt_op op;                               /* its tensors have no buffers */
     void *in[MGPT_OP_MAX_IN], *out[MGPT_OP_MAX_OUT]; /* data of the slots, NULL where empty */
     int alias[MGPT_OP_MAX_OUT]; /* slot of the input that the output shares, or -1 */
@@ -16,17 +16,19 @@ struct op_case {
 #define OP_CASE_SHAPES 11  /* every variant comes in so many, the smallest first */
 
 /* Cases 0..count-1 of an op. The same arguments give the same case. */
-int op_case_count(uint32_t code);
-void op_case_make(struct op_case *c, uint32_t code, int index, uint32_t dtype, uint64_t seed);
+int mgpt_op_case_count(uint32_t code);
+void mgpt_op_case_make(struct mgpt_op_case *c, uint32_t code, int index, uint32_t dtype,
+                       uint64_t seed);
 /* The same values in another float format; 0: in their own. */
-void op_case_convert(const struct op_case *from, uint32_t dtype, struct op_case *to);
-void op_case_finish(struct op_case *c);
+void mgpt_op_case_convert(const struct mgpt_op_case *from, uint32_t dtype, struct mgpt_op_case *to);
+void mgpt_op_case_finish(struct mgpt_op_case *c);
 /* Fails the test unless the outputs of `got` are close to those of `want`: within some units in the
  * last place of `dtype` (0: of their own formats) of the largest value, or of 1 if that is larger. */
-void op_case_compare(const struct op_case *want, const struct op_case *got, uint32_t dtype);
+void mgpt_op_case_compare(const struct mgpt_op_case *want, const struct mgpt_op_case *got,
+                          uint32_t dtype);
 
 /* Random values for tests: SplitMix64 (Steele, Lea, Flood 2014). */
-uint64_t op_case_random(uint64_t *state);
-double op_case_uniform(uint64_t *state, double low, double high);
+uint64_t mgpt_op_case_random(uint64_t *state);
+double mgpt_op_case_uniform(uint64_t *state, double low, double high);
 
 #endif

@@ -10,7 +10,7 @@
 #include "check/op_cases.h"
 #include "ref/ops.h"
 
-uint64_t op_case_random(uint64_t *state)
+uint64_t mgpt_op_case_random(uint64_t *state)
 {
     uint64_t z = *state += 0x9e3779b97f4a7c15u;
 
@@ -19,9 +19,9 @@ uint64_t op_case_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
-double op_case_uniform(uint64_t *state, double low, double high)
+double mgpt_op_case_uniform(uint64_t *state, double low, double high)
 {
-    return low + (high - low) * ((double)(op_case_random(state) >> 11) * 0x1p-53);
+    return low + (high - low) * ((double)(mgpt_op_case_random(state) >> 11) * 0x1p-53);
 }
 
 static void *convert(const struct mgpt_tensor *from, const void *data, struct mgpt_tensor *to)
@@ -47,7 +47,7 @@ static uint32_t converted(uint32_t from, uint32_t to)
     return mgpt_dtype_is_float(from) && to ? to : from;
 }
 
-void op_case_convert(const struct op_case *from, uint32_t dtype, struct op_case *to)
+void mgpt_op_case_convert(const struct mgpt_op_case *from, uint32_t dtype, struct mgpt_op_case *to)
 {
     *to = *from;
     for (int i = 0; i < MGPT_OP_MAX_IN; i++)
@@ -64,7 +64,7 @@ void op_case_convert(const struct op_case *from, uint32_t dtype, struct op_case 
         }
 }
 
-void op_case_finish(struct op_case *c)
+void mgpt_op_case_finish(struct mgpt_op_case *c)
 {
     for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
         if (c->alias[i] < 0)
@@ -123,12 +123,13 @@ static void compare_states(const char *label, const struct mgpt_step_state *want
                    got->grad_scale, want->grad_norm, want->grad_scale);
 }
 
-void op_case_compare(const struct op_case *want, const struct op_case *got, uint32_t dtype)
+void mgpt_op_case_compare(const struct mgpt_op_case *want, const struct mgpt_op_case *got,
+                          uint32_t dtype)
 {
-    struct op_case expected, values;
+    struct mgpt_op_case expected, values;
 
-    op_case_convert(want, MGPT_F64, &expected);
-    op_case_convert(got, MGPT_F64, &values);
+    mgpt_op_case_convert(want, MGPT_F64, &expected);
+    mgpt_op_case_convert(got, MGPT_F64, &values);
     for (int i = 0; i < MGPT_OP_MAX_OUT; i++) {
         const struct mgpt_tensor *t = &got->op.out[i];
         if (want->out[i] && t->dtype == MGPT_U8)
@@ -137,6 +138,6 @@ void op_case_compare(const struct op_case *want, const struct op_case *got, uint
             compare_floats(want->label, i, expected.out[i], values.out[i], mgpt_tensor_count(t),
                            tolerance(dtype ? dtype : t->dtype));
     }
-    op_case_finish(&values);
-    op_case_finish(&expected);
+    mgpt_op_case_finish(&values);
+    mgpt_op_case_finish(&expected);
 }

@@ -151,30 +151,30 @@ static void check_descent(const struct mgpt_component *component)
 
 static const char *const devices[] = {"ref", "cpu", "slow"};
 
-static void lab_open(struct update_lab *lab, const struct mgpt_component *component,
+static void lab_open(struct mgpt_update_lab *lab, const struct mgpt_component *component,
                      const char *device)
 {
-    struct mgpt_model model = test_model_toygpt();
+    struct mgpt_model model = mgpt_check_model_toygpt();
 
-    update_lab_open(lab, device, &model, MGPT_F32, component->api,
-                    mgpt_check_settings(component, NULL));
+    mgpt_update_lab_open(lab, device, &model, MGPT_F32, component->api,
+                         mgpt_check_settings(component, NULL));
 }
 
 /* Parameters and state after three steps, the second of which is skipped; `bad`: with NaN. */
 static char *after_steps(const struct mgpt_component *component, const char *device, double size,
                          double grad_scale, bool bad, size_t *n)
 {
-    struct update_lab lab;
+    struct mgpt_update_lab lab;
 
     lab_open(&lab, component, device);
     for (uint64_t step = 0; step < 3; step++) {
-        update_lab_draw(&lab, step, size);
+        mgpt_update_lab_draw(&lab, step, size);
         if (step == 1 && bad)
-            update_lab_fill(&lab, NAN);
-        update_lab_run(&lab, 0.01, 0.1, grad_scale, step == 1);
+            mgpt_update_lab_fill(&lab, NAN);
+        mgpt_update_lab_run(&lab, 0.01, 0.1, grad_scale, step == 1);
     }
-    char *bits = update_lab_bits(&lab, n);
-    update_lab_close(&lab);
+    char *bits = mgpt_update_lab_bits(&lab, n);
+    mgpt_update_lab_close(&lab);
     return bits;
 }
 
@@ -204,19 +204,19 @@ static void check_skipped(const struct mgpt_component *component)
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
         if (!mgpt_check_has(MGPT_KIND_BACKEND, devices[i]))
             continue;
-        struct update_lab lab;
+        struct mgpt_update_lab lab;
         size_t n;
         lab_open(&lab, component, devices[i]);
-        update_lab_draw(&lab, 1, 1);
-        update_lab_run(&lab, 0.01, 0.1, 1, false);
-        char *before = update_lab_bits(&lab, &n);
-        update_lab_fill(&lab, INFINITY);
-        update_lab_run(&lab, 0.01, 0.1, 1, true);
-        char *after = update_lab_bits(&lab, &n);
+        mgpt_update_lab_draw(&lab, 1, 1);
+        mgpt_update_lab_run(&lab, 0.01, 0.1, 1, false);
+        char *before = mgpt_update_lab_bits(&lab, &n);
+        mgpt_update_lab_fill(&lab, INFINITY);
+        mgpt_update_lab_run(&lab, 0.01, 0.1, 1, true);
+        char *after = mgpt_update_lab_bits(&lab, &n);
         check_that(memcmp(before, after, n) == 0, "%s: a skipped step moved something", devices[i]);
         free(before);
         free(after);
-        update_lab_close(&lab);
+        mgpt_update_lab_close(&lab);
     }
 }
 
@@ -226,17 +226,17 @@ static void check_zero(const struct mgpt_component *component)
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
         if (!mgpt_check_has(MGPT_KIND_BACKEND, devices[i]))
             continue;
-        struct update_lab lab;
+        struct mgpt_update_lab lab;
         size_t n;
         lab_open(&lab, component, devices[i]);
-        char *before = update_lab_bits(&lab, &n);
+        char *before = mgpt_update_lab_bits(&lab, &n);
         for (int step = 0; step < 2; step++)
-            update_lab_run(&lab, 0.01, 0, 1, false); /* its gradients are zero */
-        char *after = update_lab_bits(&lab, &n);
+            mgpt_update_lab_run(&lab, 0.01, 0, 1, false); /* its gradients are zero */
+        char *after = mgpt_update_lab_bits(&lab, &n);
         check_that(memcmp(before, after, n) == 0, "%s: moved without a gradient", devices[i]);
         free(before);
         free(after);
-        update_lab_close(&lab);
+        mgpt_update_lab_close(&lab);
     }
 }
 
@@ -259,16 +259,16 @@ static void close_to(const double *want, const double *got, size_t n, const char
 
 static double *trained_on(const struct mgpt_component *component, const char *device, size_t *n)
 {
-    struct update_lab lab;
+    struct mgpt_update_lab lab;
 
     lab_open(&lab, component, device);
     for (uint64_t step = 0; step < 5; step++) {
-        update_lab_draw(&lab, step + mgpt_check_seed, 1);
-        update_lab_run(&lab, 0.01, 0.1, 0.5, false);
+        mgpt_update_lab_draw(&lab, step + mgpt_check_seed, 1);
+        mgpt_update_lab_run(&lab, 0.01, 0.1, 0.5, false);
     }
-    double *values = update_lab_read(&lab, &lab.spec.p);
+    double *values = mgpt_update_lab_read(&lab, &lab.spec.p);
     *n = (size_t)mgpt_tensor_count(&lab.spec.p);
-    update_lab_close(&lab);
+    mgpt_update_lab_close(&lab);
     return values;
 }
 
@@ -293,18 +293,18 @@ static void check_devices(const struct mgpt_component *component)
 static char *some_steps(const struct mgpt_component *component, uint64_t first, uint64_t last,
                         const char *from, size_t *n)
 {
-    struct update_lab lab;
+    struct mgpt_update_lab lab;
 
     lab_open(&lab, component, "ref");
     if (from)
-        update_lab_restore(&lab, from);
+        mgpt_update_lab_restore(&lab, from);
     lab.step = first;
     for (uint64_t step = first; step < last; step++) {
-        update_lab_draw(&lab, step, 1);
-        update_lab_run(&lab, 0.01, 0.1, 1, false);
+        mgpt_update_lab_draw(&lab, step, 1);
+        mgpt_update_lab_run(&lab, 0.01, 0.1, 1, false);
     }
-    char *bits = update_lab_bits(&lab, n);
-    update_lab_close(&lab);
+    char *bits = mgpt_update_lab_bits(&lab, n);
+    mgpt_update_lab_close(&lab);
     return bits;
 }
 

@@ -68,13 +68,13 @@ static void many_steps_in_one_call_give_the_same_bits(const struct mgpt_componen
 /* A gradient that is not finite: the step changes nothing and is counted. */
 static void skips_nonfinite(const struct mgpt_subject *s)
 {
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
     struct mgpt_step_pair pair;
     struct mgpt_step_result result[2];
     float poison = NAN;
     size_t n;
 
-    step_rig_open_as(&rig, s->backend, &s->model, MGPT_F32, &s->setup);
+    mgpt_step_rig_open_as(&rig, s->backend, &s->model, MGPT_F32, &s->setup);
     struct mgpt_tensor one = rig.net.params.items[0].p;
     one.rank = 1;
     one.shape[0] = 1;
@@ -82,18 +82,18 @@ static void skips_nonfinite(const struct mgpt_subject *s)
     one.offset += (uint64_t)first * s->model.embd * sizeof poison;
     check_ok(mgpt_machine_write(&rig.net.machine, &one, &poison, error));
     mgpt_step_pair_open(&pair, s, &rig);
-    double *before = step_rig_values(&rig, &n);
+    double *before = mgpt_step_rig_values(&rig, &n);
     mgpt_step_pair_run(&pair, 0, 1, result);
     check_that(result[0].skipped == 1, "a step with NaN is not reported as skipped");
-    check_that(step_rig_state(&rig).skipped == 1, "a step with NaN is not counted");
-    check_that(step_rig_state(&rig).good == 0, "a step with NaN counts as good");
-    double *after = step_rig_values(&rig, &n);
+    check_that(mgpt_step_rig_state(&rig).skipped == 1, "a step with NaN is not counted");
+    check_that(mgpt_step_rig_state(&rig).good == 0, "a step with NaN counts as good");
+    double *after = mgpt_step_rig_values(&rig, &n);
     check_that(memcmp(before, after, n * sizeof *after) == 0,
                "parameters or state differ in a bit");
     free(before);
     free(after);
     mgpt_step_pair_close(&pair);
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
 }
 
 static void a_nonfinite_step_changes_nothing(const struct mgpt_component *component)
@@ -156,22 +156,22 @@ static void covers_what_it_says(const struct mgpt_subject *s)
         .loss_scale = 1, .grad_norm = 123.25, .grad_scale = 0.5, .good = 11, .skipped = 5};
     struct mgpt_step_result results[2];
     struct mgpt_step *step;
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
     uint32_t k = 0;
     size_t n;
 
     mgpt_subject_open_rig(&rig, s);
     check_ok(mgpt_machine_write(&rig.net.machine, &rig.net.state, &was, error));
     check_ok(s->api->open(mgpt_host(), s->config, &rig.spec, &step, error));
-    double *before = step_rig_values(&rig, &n);
+    double *before = mgpt_step_rig_values(&rig, &n);
     check_ok(s->api->run(step, rig.inputs, 1, error));
     check_ok(s->api->fence(step, results, &k, error));
-    double *after = step_rig_values(&rig, &n);
+    double *after = mgpt_step_rig_values(&rig, &n);
     bool moved = memcmp(before, after, n * sizeof *after) != 0;
     bool updates = s->covers >= MGPT_COVERS_FBCU;
-    struct mgpt_step_state is = step_rig_state(&rig);
+    struct mgpt_step_state is = mgpt_step_rig_state(&rig);
     s->api->close(step);
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
     free(before);
     free(after);
     check_that(moved == updates, "%s UPDATE, and parameters and state %s",
@@ -203,7 +203,7 @@ static void declines(const struct mgpt_subject *s, const struct mgpt_step_spec *
 /* With ranks FB alone; a struct with a field it does not know is declined; nothing is opened. */
 static void bids_with_care(const struct mgpt_subject *s)
 {
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
     const struct later later = {7, 7};
 
     if (s->api == mgpt_composed.api) /* the core's own knows what the core knows */
@@ -235,7 +235,7 @@ static void bids_with_care(const struct mgpt_subject *s)
     rig.spec.model = &s->model;
     rig.spec.precision = &plan.known;
     declines(s, &rig.spec, "precision");
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
 }
 
 static void declines_what_it_does_not_know(const struct mgpt_component *component)
@@ -293,11 +293,11 @@ static void other_formats(const struct mgpt_subject *s)
         {"loss scaling", 0, 0, 2, 1e-5},
     };
     struct mgpt_subject other = *s;
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
 
     mgpt_subject_open_rig(&rig, s);
     const struct mgpt_caps caps = rig.net.machine.caps;
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         other.formats = &all[i];
         if ((!all[i].half || caps.formats >> all[i].half & 1) &&
@@ -327,14 +327,14 @@ static void reads_the_precision_and_the_rule(const struct mgpt_component *compon
 static void once(const struct mgpt_subject *s)
 {
     struct mgpt_step_result results[2];
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
     struct mgpt_step_pair pair;
 
     mgpt_subject_open_rig(&rig, s);
     mgpt_step_pair_open(&pair, s, &rig);
     mgpt_step_pair_run(&pair, 0, 1, results);
     mgpt_step_pair_close(&pair);
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
 }
 
 static void two_once(const struct mgpt_component *component)

@@ -6,9 +6,9 @@
 
 #include "check/step_rig.h"
 
-static void fill_spec(struct step_rig *rig, const struct rig_setup *setup)
+static void fill_spec(struct mgpt_step_rig *rig, const struct mgpt_rig_setup *setup)
 {
-    struct test_net *net = &rig->net;
+    struct mgpt_check_net *net = &rig->net;
     struct mgpt_step_spec *spec = &rig->spec;
 
     *spec = (struct mgpt_step_spec){.size = sizeof *spec,
@@ -98,16 +98,16 @@ static uint64_t cut_rows(struct mgpt_batch *batch)
     return targets;
 }
 
-void step_rig_open(struct step_rig *rig, const char *backend, const struct mgpt_model *model,
-                   uint32_t dtype)
+void mgpt_step_rig_open(struct mgpt_step_rig *rig, const char *backend,
+                        const struct mgpt_model *model, uint32_t dtype)
 {
-    step_rig_open_as(rig, backend, model, dtype,
-                     &(struct rig_setup){"adamw", 3, RIG_MICRO, 0.5, NULL});
+    mgpt_step_rig_open_as(rig, backend, model, dtype,
+                          &(struct mgpt_rig_setup){"adamw", 3, RIG_MICRO, 0.5, NULL});
 }
 
 /* The inputs of all steps, with batches of their own. */
-static void fill_inputs(struct step_rig *rig, const struct mgpt_model *model,
-                        const struct rig_setup *setup)
+static void fill_inputs(struct mgpt_step_rig *rig, const struct mgpt_model *model,
+                        const struct mgpt_rig_setup *setup)
 {
     const struct mgpt_optimizer_api *optimizer = rig->spec.optimizer;
     struct mgpt_rng rng;
@@ -119,7 +119,7 @@ static void fill_inputs(struct step_rig *rig, const struct mgpt_model *model,
         input->batches = rig->batches[i];
         for (uint32_t k = 0; k < setup->micro; k++) {
             struct mgpt_batch *batch = &rig->batches[i][k];
-            test_batch(&rng, model, setup->rows - k, model->context - (i % 2), batch);
+            mgpt_check_batch(&rng, model, setup->rows - k, model->context - (i % 2), batch);
             input->targets += cut_rows(batch);
         }
         for (int group = 0; group < 2; group++) {
@@ -132,19 +132,20 @@ static void fill_inputs(struct step_rig *rig, const struct mgpt_model *model,
     }
 }
 
-void step_rig_open_as(struct step_rig *rig, const char *backend, const struct mgpt_model *model,
-                      uint32_t dtype, const struct rig_setup *setup)
+void mgpt_step_rig_open_as(struct mgpt_step_rig *rig, const char *backend,
+                           const struct mgpt_model *model, uint32_t dtype,
+                           const struct mgpt_rig_setup *setup)
 {
     const struct mgpt_component *component = mgpt_check_module(MGPT_KIND_BACKEND, backend);
     struct mgpt_config *config = mgpt_check_settings(component, NULL);
 
-    step_rig_open_on(rig, component->api, config, model, dtype, setup);
+    mgpt_step_rig_open_on(rig, component->api, config, model, dtype, setup);
     rig->net.config = config;
 }
 
-void step_rig_open_on(struct step_rig *rig, const struct mgpt_backend_api *api,
-                      const struct mgpt_config *config, const struct mgpt_model *model,
-                      uint32_t dtype, const struct rig_setup *setup)
+void mgpt_step_rig_open_on(struct mgpt_step_rig *rig, const struct mgpt_backend_api *api,
+                           const struct mgpt_config *config, const struct mgpt_model *model,
+                           uint32_t dtype, const struct mgpt_rig_setup *setup)
 {
     struct mgpt_module module;
 
@@ -155,26 +156,26 @@ void step_rig_open_on(struct step_rig *rig, const struct mgpt_backend_api *api,
     const struct mgpt_optimizer_api *optimizer =
         setup->stranger ? setup->stranger : module.component->api;
     rig->optimizer = setup->stranger ? NULL : instance_of(module.component);
-    test_net_open_with(&rig->net, api, config, model, dtype, optimizer, rig->optimizer);
+    mgpt_check_net_open_with(&rig->net, api, config, model, dtype, optimizer, rig->optimizer);
     fill_spec(rig, setup);
     rig->spec.optimizer = optimizer;
     fill_inputs(rig, model, setup);
 }
 
-void step_rig_close(struct step_rig *rig)
+void mgpt_step_rig_close(struct mgpt_step_rig *rig)
 {
     for (int i = 0; i < RIG_LONG; i++)
         for (int k = 0; k < RIG_MICRO; k++) {
             free(rig->batches[i][k].ids);
             free(rig->batches[i][k].targets);
         }
-    test_net_close(&rig->net);
+    mgpt_check_net_close(&rig->net);
     if (rig->optimizer)
         rig->spec.optimizer->destroy(rig->optimizer);
     mgpt_registry_destroy(rig->registry);
 }
 
-double *step_rig_values(struct step_rig *rig, size_t *n)
+double *mgpt_step_rig_values(struct mgpt_step_rig *rig, size_t *n)
 {
     struct mgpt_params *params = &rig->net.params;
     size_t count = (size_t)params->elements, size = mgpt_dtype_size(params->dtype);
@@ -193,7 +194,7 @@ double *step_rig_values(struct step_rig *rig, size_t *n)
     return values;
 }
 
-struct mgpt_step_state step_rig_state(struct step_rig *rig)
+struct mgpt_step_state mgpt_step_rig_state(struct mgpt_step_rig *rig)
 {
     struct mgpt_step_state state;
 

@@ -7,11 +7,11 @@
 
 static const char *const backends[] = {"ref", "cpu", "slow", "cuda", "cuda_emu", NULL};
 
-void mgpt_subject_open_rig(struct step_rig *rig, const struct mgpt_subject *s)
+void mgpt_subject_open_rig(struct mgpt_step_rig *rig, const struct mgpt_subject *s)
 {
     struct mgpt_precision_plan *plan = &rig->net.precision;
 
-    step_rig_open_as(rig, s->backend, &s->model, MGPT_F32, &s->setup);
+    mgpt_step_rig_open_as(rig, s->backend, &s->model, MGPT_F32, &s->setup);
     if (s->threads)
         rig->net.machine.caps.threads = s->threads;
     if (!s->formats)
@@ -25,7 +25,7 @@ void mgpt_subject_open_rig(struct step_rig *rig, const struct mgpt_subject *s)
 }
 
 void mgpt_step_pair_open(struct mgpt_step_pair *pair, const struct mgpt_subject *s,
-                         struct step_rig *rig)
+                         struct mgpt_step_rig *rig)
 {
     *pair = (struct mgpt_step_pair){.subject = s, .rig = rig};
     check_ok(s->api->open(mgpt_host(), s->config, &rig->spec, &pair->step, error));
@@ -59,7 +59,7 @@ void mgpt_step_pair_run(struct mgpt_step_pair *pair, uint32_t first, uint32_t n,
         check_ok(s->api->fence(pair->step, results, &k, error));
         check_that(k == 0, "covers less than all, and reports %u results", k);
         check_ok(mgpt_composed_rest(pair->rest, &inputs[i], s->covers, error));
-        struct mgpt_step_state state = step_rig_state(pair->rig);
+        struct mgpt_step_state state = mgpt_step_rig_state(pair->rig);
         results[i] = (struct mgpt_step_result){.step = inputs[i].step,
                                                .loss = state.loss,
                                                .grad_norm = state.grad_norm,
@@ -71,7 +71,7 @@ void mgpt_step_pair_run(struct mgpt_step_pair *pair, uint32_t first, uint32_t n,
 double *mgpt_subject_train(const struct mgpt_subject *s, uint32_t steps, uint32_t at_once,
                            struct mgpt_step_result *results, size_t *n)
 {
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
     struct mgpt_step_pair pair;
     struct mgpt_step_result none[RIG_LONG];
 
@@ -84,9 +84,9 @@ double *mgpt_subject_train(const struct mgpt_subject *s, uint32_t steps, uint32_
         check_that(k == 0, "a second fence reports %u results again", k);
         check_ok(s->api->adopt(pair.step, error));
     }
-    double *values = step_rig_values(&rig, n);
+    double *values = mgpt_step_rig_values(&rig, n);
     mgpt_step_pair_close(&pair);
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
     return values;
 }
 
@@ -96,9 +96,10 @@ double *mgpt_subject_train(const struct mgpt_subject *s, uint32_t steps, uint32_
  * in a model, odd batches, and rows whose ends have no target. */
 static size_t fill_long_cases(struct mgpt_subject *out)
 {
-    const struct rig_setup one = {"adamw", 1, 1, 0.5, NULL}, three = {"adamw", 3, 2, 0.5, NULL};
-    const struct rig_setup nine = {"sgd", 9, 1, 0, NULL};
-    struct mgpt_model toy = test_model_toygpt(), m;
+    const struct mgpt_rig_setup one = {"adamw", 1, 1, 0.5, NULL},
+                                three = {"adamw", 3, 2, 0.5, NULL};
+    const struct mgpt_rig_setup nine = {"sgd", 9, 1, 0, NULL};
+    struct mgpt_model toy = mgpt_check_model_toygpt(), m;
     size_t n = 0;
 
     toy.embd = 36, toy.mlp = 52, toy.heads = 6, toy.kv_heads = 2, toy.context = 70, toy.vocab = 19;
@@ -108,7 +109,7 @@ static size_t fill_long_cases(struct mgpt_subject *out)
     toy.bias &= ~(uint32_t)MGPT_BIAS_QKV;
     toy.dropout = 0.3, toy.activation = MGPT_ACT_GELU_TANH;
     out[n++] = (struct mgpt_subject){.model = toy, .setup = three};
-    m = test_model_names();
+    m = mgpt_check_model_names();
     m.embd = 24, m.mlp = 33, m.layers = 2, m.context = 40, m.kv_heads = 1;
     m.init_std = 0.1;
     out[n++] = (struct mgpt_subject){.model = m, .setup = nine};
@@ -120,9 +121,10 @@ static size_t fill_long_cases(struct mgpt_subject *out)
 /* The recipes at odd sizes, and small models of usual sizes, which fused programs are made for. */
 static size_t fill_cases(struct mgpt_subject *out)
 {
-    const struct rig_setup usual = {"adamw", 3, 2, 0.5, NULL}, alone = {"adamw", 1, 1, 0.5, NULL};
-    const struct rig_setup sgd = {"sgd", 3, 1, 0, NULL};
-    struct mgpt_model toy = test_model_toygpt(), names = test_model_names(), m = names;
+    const struct mgpt_rig_setup usual = {"adamw", 3, 2, 0.5, NULL},
+                                alone = {"adamw", 1, 1, 0.5, NULL};
+    const struct mgpt_rig_setup sgd = {"sgd", 3, 1, 0, NULL};
+    struct mgpt_model toy = mgpt_check_model_toygpt(), names = mgpt_check_model_names(), m = names;
     size_t n = 0;
 
     toy.dropout = 0.25;
@@ -166,18 +168,18 @@ struct mgpt_bid mgpt_subject_ask(const struct mgpt_subject *s, const struct mgpt
 
 bool mgpt_subject_bids(struct mgpt_subject *s)
 {
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
 
     mgpt_subject_open_rig(&rig, s);
     struct mgpt_bid bid = mgpt_subject_ask(s, &rig.spec);
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
     s->covers = (enum mgpt_covers)bid.covers;
     return bid.score > 0;
 }
 
 bool mgpt_subject_opens(const struct mgpt_subject *s)
 {
-    struct step_rig rig;
+    struct mgpt_step_rig rig;
     struct mgpt_step *step;
     struct mgpt_error why = {0};
 
@@ -187,7 +189,7 @@ bool mgpt_subject_opens(const struct mgpt_subject *s)
         s->api->close(step);
     else
         check_that(why.status == MGPT_UNSUPPORTED, "%s", why.text);
-    step_rig_close(&rig);
+    mgpt_step_rig_close(&rig);
     return opened;
 }
 

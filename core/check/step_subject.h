@@ -19,7 +19,7 @@ struct mgpt_subject {
     const struct mgpt_config *config;
     const char *backend;
     struct mgpt_model model;
-    struct rig_setup setup;
+    struct mgpt_rig_setup setup;
     const struct mgpt_formats *formats; /* NULL: F32 */
     enum mgpt_covers covers;            /* as its bid says */
     uint32_t threads;                   /* that the device says it has; 0: its own number */
@@ -35,8 +35,8 @@ struct mgpt_subject mgpt_subject_composed(const struct mgpt_subject *s, const ch
 /* A thread at a time: small models and few steps, enough for all that happens in the first ones. */
 bool mgpt_subject_is_emulated(const char *backend);
 
-/* What it is trained on; step_rig_close. */
-void mgpt_subject_open_rig(struct step_rig *rig, const struct mgpt_subject *s);
+/* What it is trained on; mgpt_step_rig_close. */
+void mgpt_subject_open_rig(struct mgpt_step_rig *rig, const struct mgpt_subject *s);
 /* Its bid, which must be one. */
 struct mgpt_bid mgpt_subject_ask(const struct mgpt_subject *s, const struct mgpt_step_spec *spec);
 /* Does it bid on that, and for how much of the step? That goes to s->covers. */
@@ -47,18 +47,18 @@ bool mgpt_subject_opens(const struct mgpt_subject *s);
 /* A module, and a composed step for what it leaves to the core. */
 struct mgpt_step_pair {
     const struct mgpt_subject *subject;
-    struct step_rig *rig;
+    struct mgpt_step_rig *rig;
     struct mgpt_step *step, *rest;
 };
 
 void mgpt_step_pair_open(struct mgpt_step_pair *pair, const struct mgpt_subject *s,
-                         struct step_rig *rig);
+                         struct mgpt_step_rig *rig);
 void mgpt_step_pair_close(struct mgpt_step_pair *pair);
 /* n steps from `first`, fenced; those that leave something to the core come one by one. */
 void mgpt_step_pair_run(struct mgpt_step_pair *pair, uint32_t first, uint32_t n,
                         struct mgpt_step_result *results);
 
-/* `steps` steps on a fresh rig, `at_once` a call. Results, and values as step_rig_values. */
+/* `steps` steps on a fresh rig, `at_once` a call. Results, and values as mgpt_step_rig_values. */
 double *mgpt_subject_train(const struct mgpt_subject *s, uint32_t steps, uint32_t at_once,
                            struct mgpt_step_result *results, size_t *n);
 

@@ -8,17 +8,17 @@
 #include "check/update_lab.h"
 #include "ref/ops.h"
 
-void update_lab_open(struct update_lab *lab, const char *backend, const struct mgpt_model *model,
-                     uint32_t dtype, const struct mgpt_optimizer_api *api,
-                     struct mgpt_config *config)
+void mgpt_update_lab_open(struct mgpt_update_lab *lab, const char *backend,
+                          const struct mgpt_model *model, uint32_t dtype,
+                          const struct mgpt_optimizer_api *api, struct mgpt_config *config)
 {
-    struct test_net *net = &lab->net;
+    struct mgpt_check_net *net = &lab->net;
 
     memset(lab, 0, sizeof *lab);
     lab->api = api;
     check_ok(api->create(mgpt_host(), config, &lab->optimizer, error));
     mgpt_config_destroy(config);
-    test_net_open_for(net, backend, model, dtype, api, lab->optimizer);
+    mgpt_check_net_open_for(net, backend, model, dtype, api, lab->optimizer);
     lab->spec = (struct mgpt_step_spec){.size = sizeof lab->spec,
                                         .n_params = net->params.n,
                                         .n_state = net->params.n_state,
@@ -37,14 +37,15 @@ void update_lab_open(struct update_lab *lab, const char *backend, const struct m
     check_ok(mgpt_updater_open(&lab->updater, &net->machine, &lab->spec, error));
 }
 
-void update_lab_close(struct update_lab *lab)
+void mgpt_update_lab_close(struct mgpt_update_lab *lab)
 {
     mgpt_updater_close(&lab->updater);
-    test_net_close(&lab->net);
+    mgpt_check_net_close(&lab->net);
     lab->api->destroy(lab->optimizer);
 }
 
-static void write_values(struct update_lab *lab, const struct mgpt_tensor *t, const double *values)
+static void write_values(struct mgpt_update_lab *lab, const struct mgpt_tensor *t,
+                         const double *values)
 {
     void *raw = malloc(mgpt_tensor_bytes(t));
 
@@ -55,7 +56,7 @@ static void write_values(struct update_lab *lab, const struct mgpt_tensor *t, co
 }
 
 /* Tensor by tensor: the gaps between them stay zero. */
-static void set_gradients(struct update_lab *lab, uint64_t seed, double low, double high)
+static void set_gradients(struct mgpt_update_lab *lab, uint64_t seed, double low, double high)
 {
     for (uint32_t i = 0; i < lab->spec.n_params; i++) {
         const struct mgpt_tensor *g = &lab->spec.params[i].g;
@@ -63,24 +64,24 @@ static void set_gradients(struct update_lab *lab, uint64_t seed, double low, dou
         double *values = malloc((size_t)n * sizeof *values);
         check_that(values, "out of memory");
         for (int64_t k = 0; k < n; k++)
-            values[k] = (float)op_case_uniform(&seed, low, high);
+            values[k] = (float)mgpt_op_case_uniform(&seed, low, high);
         write_values(lab, g, values);
         free(values);
     }
 }
 
-void update_lab_draw(struct update_lab *lab, uint64_t seed, double size)
+void mgpt_update_lab_draw(struct mgpt_update_lab *lab, uint64_t seed, double size)
 {
     set_gradients(lab, seed, -size, size);
 }
 
-void update_lab_fill(struct update_lab *lab, double value)
+void mgpt_update_lab_fill(struct mgpt_update_lab *lab, double value)
 {
     set_gradients(lab, 0, value, value);
 }
 
-void update_lab_run(struct update_lab *lab, double lr, double decay, double grad_scale,
-                    bool nonfinite)
+void mgpt_update_lab_run(struct mgpt_update_lab *lab, double lr, double decay, double grad_scale,
+                         bool nonfinite)
 {
     struct mgpt_step_state state = {.grad_scale = grad_scale, .nonfinite = nonfinite};
     struct mgpt_step_input input = {.step = lab->step};
@@ -96,7 +97,7 @@ void update_lab_run(struct update_lab *lab, double lr, double decay, double grad
     check_ok(lab->net.machine.api->sync(lab->net.machine.device, error));
 }
 
-double *update_lab_read(struct update_lab *lab, const struct mgpt_tensor *t)
+double *mgpt_update_lab_read(struct mgpt_update_lab *lab, const struct mgpt_tensor *t)
 {
     double *values = malloc((size_t)mgpt_tensor_count(t) * sizeof *values);
     void *raw = malloc(mgpt_tensor_bytes(t));
@@ -108,7 +109,7 @@ double *update_lab_read(struct update_lab *lab, const struct mgpt_tensor *t)
     return values;
 }
 
-char *update_lab_bits(struct update_lab *lab, size_t *size)
+char *mgpt_update_lab_bits(struct mgpt_update_lab *lab, size_t *size)
 {
     const struct mgpt_params *params = &lab->net.params;
     char *bits = malloc((1 + params->n_state) * mgpt_tensor_bytes(&params->p));
@@ -125,7 +126,7 @@ char *update_lab_bits(struct update_lab *lab, size_t *size)
     return bits;
 }
 
-void update_lab_restore(struct update_lab *lab, const char *bits)
+void mgpt_update_lab_restore(struct mgpt_update_lab *lab, const char *bits)
 {
     const struct mgpt_params *params = &lab->net.params;
 

@@ -6,8 +6,8 @@
 #include "check/net.h"
 #include "run/update.h"
 
-struct update_lab {
-    struct test_net net;
+struct mgpt_update_lab {
+    struct mgpt_check_net net;
     const struct mgpt_optimizer_api *api;
     struct mgpt_optimizer *optimizer;
     struct mgpt_step_spec spec;
@@ -16,25 +16,25 @@ struct update_lab {
 };
 
 /* `config` as the optimizer's settings; it is destroyed. */
-void update_lab_open(struct update_lab *lab, const char *backend, const struct mgpt_model *model,
-                     uint32_t dtype, const struct mgpt_optimizer_api *api,
-                     struct mgpt_config *config);
-void update_lab_close(struct update_lab *lab);
+void mgpt_update_lab_open(struct mgpt_update_lab *lab, const char *backend,
+                          const struct mgpt_model *model, uint32_t dtype,
+                          const struct mgpt_optimizer_api *api, struct mgpt_config *config);
+void mgpt_update_lab_close(struct mgpt_update_lab *lab);
 
 /* Gradients: uniform in -size..size, the same for the same seed. */
-void update_lab_draw(struct update_lab *lab, uint64_t seed, double size);
+void mgpt_update_lab_draw(struct mgpt_update_lab *lab, uint64_t seed, double size);
 /* All gradients at once, `value`. */
-void update_lab_fill(struct update_lab *lab, double value);
+void mgpt_update_lab_fill(struct mgpt_update_lab *lab, double value);
 /* One update; with `nonfinite` it is a step that is skipped, which counts as attempted. */
-void update_lab_run(struct update_lab *lab, double lr, double decay, double grad_scale,
-                    bool nonfinite);
+void mgpt_update_lab_run(struct mgpt_update_lab *lab, double lr, double decay, double grad_scale,
+                         bool nonfinite);
 
 /* A tensor's elements as doubles (malloc). */
-double *update_lab_read(struct update_lab *lab, const struct mgpt_tensor *tensor);
+double *mgpt_update_lab_read(struct mgpt_update_lab *lab, const struct mgpt_tensor *tensor);
 /* All parameters and state in one piece of memory (malloc), for comparison by memcmp. */
-char *update_lab_bits(struct update_lab *lab, size_t *size);
+char *mgpt_update_lab_bits(struct mgpt_update_lab *lab, size_t *size);
 
 /* Puts such a piece back. */
-void update_lab_restore(struct update_lab *lab, const char *bits);
+void mgpt_update_lab_restore(struct mgpt_update_lab *lab, const char *bits);
 
 #endif
