@@ -2,8 +2,10 @@
 
 import pathlib
 import sys
+import time
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -18,6 +20,19 @@ def check(what, truth):
     checks += 1
     if not truth:
         sys.exit(f"FAIL: {what}")
+
+
+def check_soon(what, truth, seconds=20):
+    """The page is drawn anew meanwhile: true in the end is enough."""
+    until = time.monotonic() + seconds
+    held = False
+    while not held and time.monotonic() < until:
+        try:
+            held = truth()
+        except StaleElementReferenceException:
+            pass
+        time.sleep(0 if held else 0.05)
+    check(what, held)
 
 
 def browser(page, width, height, theme):

@@ -5,7 +5,7 @@ import sys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from browser import FRAME, browser, check, done, leave, press, shot, shown, theme
+from browser import FRAME, browser, check, check_soon, done, leave, press, shot, shown, theme
 
 
 def languages(driver):
@@ -71,7 +71,7 @@ def speaks_chinese(driver):
 def remembers(driver):
     press(driver, "1t")
     driver.refresh()
-    check("languages are remembered", languages(driver) == ["c", "cuda"])
+    check_soon("languages are remembered", lambda: languages(driver) == ["c", "cuda"])
     check("the theme is remembered", theme(driver) == "dark")
 
 

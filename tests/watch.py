@@ -8,7 +8,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from browser import browser, check, done, leave, press, shot, shown, theme
+from browser import browser, check, check_soon, done, leave, press, shot, shown, theme
 
 
 def curves(driver):
@@ -31,7 +31,7 @@ def hides_a_run(driver):
     button.click()
     check("one run less", curves(driver) == 2 and button.get_attribute("aria-pressed") == "false")
     driver.refresh()
-    check("it stays hidden", curves(driver) == 2)
+    check_soon("it stays hidden", lambda: curves(driver) == 2)
     shown(driver, "#runs button")[1].click()
     check("and comes back", curves(driver) == 4)
 
