@@ -3,6 +3,8 @@
 
 #include "base/json.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -83,4 +85,17 @@ json_t *mgpt_json_text(const char *text, size_t size)
 json_t *mgpt_json_words(const char *text)
 {
     return text ? mgpt_json_text(text, strlen(text)) : json_null();
+}
+
+enum mgpt_status mgpt_json_print(json_t *value, struct mgpt_error *error)
+{
+    if (!value)
+        return mgpt_fail(error, MGPT_NOMEM, "no memory for the output");
+    errno = 0;
+    int failed = json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0 ||
+                 putchar('\n') == EOF;
+    json_decref(value);
+    return failed ? mgpt_fail(error, MGPT_IO, "cannot write the output as JSON: %s",
+                              strerror(errno ? errno : EIO))
+                  : MGPT_OK;
 }

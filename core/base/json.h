@@ -23,4 +23,8 @@ json_t *mgpt_json_text(const char *text, size_t size);
 /* Of a terminated text; null for NULL. */
 json_t *mgpt_json_words(const char *text);
 
+/* Prints a value to stdout, and gives it back. MGPT_NOMEM: it is NULL, or became so in the making;
+ * MGPT_IO: nobody takes it. */
+enum mgpt_status mgpt_json_print(json_t *value, struct mgpt_error *error);
+
 #endif

@@ -173,13 +173,7 @@ static enum mgpt_status print_json(const struct mgpt_bench *bench, struct mgpt_e
         (int)(bench->rows * bench->micro_batches), "columns", (int)bench->columns, "flops",
         bench->flops, "note", mgpt_json_words(bench->note), "op_backend", bench->op_backend,
         "op_precision", bench->op_precision, "peaks", peaks, "ops", ops, "steps", rows);
-    char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
-    json_decref(object);
-    if (!text)
-        return mgpt_fail(error, MGPT_NOMEM, "no memory for the output");
-    puts(text);
-    free(text);
-    return MGPT_OK;
+    return mgpt_json_print(object, error);
 }
 
 static enum mgpt_status say(const struct mgpt_cli *cli, const struct mgpt_bench *bench,

@@ -3,7 +3,6 @@
 #include <config.h>
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -52,18 +51,6 @@ static json_t *section_json(const struct mgpt_config *config)
     return section;
 }
 
-/* Takes `object`; without memory it is NULL, or became so on the way. */
-static enum mgpt_status print_json(json_t *object, struct mgpt_error *error)
-{
-    char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
-    json_decref(object);
-    if (!text)
-        return mgpt_fail(error, MGPT_NOMEM, "no memory for the output");
-    puts(text);
-    free(text);
-    return MGPT_OK;
-}
-
 static json_t *source_json(const struct mgpt_cli *cli)
 {
     return mgpt_json_words(cli->config_path);
@@ -83,7 +70,7 @@ static enum mgpt_status show_json(const struct mgpt_cli *cli, const struct mgpt_
         json_decref(object);
         object = NULL;
     }
-    return print_json(object, error);
+    return mgpt_json_print(object, error);
 }
 
 /* ---- the two words ---- */
@@ -108,7 +95,7 @@ static enum mgpt_status show(const struct mgpt_cli *cli, const struct mgpt_conf 
 static enum mgpt_status check(const struct mgpt_cli *cli, struct mgpt_error *error)
 {
     if (cli->json)
-        return print_json(json_pack("{s:b, s:o}", "ok", 1, "file", source_json(cli)), error);
+        return mgpt_json_print(json_pack("{s:b, s:o}", "ok", 1, "file", source_json(cli)), error);
     printf("%s: OK\n", source(cli));
     return MGPT_OK;
 }

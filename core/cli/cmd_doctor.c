@@ -42,9 +42,7 @@ static enum mgpt_status print_json(const struct mgpt_findings *f, struct mgpt_er
     }
     json_t *root =
         json_pack("{s:b, s:o}", "ok", mgpt_findings_status(f) == MGPT_OK, "findings", list);
-    int failed = !root || json_dumpf(root, stdout, JSON_INDENT(2)) || putchar('\n') == EOF;
-    json_decref(root);
-    return failed ? mgpt_fail(error, MGPT_IO, "cannot write the findings as JSON") : MGPT_OK;
+    return mgpt_json_print(root, error);
 }
 
 /* An unsound configuration is a finding, and the modules are looked at all the same. */

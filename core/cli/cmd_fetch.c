@@ -17,14 +17,7 @@ static enum mgpt_status print_json(const struct mgpt_text_source *source, const 
     json_t *object =
         json_pack("{s:s, s:I, s:s, s:o}", "name", source->name, "bytes", (json_int_t)source->size,
                   "sha256", source->sha256, "path", mgpt_json_words(path));
-    char *text = object ? json_dumps(object, 0) : NULL;
-
-    json_decref(object);
-    if (!text)
-        return mgpt_fail(error, MGPT_NOMEM, "no memory for the output");
-    puts(text);
-    free(text);
-    return MGPT_OK;
+    return mgpt_json_print(object, error);
 }
 
 static enum mgpt_status fetch(const struct mgpt_cli *cli, const struct mgpt_conf *conf,

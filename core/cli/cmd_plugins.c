@@ -162,15 +162,6 @@ static json_t *json_of_attempts(const struct mgpt_registry *registry, const char
     return list;
 }
 
-enum mgpt_status mgpt_plugins_print(json_t *value, struct mgpt_error *error)
-{
-    int failed = !value ||
-                 json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0 ||
-                 fputc('\n', stdout) == EOF;
-    json_decref(value);
-    return failed ? mgpt_fail(error, MGPT_IO, "cannot write the modules as JSON") : MGPT_OK;
-}
-
 /* ---- plugins list ---- */
 
 static void print_why(FILE *out, const struct mgpt_registry *registry, const struct facts *facts,
@@ -240,7 +231,7 @@ static enum mgpt_status list(struct mgpt_registry *registry, bool why, bool json
         json_object_set_new(all, "modules", modules);
         if (why)
             json_object_set_new(all, "attempts", json_of_attempts(registry, NULL));
-        return mgpt_plugins_print(all, error);
+        return mgpt_json_print(all, error);
     }
     struct facts *facts = calloc(n + 1, sizeof *facts);
     if (!facts)
@@ -374,7 +365,7 @@ static enum mgpt_status inspect(struct mgpt_registry *registry, const char *what
         json_object_set_new(all, "modules", array);
         if (what[0] == '/')
             json_object_set_new(all, "attempts", json_of_attempts(registry, file));
-        status = mgpt_plugins_print(all, error);
+        status = mgpt_json_print(all, error);
         goto out;
     }
     for (size_t i = 0; i < n; i++) {

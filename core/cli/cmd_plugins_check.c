@@ -70,9 +70,7 @@ static enum mgpt_status print_json(const struct mgpt_suite *suite, struct mgpt_e
     json_t *all = json_pack("{s:o, s:o, s:i, s:o}", "file", mgpt_json_words(suite->path), "seed",
                             json_sprintf("%llu", (unsigned long long)suite->seed), "failed",
                             (int)suite->failed, "checks", list);
-    int failed = !all || json_dumpf(all, stdout, JSON_INDENT(2)) || putchar('\n') == EOF;
-    json_decref(all);
-    return failed ? mgpt_fail(error, MGPT_IO, "cannot write the findings as JSON") : MGPT_OK;
+    return mgpt_json_print(all, error);
 }
 
 /* ---- the command ---- */

@@ -171,14 +171,7 @@ static enum mgpt_status print_json(const struct mgpt_explanation *x, struct mgpt
                   precision_json(x), "step", step_json(x), "optimizer", mgpt_json_words(x->update),
                   "ops", ops_json(x), "staged_bytes", (json_int_t)x->staged, "memory_bytes",
                   (json_int_t)(x->plan.total > INT64_MAX ? INT64_MAX : x->plan.total));
-    char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
-
-    json_decref(object);
-    if (!text)
-        return mgpt_fail(error, MGPT_NOMEM, "no memory for the output");
-    puts(text);
-    free(text);
-    return MGPT_OK;
+    return mgpt_json_print(object, error);
 }
 
 enum mgpt_status mgpt_cli_explain(const struct mgpt_cli *cli, const struct mgpt_train *train,

@@ -2,8 +2,6 @@
 #ifndef MGPT_CLI_PLUGINS_H
 #define MGPT_CLI_PLUGINS_H
 
-#include <jansson.h>
-
 #include "cli/cli.h"
 
 /* Seconds for a constructor or a probe, in a process of its own: they are to return at once. */
@@ -11,8 +9,5 @@
 
 /* new KIND NAME */
 enum mgpt_status mgpt_plugins_new(struct mgpt_cli *cli, struct mgpt_error *error);
-
-/* Prints `value`, which it takes, on stdout; NULL fails. */
-enum mgpt_status mgpt_plugins_print(json_t *value, struct mgpt_error *error);
 
 #endif

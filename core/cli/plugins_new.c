@@ -13,9 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "base/file.h"
+#include "base/json.h"
 #include "plugin/kinds.h"
 
 #define MAX_NAME 64
@@ -279,9 +278,9 @@ static enum mgpt_status report(const struct project *p, bool json, struct mgpt_e
         json_decref(list);
         return MGPT_OK;
     }
-    return mgpt_plugins_print(json_pack("{s:s, s:s, s:s, s:o}", "folder", p->name, "kind", p->kind,
-                                        "lang", p->lang, "files", list),
-                              error);
+    return mgpt_json_print(json_pack("{s:s, s:s, s:s, s:o}", "folder", p->name, "kind", p->kind,
+                                     "lang", p->lang, "files", list),
+                           error);
 }
 
 enum mgpt_status mgpt_plugins_new(struct mgpt_cli *cli, struct mgpt_error *error)
