@@ -3,9 +3,10 @@
 
 export XDG_CONFIG_HOME=$scratch/none
 for i in $(seq 400); do echo "It was the best of times, it was the worst of times: $i."; done >book.txt
-echo '[train' >microgpt.ini # is not looked at
+echo '[train' >microgpt.ini # is not read
 few='--steps 20 --set generate.max_tokens=20 --set train.val_every=10 --set backend.use=cpu'
 run 0 train book.txt $few
+has err './microgpt.ini is not read when a text is named; -c microgpt.ini reads it'
 has err 'text: [0-9]+ characters, [0-9]+ different ones: tokenizer char$'
 has err 'picked: 3 layers, width 48, context 64, 20 steps of 8 windows; .*--set'
 has err 'all settings are kept in book/config.ini; microgpt config show -c book/config.ini'

@@ -53,7 +53,7 @@ struct mgpt_cli {
     /* For a command, before it configures: "section.key=value" lines over those of the file, under
      * those typed; and where they come from. Both live as long as the configuration. */
     const char *settings, *settings_origin;
-    bool no_file; /* and without -c no INI is looked for */
+    const char *no_file; /* and without -c no INI is read: "when a text is named" */
 };
 
 /* MGPT_USAGE, with the nearest command or option. Finish it in any case. */

@@ -51,7 +51,7 @@ static enum mgpt_status pick(struct mgpt_cli *cli, struct picked *p, struct mgpt
         return mgpt_fail(error, MGPT_NOMEM, "out of memory");
     cli->settings = p->settings.data;
     cli->settings_origin = cli->operands[0];
-    cli->no_file = !from_file;
+    cli->no_file = "when a text is named";
     return MGPT_OK;
 }
 

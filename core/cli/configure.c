@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "run/step.h"
 
 /* The path when that is there, else NULL. Takes it. */
@@ -24,8 +25,12 @@ static char *find_config(const struct mgpt_cli *cli)
     const char *named = mgpt_cli_value(cli, "config");
     if (named)
         return strdup(named);
-    if (cli->no_file)
+    if (cli->no_file) {
+        if (mgpt_path_exists("microgpt.ini"))
+            mgpt_log(MGPT_LOG_WARN, "./microgpt.ini is not read %s; -c microgpt.ini reads it",
+                     cli->no_file);
         return NULL;
+    }
     if (mgpt_path_exists("microgpt.ini"))
         return strdup("microgpt.ini");
     char *path = if_there(mgpt_path_xdg("XDG_CONFIG_HOME", ".config", "microgpt/microgpt.ini"));

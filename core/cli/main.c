@@ -109,8 +109,9 @@ static const char *const all_spares[] = {"backend",   "step",    "precision", "o
 
 const struct mgpt_command mgpt_commands[] = {
     {"train", "[TEXT]",
-     "train a model and keep it in a run folder; TEXT: settings to fit that file", train_options,
-     mgpt_cmd_train, NULL, true},
+     "train a model and keep it in a run folder; TEXT: settings to fit it, and no INI but that of "
+     "-c",
+     train_options, mgpt_cmd_train, NULL, true},
     {"generate", NULL, "print samples from a trained model", generate_options, mgpt_cmd_generate,
      generate_spares, false},
     {"eval", NULL, "print the validation loss of a trained model", eval_options, mgpt_cmd_eval,
