@@ -82,6 +82,31 @@ END
     has err 'hf-files/merges.txt: '
 fi
 
+# Without -c it is written how to go on with a model that knows something already, on a text to be
+# named; a microgpt.ini nearby, most likely for another model, is told of and left alone.
+echo '[train' >microgpt.ini
+run 0 import hf-byte --dir tuned
+has err './microgpt.ini is not read by import; -c microgpt.ini reads it'
+has out "train --resume --dir 'tuned' --set dataset.path=FILE$"
+rm microgpt.ini
+for line in 'use = text' 'path = import:none' 'batch = 16' 'lr = 3e-4' 'warmup = 100' 'steps = 1000' \
+    'max_tokens = 16' 'window = hop'; do
+    has tuned/config.ini "^$line$"
+done
+run 0 generate -q --dir tuned
+for command in eval 'train --resume'; do
+    run 3 $command -q --dir tuned
+    has err 'import:none: an imported model has no text of its own; name one: --set dataset.path=FILE$'
+done
+for i in $(seq 40); do cat data.txt; done >long.txt
+run 0 eval -q --dir tuned --set dataset.path=long.txt
+before=$(sed -n 's/^val loss: \([0-9.]*\) .*/\1/p' out)
+run 0 train -q --resume --dir tuned --set dataset.path=long.txt --steps 150
+has tuned/config.ini '^path = /.*/long.txt$'
+run 0 eval -q --dir tuned
+after=$(sed -n 's/^val loss: \([0-9.]*\) .*/\1/p' out)
+awk "BEGIN { exit !($after < $before) }" || fail "tuned from $before to $after"
+
 # What is there already stays.
 run 2 export --to hf hf-byte --dir byte
 has err 'hf-byte: is there already; expected a new folder'

@@ -7,19 +7,21 @@
 #include <stdlib.h>
 
 #include "run/hf.h"
+#include "run/picks.h"
 
 static void report(const struct mgpt_hf *hf, const char *dir)
 {
     struct mgpt_string next = {0};
 
-    mgpt_cli_next(dir, "--set dataset.use=text --set dataset.path=FILE", &next);
+    mgpt_cli_next(dir, "--set dataset.path=FILE", &next);
     printf("%s: a model of %u layers, width %u, context %u, tokenizer %s\n%s\n", dir,
            hf->model.layers, hf->model.embd, hf->model.context, hf->tokenizer,
            next.data ? next.data : "");
     mgpt_string_finish(&next);
 }
 
-/* The folder's own settings come before what was typed. */
+/* The folder's own settings come before what was typed. How to train is for the file of -c to say;
+ * without one it is picked, for the defaults are those of a small model that knows nothing yet. */
 static enum mgpt_status run(struct mgpt_cli *cli, const struct mgpt_hf *hf,
                             struct mgpt_error *error)
 {
@@ -29,6 +31,10 @@ static enum mgpt_status run(struct mgpt_cli *cli, const struct mgpt_hf *hf,
     enum mgpt_status status = MGPT_NOMEM;
 
     mgpt_hf_settings(hf, &settings);
+    if (!mgpt_cli_value(cli, "config")) {
+        mgpt_picks_tuning(&hf->model, &settings);
+        cli->no_file = "by import";
+    }
     mgpt_string_format(&origin, "%s/config.json", hf->dir);
     cli->settings = settings.data;
     cli->settings_origin = origin.data;

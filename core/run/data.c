@@ -1,4 +1,4 @@
-/* [dataset] path: a file, a text that comes with microgpt, or one to fetch. */
+/* [dataset] path: a file, a text that comes with microgpt, one to fetch, or none yet. */
 #include <config.h>
 
 #include <stdlib.h>
@@ -54,6 +54,11 @@ enum mgpt_status mgpt_data_path(struct mgpt_conf *conf, const char *config_path,
     const char *given = mgpt_conf_text(conf, "dataset", "path"), *origin = "builtin";
     enum mgpt_status status;
 
+    if (strcmp(given, "import:none") == 0)
+        return mgpt_fail(error, MGPT_CONFIG,
+                         "%s: [dataset] path = %s: an imported model has no text of its own; "
+                         "name one: --set dataset.path=FILE",
+                         mgpt_conf_origin(conf, "dataset", "path"), given);
     if (strncmp(given, builtin, sizeof builtin - 1) == 0) {
         status = find_builtin(conf, given + sizeof builtin - 1, config_path, path, error);
     } else if (strncmp(given, fetched, sizeof fetched - 1) == 0) {

@@ -1,4 +1,4 @@
-/* [dataset] path: a file, a text that comes with microgpt, or one to fetch. */
+/* [dataset] path: a file, a text that comes with microgpt, one to fetch, or none yet. */
 #ifndef MGPT_RUN_DATA_H
 #define MGPT_RUN_DATA_H
 
@@ -6,7 +6,8 @@
 
 /* The file that [dataset] path means (malloc), absolute. "builtin:NAME" is data/NAME.txt beside
  * `config_path` (the INI in use, or NULL), or else the installed one; "fetch:NAME" is downloaded,
- * unless it was. The configuration then says the file. MGPT_CONFIG, or as mgpt_fetch. */
+ * unless it was. The configuration then says the file. MGPT_CONFIG, as for "import:none", or as
+ * mgpt_fetch. */
 enum mgpt_status mgpt_data_path(struct mgpt_conf *conf, const char *config_path, char **path,
                                 struct mgpt_error *error);
 

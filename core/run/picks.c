@@ -1,4 +1,4 @@
-/* Settings for a text alone: what to train on it when nothing else was said. */
+/* Settings for a text alone, or for a model alone: how to train when nothing else was said. */
 #include <config.h>
 
 #include <inttypes.h>
@@ -15,6 +15,7 @@
 #define MOST_CHARS 256 /* different ones; beyond, bytes make a smaller vocabulary */
 #define EPOCHS 10
 #define CODE_POINTS 0x110000
+#define TUNING_STEPS 1000
 
 /* About one parameter a token, as far as patience allows: a larger model learns a text by heart, a
  * smaller one leaves something in it. The last row is for all longer texts. */
@@ -138,6 +139,42 @@ void mgpt_picks_settings(const struct mgpt_picks *p, const char *path, const cha
     mgpt_string_format(out, "sampler.use=topk\nsampler.topk.temperature=0.8\n"
                             "sampler.topk.top_k=0\ngenerate.samples=1\n"
                             "generate.max_tokens=500\ngenerate.window=hop\n");
+}
+
+/* As many tokens a step as a text would have that asks for a model as wide. */
+static unsigned tuning_batch(const struct mgpt_model *m)
+{
+    const struct size *s = &sizes[0], *last = &sizes[sizeof sizes / sizeof sizes[0] - 1];
+
+    while (s < last && s->embd < m->embd)
+        s++;
+    unsigned rows = s->batch * s->context / m->context;
+    return rows ? rows : 1;
+}
+
+/* Weights that are good already are only nudged: a sixth of the rate that they would begin with, and
+ * no step at its full length before Adam's means are warm. */
+void mgpt_picks_tuning(const struct mgpt_model *m, struct mgpt_string *out)
+{
+    unsigned every = TUNING_STEPS / 20, tokens = m->context < 200 ? m->context : 200;
+
+    mgpt_string_format(out, "dataset.use=text\ndataset.path=import:none\n");
+    mgpt_string_format(out,
+                       "train.steps=%d\ntrain.batch=%u\ntrain.lr=%s\n"
+                       "train.weight_decay=0.1\ntrain.decay=matrices\n",
+                       TUNING_STEPS, tuning_batch(m), m->embd < 256 ? "3e-4" : "1e-4");
+    mgpt_string_format(out,
+                       "train.val_every=%u\ntrain.val_batches=20\ntrain.patience=5\n"
+                       "train.checkpoint_every=%u\n",
+                       every, every);
+    mgpt_string_format(out, "optimizer.use=adamw\noptimizer.adamw.beta2=0.99\n"
+                            "scheduler.use=cosine\nscheduler.cosine.warmup=100\n"
+                            "scheduler.cosine.floor=1e-5\n");
+    mgpt_string_format(out,
+                       "sampler.use=topk\nsampler.topk.temperature=0.8\nsampler.topk.top_k=0\n"
+                       "sampler.topk.top_p=0.95\ngenerate.samples=1\n"
+                       "generate.max_tokens=%u\ngenerate.window=hop\n",
+                       tokens);
 }
 
 char *mgpt_picks_dir(const char *path)

@@ -1,9 +1,11 @@
-/* Settings for a text alone: what to train on it when nothing else was said. */
+/* Settings for a text alone, or for a model alone: how to train when nothing else was said. */
 #ifndef MGPT_RUN_PICKS_H
 #define MGPT_RUN_PICKS_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include <microgpt/model.h>
 
 #include "base/text.h"
 
@@ -23,6 +25,8 @@ enum mgpt_status mgpt_picks_make(const char *path, struct mgpt_picks *picks,
 /* "section.key=value" lines for it. `dir` is the run's folder. */
 void mgpt_picks_settings(const struct mgpt_picks *picks, const char *path, const char *dir,
                          struct mgpt_string *out);
+/* The same for a model that was trained elsewhere: how to go on with it, on a text to be named. */
+void mgpt_picks_tuning(const struct mgpt_model *model, struct mgpt_string *out);
 /* The name of the run's folder: that of the file without its ending (malloc). */
 char *mgpt_picks_dir(const char *path);
 
