@@ -136,6 +136,11 @@ def refuse():
     t.wait("> $")
     t.type("an\r")
     t.wait("\r\nan[^\x1b]*\r\n> $")
+    t.type("QQ\r")
+    t.wait("error: prompt: byte 0: unknown character 'Q'")
+    t.wait("> $")
+    t.type("\r")
+    t.wait("\r\nan[^\x1b]*\r\n> $")
     t.type("\x04")
     assert t.end() == 0, t.seen
 

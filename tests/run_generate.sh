@@ -113,9 +113,13 @@ done
 say '/set top-k many\nan\n' 3
 say '/sat\nan\n' 2
 say '//an\n' 2
-has err '/' # which the tokenizer does not know
+has err 'prompt: byte 0: unknown character ./' # which the tokenizer does not know
 say 'QQ\nan\n' 2
 [ ! -s out ] || fail 'after a bad prompt from a pipe it went on'
+say 'an\n' 2 --prompt 日本
+has err "error: --prompt: byte 0: unknown character '日'"
+run 2 generate --dir run --prompt 日本
+has err "error: --prompt: byte 0: unknown character '日'"
 
 if python3 -c 'import pty' 2>/dev/null; then
     # shellcheck disable=SC2086

@@ -15,7 +15,8 @@ static enum mgpt_status print_all(struct mgpt_printer *printer, struct mgpt_erro
     uint64_t samples = (uint64_t)mgpt_conf_int(g->session->conf, "generate", "samples");
     int32_t *ids = NULL;
     size_t n = 0;
-    enum mgpt_status status = mgpt_prompt_ids(g->session, printer->prompt, &ids, &n, error);
+    enum mgpt_status status =
+        mgpt_printer_read(printer, "--prompt", printer->prompt, &ids, &n, error);
 
     samples = samples ? samples : 1;
     if (status == MGPT_OK && g->batch > 1)

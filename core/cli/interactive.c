@@ -32,26 +32,27 @@ static enum mgpt_status forgive(const struct chat *chat, enum mgpt_status status
     return mgpt_printer_newline(error);
 }
 
-static enum mgpt_status answer(struct chat *chat, struct mgpt_error *error)
+/* An empty text is the last prompt again; one that cannot be read does not become that. `name` is
+ * what an error calls it. */
+static enum mgpt_status answer(struct chat *chat, const char *name, const char *text,
+                               struct mgpt_error *error)
 {
     int32_t *ids = NULL;
     size_t n = 0;
-    enum mgpt_status status = mgpt_prompt_ids(chat->session, chat->prompt, &ids, &n, error);
+    char *prompt = strdup(*text ? text : chat->prompt);
+    enum mgpt_status status = prompt
+                                  ? mgpt_printer_read(chat->printer, name, prompt, &ids, &n, error)
+                                  : mgpt_fail(error, MGPT_NOMEM, "out of memory");
 
-    chat->printer->prompt = chat->prompt;
-    if (status == MGPT_OK)
-        status = mgpt_printer_sample(chat->printer, ++chat->number, ids, n, error);
+    if (status != MGPT_OK) {
+        free(prompt);
+        return status;
+    }
+    free(chat->prompt);
+    chat->printer->prompt = chat->prompt = prompt;
+    status = mgpt_printer_sample(chat->printer, ++chat->number, ids, n, error);
     free(ids);
     return forgive(chat, status, error);
-}
-
-static enum mgpt_status prompt_with(struct chat *chat, const char *text, struct mgpt_error *error)
-{
-    if (*text) {
-        free(chat->prompt);
-        chat->prompt = strdup(text);
-    }
-    return chat->prompt ? answer(chat, error) : mgpt_fail(error, MGPT_NOMEM, "out of memory");
 }
 
 /* ---- commands ---- */
@@ -185,7 +186,7 @@ static enum mgpt_status react(struct chat *chat, const char *text, struct mgpt_e
 {
     enum mgpt_status status = text[0] == '/' && text[1] != '/'
                                   ? command(chat, text + 1, error)
-                                  : prompt_with(chat, text + (*text == '/'), error);
+                                  : answer(chat, "prompt", text + (*text == '/'), error);
 
     if ((status == MGPT_USAGE || status == MGPT_CONFIG) && mgpt_line_terminal(chat->line)) {
         mgpt_log(MGPT_LOG_ERROR, "%s", error->text);
@@ -196,16 +197,16 @@ static enum mgpt_status react(struct chat *chat, const char *text, struct mgpt_e
 
 enum mgpt_status mgpt_interactive(struct mgpt_printer *printer, struct mgpt_error *error)
 {
-    struct chat chat = {.printer = printer,
-                        .session = printer->generator->session,
-                        .prompt = strdup(printer->prompt)};
+    struct chat chat = {
+        .printer = printer, .session = printer->generator->session, .prompt = strdup("")};
     const char *text = printer->prompt;
-    enum mgpt_status status = mgpt_line_create(&chat.line, error);
+    enum mgpt_status status = chat.prompt ? mgpt_line_create(&chat.line, error)
+                                          : mgpt_fail(error, MGPT_NOMEM, "out of memory");
 
     if (status == MGPT_OK && mgpt_line_terminal(chat.line))
         help(NULL, NULL, NULL);
     if (status == MGPT_OK && *text)
-        status = prompt_with(&chat, text, error);
+        status = answer(&chat, "--prompt", text, error);
     while (status == MGPT_OK && text && !chat.over) {
         status = mgpt_line_read(chat.line, &text, error);
         if (status == MGPT_OK && text)

@@ -31,6 +31,16 @@ enum mgpt_status mgpt_printer_newline(struct mgpt_error *error)
     return write_out("\n", 1, error);
 }
 
+enum mgpt_status mgpt_printer_read(const struct mgpt_printer *p, const char *name,
+                                   const char *prompt, int32_t **ids, size_t *n,
+                                   struct mgpt_error *error)
+{
+    struct mgpt_error why;
+    enum mgpt_status status = mgpt_prompt_ids(p->generator->session, prompt, ids, n, &why);
+
+    return status == MGPT_OK ? MGPT_OK : mgpt_fail(error, status, "%s: %.900s", name, why.text);
+}
+
 enum mgpt_status mgpt_printer_init(struct mgpt_printer *p, struct mgpt_error *error)
 {
     p->terminal = isatty(STDOUT_FILENO) == 1;

@@ -22,6 +22,10 @@ struct mgpt_printer {
 /* Asks the generator for probabilities where they are to be shown. */
 enum mgpt_status mgpt_printer_init(struct mgpt_printer *printer, struct mgpt_error *error);
 
+/* The ids of a prompt (malloc), which an error calls by `name`: "--prompt". */
+enum mgpt_status mgpt_printer_read(const struct mgpt_printer *printer, const char *name,
+                                   const char *prompt, int32_t **ids, size_t *n,
+                                   struct mgpt_error *error);
 /* One sample after the n ids of the prompt, the first one being number 1: text the moment it is
  * drawn, or a line of JSON when it is complete. */
 enum mgpt_status mgpt_printer_sample(struct mgpt_printer *printer, uint64_t number,
