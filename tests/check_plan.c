@@ -235,6 +235,8 @@ START_TEST(amounts_read_well)
 {
     struct mgpt_string s = {0};
 
+    mgpt_add_duration(&s, 9.36e-5);
+    mgpt_string_format(&s, ", ");
     mgpt_add_duration(&s, 119);
     mgpt_string_format(&s, ", ");
     mgpt_add_duration(&s, 7000);
@@ -244,7 +246,7 @@ START_TEST(amounts_read_well)
     mgpt_add_amount(&s, 42.1e9, "FLOP");
     mgpt_string_format(&s, ", ");
     mgpt_add_amount(&s, 12, "B");
-    ck_assert_str_eq(s.data, "119 s, 117 min, 11.6 days, 42.1 GFLOP, 12 B");
+    ck_assert_str_eq(s.data, "under a second, 119 s, 117 min, 11.6 days, 42.1 GFLOP, 12 B");
     mgpt_string_finish(&s);
 }
 END_TEST

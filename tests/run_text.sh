@@ -17,7 +17,11 @@ has book/config.ini '^use = text$'
 rm microgpt.ini
 run 0 config show -c book/config.ini
 has out '^patience = 5'
+run 0 train --resume --dir book
+has err 'all 20 steps are done'
+! grep -q 'plan:' err || fail 'a finished run is planned again'
 run 0 train --resume --dir book --steps 24
+has err 'plan: [0-9]+ parameters; 4 steps of '
 has err "kept in book. To write: microgpt generate --dir 'book';"
 run 0 train --resume --dir book --steps 25 -q
 ! grep -q 'kept in' err || fail '-q says where the run is kept'

@@ -167,6 +167,10 @@ void mgpt_add_duration(struct mgpt_string *out, double seconds)
     } units[] = {{120, 1, "s"}, {7200, 60, "min"}, {172800, 3600, "h"}, {1e300, 86400, "days"}};
     int i = 0;
 
+    if (seconds < 1) {
+        mgpt_string_format(out, "under a second");
+        return;
+    }
     while (seconds >= units[i].most && i < 3)
         i++;
     mgpt_string_format(out, "%.3g %s", seconds / units[i].unit, units[i].name);
@@ -334,8 +338,9 @@ void mgpt_plan_say(const struct mgpt_plan *plan, const struct mgpt_step_spec *sp
     add_terms(plan, &memory);
     mgpt_add_amount(&work, plan->flops + plan->update_flops, "FLOP");
     if (pace > 0) {
-        mgpt_add_duration(&time, (plan->flops + plan->update_flops) * (double)steps / pace);
-        mgpt_string_format(&time, " or more, at the ");
+        double seconds = (plan->flops + plan->update_flops) * (double)steps / pace;
+        mgpt_add_duration(&time, seconds);
+        mgpt_string_format(&time, seconds < 1 ? ", at the " : " or more, at the ");
         mgpt_add_amount(&time, pace, "FLOP/s of an mlp product here");
     }
     mgpt_log(MGPT_LOG_INFO, "plan: %llu parameters; %llu steps of up to %llu tokens and %s",
@@ -349,18 +354,15 @@ void mgpt_plan_say(const struct mgpt_plan *plan, const struct mgpt_step_spec *sp
 }
 
 enum mgpt_status mgpt_plan_run(const struct mgpt_step_spec *spec, struct mgpt_registry *registry,
-                               const char *use, uint64_t steps, struct mgpt_error *error)
+                               const char *use, struct mgpt_plan *plan, struct mgpt_error *error)
 {
     struct mgpt_stepper stepper = {0};
-    struct mgpt_plan plan;
     enum mgpt_status status = mgpt_stepper_choose(&stepper, use, registry, spec, error);
 
     if (status == MGPT_OK)
-        status = mgpt_plan_for(&plan, &stepper, error);
+        status = mgpt_plan_for(plan, &stepper, error);
     if (status == MGPT_OK)
-        status = mgpt_plan_check(&plan, spec, error);
-    if (status == MGPT_OK)
-        mgpt_plan_say(&plan, spec, steps);
+        status = mgpt_plan_check(plan, spec, error);
     mgpt_stepper_close(&stepper);
     return status;
 }

@@ -55,11 +55,12 @@ enum mgpt_status mgpt_plan_check(const struct mgpt_plan *plan, const struct mgpt
  * turns out to take is told later. [main] */
 void mgpt_plan_say(const struct mgpt_plan *plan, const struct mgpt_step_spec *spec, uint64_t steps);
 
-/* All of it before a run: who would run the step ([step] use), the plan, the check, the words. */
+/* All of it before a run but for the words: who would run the step ([step] use), the plan, the
+ * check. */
 enum mgpt_status mgpt_plan_run(const struct mgpt_step_spec *spec, struct mgpt_registry *registry,
-                               const char *use, uint64_t steps, struct mgpt_error *error);
+                               const char *use, struct mgpt_plan *plan, struct mgpt_error *error);
 
-/* Appends "3.2 s", "12 min", "4.5 h" or "3.1 days"; "1.5 GB", of 10^9 units. */
+/* Appends "under a second", "3.2 s", "12 min", "4.5 h" or "3.1 days"; "1.5 GB", of 10^9 units. */
 void mgpt_add_duration(struct mgpt_string *out, double seconds);
 void mgpt_add_amount(struct mgpt_string *out, double value, const char *unit);
 

@@ -51,13 +51,22 @@ static enum mgpt_status open_stepper(struct mgpt_training *r, struct mgpt_error 
     return mgpt_stepper_open(&r->stepper, r->conf, r->session.registry, &spec, error);
 }
 
-/* Says what the run will take, and refuses it when that is more than there is. */
-static enum mgpt_status plan(struct mgpt_training *r, struct mgpt_error *error)
+/* What the run will take; refused when that is more than there is. */
+static enum mgpt_status make_plan(struct mgpt_training *r, struct mgpt_plan *plan,
+                                  struct mgpt_error *error)
 {
     struct mgpt_step_spec spec = mgpt_session_spec(&r->session, r->progress.step_state);
     const char *step = mgpt_conf_text(r->conf, "step", "use");
 
-    return mgpt_plan_run(&spec, r->session.registry, step, r->total, error);
+    return mgpt_plan_run(&spec, r->session.registry, step, plan, error);
+}
+
+/* Of the steps that are left, which a checkpoint must have been read for. */
+static void say_plan(const struct mgpt_training *r, const struct mgpt_plan *plan)
+{
+    struct mgpt_step_spec spec = mgpt_session_spec(&r->session, r->progress.step_state);
+
+    mgpt_plan_say(plan, &spec, r->total - r->progress.step);
 }
 
 /* A run that goes on without loss scaling has the scale 1, whatever it had before. */
@@ -198,6 +207,7 @@ enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_t
                                     struct mgpt_error *error)
 {
     struct mgpt_session *s = &r->session;
+    struct mgpt_plan plan;
     enum mgpt_status status = begin(r, options, error);
 
     if (status == MGPT_OK)
@@ -205,7 +215,7 @@ enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_t
     if (status == MGPT_OK)
         status = open_session(r, error);
     if (status == MGPT_OK)
-        status = plan(r, error);
+        status = make_plan(r, &plan, error);
     if (status == MGPT_OK)
         status = mgpt_session_model(s, true, error);
     if (status == MGPT_OK)
@@ -216,6 +226,8 @@ enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_t
         status = mgpt_generator_init(&r->generator, s, error);
     if (status == MGPT_OK)
         status = fill_state(r, error);
+    if (status == MGPT_OK && !is_done(r))
+        say_plan(r, &plan);
     if (status == MGPT_OK)
         status = open_stepper(r, error);
     if (status == MGPT_OK)
