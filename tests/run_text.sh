@@ -9,7 +9,7 @@ run 0 train book.txt $few
 has err './microgpt.ini is not read when a text is named; -c microgpt.ini reads it'
 has err 'text: [0-9]+ characters, [0-9]+ different ones: tokenizer char$'
 has err 'picked: 3 layers, width 48, context 64, 20 steps of 8 windows; .*--set'
-has err 'all settings are kept in book/config.ini; microgpt config show -c book/config.ini'
+has err 'all settings are in book/config.ini; microgpt config show -c book/config.ini'
 has out '^sample +1:'
 has err "kept in book. To write: microgpt generate --dir 'book'; to train on: microgpt train --resume --dir 'book' --steps N\$"
 has book/config.ini "^path = $scratch/book.txt$"
@@ -59,6 +59,9 @@ has err "generate --dir 'it'\\\\''s mine'; to"
 # Refusals.
 run 3 train book.txt
 has err 'book already holds a run'
+! grep -q 'all settings' err || fail 'a refused run has settings'
+run 0 train book.txt --explain --dir explained
+! grep -q 'all settings' err || fail '--explain keeps settings'
 run 2 train book.txt more.txt
 has err 'train: more.txt: expected one text at most'
 run 2 train book.txt --resume

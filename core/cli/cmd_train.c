@@ -68,13 +68,10 @@ static void say_picked(const struct mgpt_picks *p, const struct mgpt_conf *conf)
              mgpt_conf_int(conf, "model", "layers"), mgpt_conf_int(conf, "model", "embd"),
              mgpt_conf_int(conf, "model", "context"), mgpt_conf_int(conf, "train", "steps"),
              mgpt_conf_int(conf, "train", "batch"));
-    mgpt_log(MGPT_LOG_INFO,
-             "all settings are kept in %s/config.ini; microgpt config show -c %s/config.ini "
-             "prints them, and a copy of that file makes an INI of your own",
-             mgpt_conf_text(conf, "run", "dir"), mgpt_conf_text(conf, "run", "dir"));
 }
 
-static void say_kept(const struct mgpt_cli *cli, const struct mgpt_conf *conf)
+/* Where the run is, and what was picked for it, if anything: only when it is so. */
+static void say_kept(const struct mgpt_cli *cli, bool picked, const struct mgpt_conf *conf)
 {
     const char *typed = mgpt_cli_typed_dir(cli);
     const char *dir = typed ? typed : mgpt_conf_text(conf, "run", "dir");
@@ -83,6 +80,11 @@ static void say_kept(const struct mgpt_cli *cli, const struct mgpt_conf *conf)
     mgpt_cli_next(dir, "--steps N", &next);
     if (!next.failed)
         mgpt_log(MGPT_LOG_INFO, "kept in %s. %s", dir, next.data);
+    if (picked)
+        mgpt_log(MGPT_LOG_INFO,
+                 "all settings are in %s/config.ini; microgpt config show -c %s/config.ini prints "
+                 "them, and a copy of that file makes an INI of your own: train -c COPY --dir NAME",
+                 dir, dir);
     mgpt_string_finish(&next);
 }
 
@@ -116,7 +118,7 @@ static enum mgpt_status run(struct mgpt_cli *cli, const struct picked *picked,
     if (status == MGPT_OK)
         status = explain ? mgpt_cli_explain(cli, &train, error) : mgpt_train(&train, error);
     if (status == MGPT_OK && !explain)
-        say_kept(cli, train.conf);
+        say_kept(cli, picked->picks.steps > 0, train.conf);
     mgpt_conf_destroy(train.conf);
     mgpt_registry_destroy(train.registry);
     return status;
