@@ -62,6 +62,14 @@ has err 'book already holds a run'
 ! grep -q 'all settings' err || fail 'a refused run has settings'
 run 0 train book.txt --explain --dir explained
 ! grep -q 'all settings' err || fail '--explain keeps settings'
+
+# A copy of a run's settings begins another run when that has a folder of its own.
+cp book/config.ini copy.ini
+run 3 train -c copy.ini
+has err 'book already holds a run \(config.ini\); .*: --dir NAME, which goes before that of copy.ini:[0-9]+$'
+run 0 train -c copy.ini --dir copied --steps 3 -q
+run 3 train -c copy.ini --dir copied --steps 3
+has err 'copied already holds a run .*--dir NAME$'
 run 2 train book.txt more.txt
 has err 'train: more.txt: expected one text at most'
 run 2 train book.txt --resume

@@ -2,13 +2,23 @@
 #include <config.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "run/folder.h"
 
-enum mgpt_status mgpt_folder_refuse(const char *dir, struct mgpt_error *error)
+/* Does a line of a file name the folder? Such as a copy of a run's config.ini, whose it is. */
+static bool is_of_file(const char *origin)
+{
+    return origin[0] != '-' && strchr(origin, ':');
+}
+
+enum mgpt_status mgpt_folder_refuse(const char *dir, const struct mgpt_conf *conf,
+                                    struct mgpt_error *error)
 {
     static const char *const traces[] = {"config.ini", "metrics.jsonl", "checkpoints", NULL};
+    const char *origin = mgpt_conf_origin(conf, "run", "dir");
+    bool of_file = is_of_file(origin);
 
     for (int i = 0; traces[i]; i++) {
         char *path = mgpt_path_join(dir, traces[i]);
@@ -18,8 +28,9 @@ enum mgpt_status mgpt_folder_refuse(const char *dir, struct mgpt_error *error)
             return mgpt_fail(
                 error, MGPT_CONFIG,
                 "%s already holds a run (%s); use --resume to go on with it, or another "
-                "folder: --dir NAME",
-                dir, traces[i]);
+                "folder: --dir NAME%s%s",
+                dir, traces[i], of_file ? ", which goes before that of " : "",
+                of_file ? origin : "");
     }
     return MGPT_OK;
 }

@@ -339,7 +339,7 @@ static enum mgpt_status write_run(struct mgpt_session *s, const char *dir, struc
     if (status == MGPT_OK)
         status = mgpt_folder_lock(dir, &lock, error);
     if (status == MGPT_OK)
-        status = mgpt_folder_refuse(dir, error); /* somebody may have been faster */
+        status = mgpt_folder_refuse(dir, s->conf, error); /* somebody may have been faster */
     if (status == MGPT_OK)
         status = mgpt_snapshot_write(s, dir, &progress, false, error);
     if (status == MGPT_OK)
@@ -357,7 +357,7 @@ enum mgpt_status mgpt_hf_import(const struct mgpt_hf *hf, struct mgpt_conf *conf
     struct mgpt_session session = {.conf = conf, .registry = registry, .config_path = config_path};
     char *dir = mgpt_path_absolute(mgpt_conf_text(conf, "run", "dir"));
     enum mgpt_status status =
-        dir ? mgpt_folder_refuse(dir, error) : mgpt_fail(error, MGPT_NOMEM, "out of memory");
+        dir ? mgpt_folder_refuse(dir, conf, error) : mgpt_fail(error, MGPT_NOMEM, "out of memory");
 
     if (status == MGPT_OK)
         status = fill_session(&session, hf, error);

@@ -40,7 +40,7 @@ static enum mgpt_status make_folder(struct mgpt_training *r, bool resume, struct
     if (status == MGPT_OK && r->lock < 0)
         status = mgpt_folder_lock(r->dir, &r->lock, error);
     if (status == MGPT_OK && !resume)
-        status = mgpt_folder_refuse(r->dir, error); /* somebody may have been faster */
+        status = mgpt_folder_refuse(r->dir, r->conf, error); /* somebody may have been faster */
     return status;
 }
 
@@ -211,7 +211,8 @@ enum mgpt_status mgpt_training_open(struct mgpt_training *r, const struct mgpt_t
     enum mgpt_status status = begin(r, options, error);
 
     if (status == MGPT_OK)
-        status = options->resume ? find_checkpoint(r, error) : mgpt_folder_refuse(r->dir, error);
+        status = options->resume ? find_checkpoint(r, error)
+                                 : mgpt_folder_refuse(r->dir, r->conf, error);
     if (status == MGPT_OK)
         status = open_session(r, error);
     if (status == MGPT_OK)
