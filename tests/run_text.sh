@@ -11,6 +11,8 @@ has err 'text: [0-9]+ characters, [0-9]+ different ones: tokenizer char$'
 has err 'picked: 3 layers, width 48, context 64, 20 steps of 8 windows; .*--set'
 has err 'all settings are in book/config.ini; microgpt config show -c book/config.ini'
 has out '^sample +1:'
+n=$(wc -m <book.txt) # a part of n tokens has n - 1 to predict
+has out "^num tokens: train $((n * 9 / 10 - 1)), val $((n - n * 9 / 10 - 1))$"
 has err "kept in book. To write: microgpt generate --dir 'book'; to train on: microgpt train --resume --dir 'book' --steps N\$"
 has book/config.ini "^path = $scratch/book.txt$"
 has book/config.ini '^use = text$'

@@ -60,6 +60,7 @@ struct mgpt_run_info {
     uint64_t valid_documents, cut_documents; /* likewise */
     uint64_t parameters;                     /* numbers that are trained */
     const char *summary;                     /* "backend cpu, precision fp32, ..." */
+    uint64_t train_tokens, valid_tokens;     /* as in struct mgpt_dataset_info (ABI 1.1) */
 };
 
 /* Grows at the tail. */

@@ -156,7 +156,9 @@ static enum mgpt_status open_loggers(struct mgpt_training *r, struct mgpt_error 
                                  .valid_documents = data.valid_documents,
                                  .cut_documents = data.cut_documents,
                                  .parameters = s->params.count,
-                                 .summary = summary.data ? summary.data : ""};
+                                 .summary = summary.data ? summary.data : "",
+                                 .train_tokens = data.train_tokens,
+                                 .valid_tokens = data.valid_tokens};
     mgpt_log(MGPT_LOG_INFO, "%s", info.summary);
     say_cut(r, &data);
     status = mgpt_loggers_open(&r->loggers, r->conf, s->registry, &info, error);

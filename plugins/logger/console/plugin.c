@@ -1,12 +1,15 @@
 /* Logger console: what a person watches, on standard output.
  *
  *   num docs: 32033 (train 28829, val 3204)
+ *   num tokens: train 1003853, val 111539
  *   step    1/ 500 | loss 3.3185 | lr 1.00e-02 | grad norm 0.917 | 98k tok/s
  *   val loss: 2.8043
  *   val loss: 2.8043 | train loss: 2.7911
  *   sample  1: anna
  *   sample  2:
  *   one of several lines
+ *
+ * Of one text the parts are told in tokens, in place of documents.
  *
  * With loss scaling a step also says the scale of the next one.
  *
@@ -139,6 +142,17 @@ static enum mgpt_status event(struct mgpt_logger *l, const struct mgpt_event *e,
 
 /* ---- life ---- */
 
+/* One text trains and validates with different parts of it: "train 1, val 1" would hide that. */
+static void print_data(const struct mgpt_run_info *run)
+{
+    if (MGPT_HAS(run, valid_tokens) && run->documents == 1 && run->train_tokens)
+        printf("num tokens: train %llu, val %llu\n", (unsigned long long)run->train_tokens,
+               (unsigned long long)run->valid_tokens);
+    else
+        printf("num docs: %llu (train %llu, val %llu)\n", (unsigned long long)run->documents,
+               (unsigned long long)run->train_documents, (unsigned long long)run->valid_documents);
+}
+
 static bool wants_live(const char *setting, bool terminal)
 {
     const char *term = getenv("TERM");
@@ -163,9 +177,8 @@ static enum mgpt_status open_console(const struct mgpt_host *host, const struct 
     l->live = wants_live(host->get_text(config, "live"), isatty(STDOUT_FILENO));
     l->terminal = l->live || isatty(STDOUT_FILENO);
     console_live_init(&l->line, run);
-    printf("num docs: %llu (train %llu, val %llu)\nvocab size: %u\nnum params: %llu\n",
-           (unsigned long long)run->documents, (unsigned long long)run->train_documents,
-           (unsigned long long)run->valid_documents, (unsigned)run->vocab,
+    print_data(run);
+    printf("vocab size: %u\nnum params: %llu\n", (unsigned)run->vocab,
            (unsigned long long)run->parameters);
     status = flush(l, error);
     if (status != MGPT_OK) {
