@@ -290,8 +290,10 @@ START_TEST(lines_needs_a_bos)
 
     ck_ok(dataset_bench_open(component, &setup, &data, error));
     check_refused(api->encode(data, &dataset_bench_bytes_alone, NULL, &why), MGPT_CONFIG, why);
-    ck_assert_str_eq(why.text, "dataset lines needs a tokenizer with a BOS id; set bos = true in "
-                               "the tokenizer's section, such as [tokenizer.char]");
+    ck_assert_str_eq(why.text,
+                     "dataset lines needs a tokenizer with a BOS id; set bos = true in "
+                     "the tokenizer's section, such as [tokenizer.char]; a model that was "
+                     "trained without takes [dataset] use = text");
     dataset_bench_close(api, data);
 }
 END_TEST

@@ -241,7 +241,8 @@ static enum mgpt_status encode(struct mgpt_dataset *d, const struct mgpt_tokeniz
     if (api->bos(tokenizer) < 0)
         return mgpt_fail(error, MGPT_CONFIG,
                          "dataset lines needs a tokenizer with a BOS id; set bos = true in the "
-                         "tokenizer's section, such as [tokenizer.char]");
+                         "tokenizer's section, such as [tokenizer.char]; a model that was trained "
+                         "without takes [dataset] use = text");
     free(d->start);
     d->start = calloc(d->n + 1, sizeof *d->start);
     if (!d->start)
