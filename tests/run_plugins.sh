@@ -102,6 +102,19 @@ has out '/bad/sound\.so: not called KIND_NAME\.so.*; rename it'
 has out '/scheduler_empty\.so: found 0 bytes'
 grep -q noise out && fail 'what a constructor printed is in the list'
 
+# A file that was asked for first and is refused is named when another of its name takes its place.
+mkdir front wrong
+cp bad/scheduler_sound.so front/
+chmod 775 front/scheduler_sound.so
+run 0 config show -P front -P bad --set scheduler.use=sound
+has err "warning: $here/front/scheduler_sound\\.so was refused \\(.*0?775.*\\); $here/bad/scheduler_sound\\.so is used instead"
+cp bad/scheduler_sound.so wrong/scheduler_cosine.so
+run 0 config show -P wrong --set scheduler.use=cosine
+has err "warning: $here/wrong/scheduler_cosine\\.so was refused \\(holds scheduler sound.*\\); /.*/scheduler_cosine\\.so is used instead"
+run 4 plugins check wrong/scheduler_cosine.so
+has out '^ +FAIL +loads '
+has out 'scheduler_cosine\.so holds scheduler sound; expected scheduler cosine, as the file is called'
+
 # A file is one by its path, also relative to the working directory.
 for file in bad/scheduler_sound.so ./bad/scheduler_sound.so ../"${here##*/}"/bad/scheduler_sound.so; do
     run 0 plugins inspect "$file"

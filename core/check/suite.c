@@ -15,6 +15,7 @@
 #include "check/check.h"
 #include "plugin/kinds.h"
 #include "plugin/loader.h"
+#include "plugin/search.h"
 
 #define USUAL_SECONDS 60 /* most cases take less than one */
 #define LOAD_SECONDS 20
@@ -72,6 +73,29 @@ static const struct mgpt_plugin *load(const char *path)
     return plugin;
 }
 
+/* A file called KIND_NAME.so is looked for by that name, and refused when it holds another. */
+static void check_file_name(const struct mgpt_plugin *plugin, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path, *name;
+    const struct mgpt_component *first = plugin->components[0];
+    char text[600];
+    size_t size;
+    const struct mgpt_kind *kind = mgpt_search_parse(file, &name, &size);
+
+    for (size_t i = 0; plugin->components[i]; i++) {
+        const struct mgpt_component *c = plugin->components[i];
+        const struct mgpt_kind *of = mgpt_kind_of(c->kind);
+        if (!kind || !of || (of == kind && strlen(c->name) == size && !memcmp(c->name, name, size)))
+            return; /* a kind unknown here is for another microgpt to judge */
+    }
+    (void)snprintf(text, sizeof text,
+                   "%.200s holds %.32s %.200s; expected %s %.*s, as the file is called: change "
+                   ".name, or rename the file",
+                   file, mgpt_kind_of(first->kind)->name, first->name, kind->name,
+                   (int)(size < 100 ? size : 100), name);
+    tell_failure(text);
+}
+
 /* Lists what the file holds. */
 static void play_load(void *context, int to)
 {
@@ -79,6 +103,7 @@ static void play_load(void *context, int to)
 
     report = to;
     const struct mgpt_plugin *plugin = load(task->suite->path);
+    check_file_name(plugin, task->suite->path);
     for (size_t i = 0; plugin->components[i]; i++) {
         const struct mgpt_component *c = plugin->components[i];
         char text[300];

@@ -4,11 +4,13 @@
 #include "plugin/registry.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "plugin/diary.h"
 #include "plugin/kinds.h"
@@ -264,10 +266,11 @@ static int is_missing(const char *path)
     return stat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
-/* KIND_NAME.so in one folder. `tried` grows by "FOLDER (what came of it)". */
+/* KIND_NAME.so in one folder. `tried` grows by "FOLDER (what came of it)", and `refused` by the file
+ * with its reason when it is there and cannot be had. */
 static enum mgpt_status try_folder(struct mgpt_registry *r, const char *folder,
                                    const struct mgpt_kind *kind, const char *name,
-                                   struct mgpt_string *tried, int *refused)
+                                   struct mgpt_string *tried, struct mgpt_string *refused)
 {
     char file[MAX_NAME + 32];
     (void)snprintf(file, sizeof file, "%s_%s.so", kind->name, name);
@@ -282,7 +285,9 @@ static enum mgpt_status try_folder(struct mgpt_registry *r, const char *folder,
     } else {
         status = load(r, path, kind, name, &cause);
         outcome = status == MGPT_OK ? "loaded" : mgpt_text_after_path(cause.text, path);
-        *refused |= status != MGPT_OK;
+        if (status != MGPT_OK)
+            mgpt_string_format(refused, "%s%s was refused (%s)", refused->size ? ", " : "", path,
+                               outcome);
     }
     if (status != MGPT_OK)
         mgpt_string_format(tried, "%s%s (%s)", tried->size ? ", " : "", folder, outcome);
@@ -311,8 +316,8 @@ static enum mgpt_status check_names(const char *kind, const char *name, struct m
 }
 
 static enum mgpt_status fail_missing(const struct mgpt_registry *r, const char *kind,
-                                     const char *name, const struct mgpt_string *tried, int refused,
-                                     struct mgpt_error *error)
+                                     const char *name, const struct mgpt_string *tried,
+                                     bool refused, struct mgpt_error *error)
 {
     const char *where = tried->data ? tried->data : "no folder";
     if (refused)
@@ -334,8 +339,7 @@ enum mgpt_status mgpt_registry_find(struct mgpt_registry *r, const char *kind, c
         return status;
     const struct mgpt_kind *of = mgpt_kind_named(kind, strlen(kind));
     const struct entry *entry = lookup(r, of, name);
-    struct mgpt_string tried = {0};
-    int refused = 0;
+    struct mgpt_string tried = {0}, refused = {0};
     for (size_t i = 0; i < n_folders(r) && !entry && status != MGPT_NOMEM; i++) {
         status = try_folder(r, folder_at(r, i), of, name, &tried, &refused);
         if (status == MGPT_OK)
@@ -343,10 +347,13 @@ enum mgpt_status mgpt_registry_find(struct mgpt_registry *r, const char *kind, c
     }
     if (entry)
         *module = module_of(entry);
-    else if (status == MGPT_NOMEM)
+    if (entry && refused.size) /* the user may think that the file in front is what runs */
+        mgpt_log(MGPT_LOG_WARN, "%s; %s is used instead", refused.data, origin(entry));
+    if (!entry && status == MGPT_NOMEM)
         mgpt_fail(error, status, "no memory to look for %s %s", kind, name);
-    else
-        status = fail_missing(r, kind, name, &tried, refused, error);
+    else if (!entry)
+        status = fail_missing(r, kind, name, &tried, refused.size != 0, error);
+    mgpt_string_finish(&refused);
     mgpt_string_finish(&tried);
     return status;
 }
