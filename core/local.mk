@@ -79,6 +79,7 @@ libmicrogpt_la_SOURCES = \
     %D%/conf/schema.c %D%/conf/schema.h \
     %D%/conf/state.h \
     %D%/plugin/cure.c %D%/plugin/cure.h \
+    %D%/plugin/left_out.c %D%/plugin/left_out.h \
     %D%/plugin/diary.c %D%/plugin/diary.h \
     %D%/plugin/elf.c %D%/plugin/elf.h \
     %D%/plugin/host.c \

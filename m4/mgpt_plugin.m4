@@ -9,11 +9,15 @@ AC_DEFUN([MGPT_PLUGIN], [
                 [], [mgpt_enable=auto])
   mgpt_obstacle="$4"
   AS_CASE([$mgpt_enable:$mgpt_obstacle],
-    [no:*],  [mgpt_say="no (--disable-$1-$2)"],
+    [no:*],  [mgpt_obstacle="--disable-$1-$2"
+              mgpt_say="no ($mgpt_obstacle)"],
     [*:],    [mgpt_say=yes
               AS_VAR_APPEND([MGPT_PLUGINS], [" plugins/$1_$2.la"])],
     [yes:*], [AC_MSG_ERROR([--enable-$1-$2: $mgpt_obstacle])],
              [mgpt_say="no ($mgpt_obstacle)"])
+  AS_VAR_IF([mgpt_say], [yes], [], [
+    mgpt_words=`AS_ECHO(["$mgpt_obstacle"]) | sed 's/[[\\"]]/\\&/g'`
+    AS_VAR_APPEND([mgpt_left_out], ["{\"$1\", \"$2\", \"$mgpt_words\"}, "])])
   AS_VAR_APPEND([mgpt_plugin_lines], ["
     m4_format([[%-22s]], [$1 $2 ])$mgpt_say"])
   m4_popdef([mgpt_enable])dnl
@@ -46,6 +50,12 @@ AC_DEFUN([MGPT_ABI_VERSION], [
   AS_CASE([$MGPT_ABI], [.*|*.],
     [AC_MSG_ERROR([core/microgpt/plugin.h does not define MGPT_ABI_MAJOR and MGPT_ABI_MINOR as numbers])])
   AC_SUBST([MGPT_ABI])
+])
+
+# MGPT_PLUGINS_LEFT_OUT: which plugins are not built, and why, for a program that is asked for one of them.
+AC_DEFUN([MGPT_PLUGINS_LEFT_OUT], [
+  AC_DEFINE_UNQUOTED([MGPT_LEFT_OUT], [$mgpt_left_out],
+                     [plugins that are not built: {"kind", "name", "why"}, ...])
 ])
 
 AC_DEFUN([MGPT_SUMMARY], [

@@ -48,8 +48,18 @@ fi
 MICROGPT_PLUGIN_PATH=$scratch/nowhere:$good run 4 doctor -c "$ini"
 has out '^problem +modules +.*/nowhere: this folder of the search path is not there$'
 has out '^ +fix: +take it out of MICROGPT_PLUGIN_PATH'
+MICROGPT_PLUGIN_PATH=$scratch/nowhere run 4 generate -c "$ini"
+has err 'no [a-z]+ called .*/nowhere \(not there\).*; not installed\? .*MICROGPT_PLUGIN_PATH=BUILD/plugins/.libs$'
 MICROGPT_PLUGIN_PATH=$scratch/nowhere run 4 doctor -c "$ini"
 has out '^problem +modules +there is no .*no tokenizer'
+# What configure left out is no misspelt name.
+read -r kind name <<<"$(sed -nE 's/^#define MGPT_LEFT_OUT \{"([a-z]+)", "([a-z0-9_]+)".*/\1 \2/p' "$abs_top_builddir/config.h")"
+if [ -n "$name" ]; then
+    run 4 plugins inspect "$kind/$name"
+    has err "this microgpt was built without $kind $name \(.+\): .*; microgpt doctor says more"
+    run 0 doctor -c "$ini"
+    has out "^note +modules +this microgpt was built without $kind $name \(.+\)\$"
+fi
 mkdir bad
 head -c 3000 "$good/optimizer_sgd.so" >bad/optimizer_half.so
 run 4 doctor -c "$ini" -P "$scratch/bad"

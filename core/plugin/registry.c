@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "plugin/diary.h"
 #include "plugin/kinds.h"
+#include "plugin/left_out.h"
 #include "plugin/loader.h"
 #include "plugin/search.h"
 #include "plugin/validate.h"
@@ -315,6 +316,17 @@ static enum mgpt_status check_names(const char *kind, const char *name, struct m
     return MGPT_OK;
 }
 
+/* Is any module there but those built in, or asked for by -P? */
+static bool has_standard_files(const struct mgpt_registry *r)
+{
+    struct mgpt_names files = {NULL, 0};
+    for (size_t i = 0; i < r->standard.count; i++)
+        (void)mgpt_search_folder(r->standard.items[i], &files, NULL);
+    size_t n = files.count;
+    mgpt_names_finish(&files);
+    return n != 0;
+}
+
 static enum mgpt_status fail_missing(const struct mgpt_registry *r, const char *kind,
                                      const char *name, const struct mgpt_string *tried,
                                      bool refused, struct mgpt_error *error)
@@ -323,10 +335,22 @@ static enum mgpt_status fail_missing(const struct mgpt_registry *r, const char *
     if (refused)
         return mgpt_fail(error, MGPT_PLUGIN, "%s %s was refused; looked for %s_%s.so in: %s", kind,
                          name, kind, name, where);
+    const char *why = mgpt_left_out_why(kind, name);
+    if (why)
+        return mgpt_fail(error, MGPT_PLUGIN,
+                         "this microgpt was built without %s %s (%s): %s; microgpt doctor says "
+                         "more; looked for %s_%s.so in: %s",
+                         kind, name, why,
+                         strcmp(kind, "backend") ? "take another, which microgpt plugins list has"
+                                                 : "use auto or cpu",
+                         kind, name, where);
     char *nearest = mgpt_registry_nearest(r, kind, name);
-    mgpt_fail(error, MGPT_PLUGIN, "no %s called \"%s\"%s%s%s; looked for %s_%s.so in: %s", kind,
+    mgpt_fail(error, MGPT_PLUGIN, "no %s called \"%s\"%s%s%s; looked for %s_%s.so in: %s%s", kind,
               name, nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "",
-              kind, name, where);
+              kind, name, where,
+              has_standard_files(r) ? ""
+                                    : "; not installed? name where the modules are built: "
+                                      "MICROGPT_PLUGIN_PATH=BUILD/plugins/.libs");
     free(nearest);
     return MGPT_PLUGIN;
 }

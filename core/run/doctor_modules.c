@@ -12,6 +12,7 @@
 #include "base/apart.h"
 #include "plugin/cure.h"
 #include "plugin/kinds.h"
+#include "plugin/left_out.h"
 #include "run/doctor.h"
 
 #define NVIDIA_DRIVER "/proc/driver/nvidia/version"
@@ -39,6 +40,18 @@ static void check_attempt(struct mgpt_findings *f, const struct mgpt_attempt *a)
         mgpt_findings_problem(f, MGPT_PLUGIN, "modules",
                               cure ? cure : "do what the reason says, or remove the file", "%s: %s",
                               a->path, a->outcome);
+}
+
+static void say_left_out(struct mgpt_findings *f, const struct mgpt_registry *registry)
+{
+    for (const struct mgpt_left_out *m = &mgpt_left_out[0]; m->kind; m++) {
+        bool there = false; /* from elsewhere */
+        for (size_t i = 0; i < mgpt_registry_count(registry, m->kind); i++)
+            there |= !strcmp(mgpt_registry_at(registry, m->kind, i).component->name, m->name);
+        if (!there)
+            mgpt_findings_note(f, "modules", "this microgpt was built without %s %s (%s)", m->kind,
+                               m->name, m->why);
+    }
 }
 
 static void check_kinds(struct mgpt_findings *f, const struct mgpt_registry *registry)
@@ -176,6 +189,7 @@ void mgpt_doctor_modules(struct mgpt_findings *f, struct mgpt_registry *registry
         check_attempt(f, &a);
     }
     check_kinds(f, registry);
+    say_left_out(f, registry);
     check_driver(f, registry);
     for (size_t i = 0; i < mgpt_registry_count(registry, NULL); i++) {
         const struct mgpt_module module = mgpt_registry_at(registry, NULL, i);
