@@ -50,6 +50,14 @@ for kind in $(sed -n 's|^#define MGPT_KIND_[A-Z]* "\([a-z]*\)/[0-9]*"$|\1|p' "$h
 done
 [ $kinds -gt 0 ] || complain "found no kind in $headers/microgpt"
 
+# What bootstrap installs and says is what the README says.
+for package in $(sed -nE 's/^(tools|build|check) +([^ ]+) +[a-z]+:.*/\2/p' "$abs_top_srcdir/bootstrap") \
+    'mkdir -p build && cd build && ../configure && make'; do
+    for file in README.md bootstrap; do
+        grep -qwF -- "$package" "$abs_top_srcdir/$file" || complain "$file does not speak of $package"
+    done
+done
+
 # The README that is installed speaks to who has the program and no checkout.
 if grep -nE 'bootstrap|\.\./configure|\]\((doc|conf)/|`conf/|<!--|-->' "$abs_top_builddir/doc/README.md"; then
     echo 'the installed README speaks of a checkout'
