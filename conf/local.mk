@@ -15,6 +15,11 @@ install-data-local:
 	then new=.new; echo "$(inidir)/$$ini was edited: installing $$ini.new"; fi; \
 	$(INSTALL_DATA) "$(srcdir)/%D%/$$ini" "$(inidir)/$$ini$$new" || exit 1; done
 
+# The last line of `make install`, where the shell would not find the program.
+install-data-hook:
+	@case "$(DESTDIR):$$PATH:" in :*":$(bindir):"* | [!:]*) ;; \
+	*) echo 'installed; now: export PATH=$(bindir):$$PATH' ;; esac
+
 uninstall-local:
 	@for ini in $(INIS); do \
 	if cmp -s "$(srcdir)/%D%/$$ini" "$(inidir)/$$ini"; then rm -f "$(inidir)/$$ini"; fi; \
