@@ -66,6 +66,7 @@ broken      DEFAULT_OUT_OF_RANGE          scheduler option floor has the default
 broken      SCHEDULER_IS_IMPURE           scheduler a second call gives another rate
 broken      SCHEDULER_GIVES_NAN           scheduler lr nan of
 broken      SCHEDULER_EXITS               scheduler the check ended the process (exit code 0)
+broken      ASKS_FOR_NO_OPTION            scheduler asks for option slope of [broken], which is not in its table
 broken      SCHEDULER_LEAKS               scheduler bytes, again and again
 broken      RULE_CALLS_A_FUNCTION         optimizer "square_of" is called, which no device can
 broken      RULE_HAS_A_NAKED_LITERAL      optimizer "1.0" is a literal without its cast
@@ -89,6 +90,21 @@ bad_backend BACKEND_FAILS_HALFWAY         backend   the op failed and has writte
 bad_backend BACKEND_IS_WRONG              backend   expected -1.5
 bad_backend BACKEND_LEAKS                 backend   bytes, again and again
 TABLE
+
+# What every check finds is told once; and a run ends with one error, not as a crash.
+"$MICROGPT" plugins check "$scratch/ASKS_FOR_NO_OPTION.so" --kind scheduler >"$scratch/said" 2>&1
+[ "$(grep -c 'asks for option slope' "$scratch/said")" = 1 ] && grep -q '^ *As above\.$' "$scratch/said" ||
+    { echo "one cause is told several times:"; cat "$scratch/said"; failed=$((failed + 1)); }
+mkdir "$scratch/asks"
+cp "$scratch/ASKS_FOR_NO_OPTION.so" "$scratch/asks/scheduler_broken.so"
+printf 'anna\nbob\ncarla\ndora\nemil\nfrida\ngustav\nhanna\nida\njonas\n' >"$scratch/few.txt"
+"$MICROGPT" train -q -c "$abs_top_srcdir/conf/microgpt.ini" -P "$scratch/asks" --set scheduler.use=broken \
+    --steps 2 --dir "$scratch/run" --set dataset.path="$scratch/few.txt" >"$scratch/said" 2>&1
+code=$?
+[ $code -eq 4 ] && [ "$(grep -c 'error: ' "$scratch/said")" = 1 ] &&
+    grep -q "error: module $scratch/asks/scheduler_broken.so asks for option slope of" "$scratch/said" ||
+    { echo "train with a module that asks for no option of its own: exit code $code"; cat "$scratch/said"
+      failed=$((failed + 1)); }
 
 # Inspect says of the text of a rule what check says of it.
 for json in '' --json; do

@@ -120,6 +120,7 @@ static void play_case(void *context, int to)
 
     report = to;
     mgpt_check_on_failure = tell_failure;
+    mgpt_host_on_misuse(tell_failure);
     mgpt_check_on_note = tell_note;
     mgpt_check_seed = task->suite->seed;
     mgpt_check_search = task->suite->search;

@@ -19,21 +19,42 @@ static const char *const outcomes[] = {"pass", "skip", "fail", "crash", "timeout
 
 /* ---- a table ---- */
 
+/* What stands above: the module, and its last failure. */
+struct above {
+    char module[256], failure[2048];
+};
+
+/* A module that fails when it is made fails every check, in the same words: they are told once. */
+static bool is_told(const struct mgpt_case_result *f, struct above *above)
+{
+    char this[sizeof above->failure];
+
+    (void)snprintf(this, sizeof this, "%s\n%s", f->text, f->output);
+    if (strcmp(this, above->failure) == 0)
+        return true;
+    memcpy(above->failure, this, sizeof this);
+    return false;
+}
+
 static void print_finding(const struct mgpt_case_result *f, void *context)
 {
     static const char *const words[] = {"ok", "skip", "FAIL", "CRASH", "HANGS"};
-    char *module = context;
-    char this[256];
+    struct above *above = context;
+    char this[sizeof above->module];
 
     (void)snprintf(this, sizeof this, "%s %s", f->kind, f->name);
-    if (f->kind[0] && strcmp(module, this) != 0) {
+    if (f->kind[0] && strcmp(above->module, this) != 0) {
         printf("%s\n", this);
-        memcpy(module, this, sizeof this);
+        *above = (struct above){0};
+        memcpy(above->module, this, sizeof this);
     }
     printf("  %-5s %-66s %6.2f s\n", words[f->outcome], f->check, f->seconds);
-    if (f->text[0] && f->outcome != MGPT_PASSED)
+    bool told = f->outcome >= MGPT_FAILED && is_told(f, above);
+    if (told)
+        printf("        As above.\n");
+    else if (f->text[0] && f->outcome != MGPT_PASSED)
         printf("        %s\n", f->text);
-    if (f->outcome >= MGPT_FAILED) {
+    if (f->outcome >= MGPT_FAILED && !told) {
         printf("        It matters: %s.\n", f->means);
         if (f->output[0])
             printf("        It last said: %s\n", f->output);
@@ -119,7 +140,8 @@ static char **folders_of(const struct mgpt_cli *cli)
 enum mgpt_status mgpt_cmd_plugins_check(struct mgpt_cli *cli, struct mgpt_error *error)
 {
     struct mgpt_suite suite = {0};
-    char module[256] = "", path[4096];
+    struct above above = {"", ""};
+    char path[4096];
     enum mgpt_status status = read_options(cli, &suite, error);
 
     if (status != MGPT_OK)
@@ -134,7 +156,7 @@ enum mgpt_status mgpt_cmd_plugins_check(struct mgpt_cli *cli, struct mgpt_error 
     suite.path = path;
     suite.search = (const char *const *)folders;
     suite.on_finding = cli->json ? NULL : print_finding;
-    suite.context = module;
+    suite.context = &above;
     status = mgpt_suite_run(&suite, error);
     if (status == MGPT_OK && cli->json)
         status = print_json(&suite, error);

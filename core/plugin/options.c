@@ -173,38 +173,40 @@ size_t mgpt_config_index(const struct mgpt_config *config, const char *key)
     return i;
 }
 
-/* The value of `key`, which must be of one of `types`, a set of bits 1 << type. */
+bool mgpt_config_has(const struct mgpt_config *config, const char *key, unsigned types)
+{
+    size_t i = config ? mgpt_config_index(config, key) : 0;
+    return config && i < config->n && (types >> mgpt_config_option(config, i)->type & 1);
+}
+
+/* The value of `key`, which must be of one of `types`. */
 static const struct mgpt_value *want(const struct mgpt_config *config, const char *key,
                                      unsigned types)
 {
-    size_t i = config ? mgpt_config_index(config, key) : 0;
-    if (!config || i == config->n || !(types >> mgpt_config_option(config, i)->type & 1)) {
+    if (!mgpt_config_has(config, key, types)) {
         mgpt_log(MGPT_LOG_ERROR, "bug: [%s] has no option %s of the type that was asked for",
                  config ? config->section : "no section", key);
         abort();
     }
-    return mgpt_config_value(config, i);
+    return mgpt_config_value(config, mgpt_config_index(config, key));
 }
 
 int64_t mgpt_config_int(const struct mgpt_config *config, const char *key)
 {
-    return want(config, key, 1u << MGPT_OPTION_INT | 1u << MGPT_OPTION_BOOL)->integer;
+    return want(config, key, MGPT_TYPES_INT)->integer;
 }
 
 double mgpt_config_float(const struct mgpt_config *config, const char *key)
 {
-    return want(config, key, 1u << MGPT_OPTION_FLOAT)->number;
+    return want(config, key, MGPT_TYPES_FLOAT)->number;
 }
 
 uint64_t mgpt_config_seed(const struct mgpt_config *config, const char *key)
 {
-    return want(config, key, 1u << MGPT_OPTION_SEED)->seed;
+    return want(config, key, MGPT_TYPES_SEED)->seed;
 }
 
 const char *mgpt_config_text(const struct mgpt_config *config, const char *key)
 {
-    return want(config, key,
-                1u << MGPT_OPTION_TEXT | 1u << MGPT_OPTION_ENUM | 1u << MGPT_OPTION_PATH |
-                    1u << MGPT_OPTION_LIST)
-        ->text;
+    return want(config, key, MGPT_TYPES_TEXT)->text;
 }

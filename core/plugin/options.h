@@ -41,8 +41,19 @@ const char *mgpt_config_origin(const struct mgpt_config *config, size_t i);
 /* Index of `key`, or count. */
 size_t mgpt_config_index(const struct mgpt_config *config, const char *key);
 
-/* Values by key: the get_* of struct mgpt_host. A key that is not in the table, or of another type,
- * is a bug of the caller: abort. [any] */
+/* Which types a getter has values of: bits 1 << enum mgpt_option_type. */
+enum mgpt_config_types {
+    MGPT_TYPES_INT = 1 << MGPT_OPTION_INT | 1 << MGPT_OPTION_BOOL,
+    MGPT_TYPES_FLOAT = 1 << MGPT_OPTION_FLOAT,
+    MGPT_TYPES_SEED = 1 << MGPT_OPTION_SEED,
+    MGPT_TYPES_TEXT = 1 << MGPT_OPTION_TEXT | 1 << MGPT_OPTION_ENUM | 1 << MGPT_OPTION_PATH |
+                      1 << MGPT_OPTION_LIST
+};
+/* Is `key` in the table, with one of these types? A config of NULL has none. [any] */
+bool mgpt_config_has(const struct mgpt_config *config, const char *key, unsigned types);
+
+/* Values by key, as the get_* of struct mgpt_host. A key that is not in the table, or of another
+ * type, is a bug of the caller: abort. [any] */
 int64_t mgpt_config_int(const struct mgpt_config *config, const char *key);
 double mgpt_config_float(const struct mgpt_config *config, const char *key);
 uint64_t mgpt_config_seed(const struct mgpt_config *config, const char *key);

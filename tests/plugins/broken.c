@@ -61,6 +61,10 @@ static enum mgpt_status scheduler_create(const struct mgpt_host *host,
                                          struct mgpt_error *error)
 {
     (void)host, (void)config;
+#ifdef ASKS_FOR_NO_OPTION
+    if (host->get_float(config, "slope") > 1)
+        return mgpt_fail(error, MGPT_CONFIG, "slope: expected at most 1");
+#endif
     *scheduler = malloc(64);
     return *scheduler ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory");
 }
