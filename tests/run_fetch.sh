@@ -12,9 +12,13 @@ has err 'nmaes: no such text to fetch; expected names or tinyshakespeare'
 run 3 train -c "$ini" --set dataset.path=fetch:nmaes
 has err '--set dataset.path=fetch:nmaes: \[dataset\] path = fetch:nmaes: nmaes: no such text'
 
+run 5 train -c "$abs_top_srcdir/conf/toygpt.ini"
+has err 'path = tinyshakespeare.txt: no such file; download it by --set dataset.path=fetch:tinyshakespeare, or'
+
 if ! grep -q '^#define HAVE_LIBCURL 1' "$abs_top_builddir/config.h"; then
     run 4 fetch names
-    has err 'was built without libcurl \(Debian package libcurl4-openssl-dev\): load https://'
+    has err 'was built without libcurl: install it \(Debian package libcurl4-openssl-dev\), then configure and make again; or load https://'
+    ! grep -q fetching err || fail 'it says that it is fetching'
     echo "$checks checks; without libcurl nothing is downloaded"
     exit 0
 fi

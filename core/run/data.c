@@ -47,6 +47,22 @@ static enum mgpt_status find_fetched(const struct mgpt_conf *conf, const char *n
     return mgpt_fail(error, status, "%s", why.text);
 }
 
+/* A file that is not there, but has the name of a text that is known: that is how to get it. */
+static enum mgpt_status find_file(const struct mgpt_conf *conf, const char *given, char **path,
+                                  struct mgpt_error *error)
+{
+    const char *slash = strrchr(given, '/'), *name = slash ? slash + 1 : given;
+
+    for (const struct mgpt_text_source *s = &mgpt_text_sources[0]; s->name; s++)
+        if (!strcmp(s->file, name) && !mgpt_path_exists(given))
+            return mgpt_fail(error, MGPT_DATA,
+                             "%s: [dataset] path = %s: no such file; download it by --set "
+                             "dataset.path=fetch:%s, or name another: --set dataset.path=FILE",
+                             mgpt_conf_origin(conf, "dataset", "path"), given, s->name);
+    *path = mgpt_path_absolute(given);
+    return *path ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory");
+}
+
 enum mgpt_status mgpt_data_path(struct mgpt_conf *conf, const char *config_path, char **path,
                                 struct mgpt_error *error)
 {
@@ -65,8 +81,7 @@ enum mgpt_status mgpt_data_path(struct mgpt_conf *conf, const char *config_path,
         origin = "fetch";
         status = find_fetched(conf, given + sizeof fetched - 1, path, error);
     } else {
-        *path = mgpt_path_absolute(given);
-        return *path ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory");
+        return find_file(conf, given, path, error);
     }
     return status == MGPT_OK ? mgpt_conf_settle(conf, "dataset", "path", *path, origin, error)
                              : status;

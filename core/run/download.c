@@ -6,12 +6,14 @@
 #ifdef HAVE_LIBCURL
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #include <curl/curl.h>
 
+#include "base/log.h"
 #include "base/stop.h"
 
 struct load {
@@ -112,6 +114,8 @@ enum mgpt_status mgpt_download(const char *url, int fd, uint64_t from, uint64_t 
 
     if (!curl)
         return mgpt_fail(error, MGPT_NOMEM, "libcurl does not start");
+    mgpt_log(MGPT_LOG_INFO, "fetching %s (%" PRIu64 " bytes%s)", url, size - from,
+             from ? " to go" : "");
     set_options(curl, url, &l, why);
     CURLcode code = perform(curl, &l);
     curl_easy_cleanup(curl);
@@ -125,9 +129,9 @@ enum mgpt_status mgpt_download(const char *url, int fd, uint64_t from, uint64_t 
 {
     (void)fd, (void)from, (void)size;
     return mgpt_fail(error, MGPT_UNSUPPORTED,
-                     "this microgpt was built without libcurl (Debian package "
-                     "libcurl4-openssl-dev): load %s by other means, and name the file in "
-                     "[dataset] path",
+                     "this microgpt was built without libcurl: install it (Debian package "
+                     "libcurl4-openssl-dev), then configure and make again; or load %s by other "
+                     "means, and name the file in [dataset] path",
                      url);
 }
 

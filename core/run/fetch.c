@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "base/text.h"
 #include "run/fetch.h"
 
@@ -82,8 +80,6 @@ static enum mgpt_status load_part(const struct mgpt_text_source *source, const c
         uint64_t from = (uint64_t)info.st_size;
         if (from > source->size) /* of another text */
             from = ftruncate(fd, 0) ? from : 0;
-        mgpt_log(MGPT_LOG_INFO, "fetching %s (%" PRIu64 " bytes%s)", url, source->size - from,
-                 from ? " to go" : "");
         if (from < source->size)
             status = mgpt_download(url, fd, from, source->size, error);
         if (status == MGPT_OK && fsync(fd))
