@@ -28,6 +28,7 @@ is()
 command -v python3 >/dev/null || skip 'no python3'
 train --dir a --steps 40
 run 0 watch a --export page.html
+has err 'wrote page.html$'
 is "$(data page.html 'len(d["runs"]), d["refresh"], r["name"], r["live"], r["total"], r["last_step"]')" \
     "(1, 0, 'a', False, 40, 40)" 'the run'
 is "$(data page.html 'r["step"] == list(range(1, 41)), r["val_step"], r["stride"]')" \
@@ -97,6 +98,9 @@ wait $watching || fail 'watch ended badly'
 training='' watching=''
 is "$(data live/watch.html 'r["live"]')" False 'a run that has ended'
 is "$(cat out)" "$PWD/live/watch.html" 'the path'
+has err "the page, to open in a browser: $PWD/live/watch.html; following the run, Ctrl-C ends\$"
+run 0 watch live
+has err "the page, to open in a browser: $PWD/live/watch.html\$"
 
 # A folder that cannot have the page: it can be elsewhere.
 rm live/watch.html

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/stop.h"
 #include "cli/browse.h"
 #include "cli/cli.h"
@@ -38,8 +39,9 @@ static enum mgpt_status follow(const struct mgpt_cli *cli, const char *path,
         return mgpt_fail(error, status,
                          status == MGPT_IO ? "%s; --export FILE puts the page elsewhere" : "%s",
                          why.text);
-    if (status == MGPT_OK)
-        mgpt_browse(path, false);
+    mgpt_log(MGPT_LOG_INFO, "the page, to open in a browser: %s%s", path,
+             live ? "; following the run, Ctrl-C ends" : "");
+    mgpt_browse(path, false);
     mgpt_stop_install();
     while (status == MGPT_OK && live && !mgpt_stop_requested()) {
         nanosleep(&(struct timespec){.tv_sec = REFRESH}, NULL);
@@ -56,8 +58,12 @@ enum mgpt_status mgpt_cmd_watch(struct mgpt_cli *cli, struct mgpt_error *error)
 
     if (cli->n_operands == 0)
         return mgpt_fail(error, MGPT_USAGE, "watch: expected the folder of a run, or several");
-    if (export)
-        return write_page(cli, export, 0, &live, error);
+    if (export) {
+        status = write_page(cli, export, 0, &live, error);
+        if (status == MGPT_OK)
+            mgpt_log(MGPT_LOG_INFO, "wrote %s", export);
+        return status;
+    }
     char *path = mgpt_path_join(cli->operands[0], "watch.html");
     char *whole = path ? mgpt_path_absolute(path) : NULL;
     status = whole ? follow(cli, whole, error) : mgpt_fail(error, MGPT_NOMEM, "out of memory");
