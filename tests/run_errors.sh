@@ -26,7 +26,9 @@ ini() { printf '%s\n' "$@" >bad.ini; }
 bad 2 'tarin.*train' tarin
 bad 2 'step' train --stepz 5
 bad 2 'steps' train --steps
-bad 2 '.' eval surplus
+bad 2 'expected only options; see microgpt eval' eval surplus
+bad 2 'expected only options; did you mean --dir good\?$' generate good
+bad 2 'expected only options; see microgpt bench' bench good
 bad 2 'metrics.jsonl' train --json
 bad 3 'section.key=value' train --set nonsense
 bad 2 '.' config mend

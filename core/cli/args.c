@@ -5,6 +5,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
 
 /* ---- looking up ---- */
 
@@ -82,6 +85,20 @@ static enum mgpt_status refuse_option(const struct mgpt_command *command, const 
                          command->name, size, typed, nearest);
     return mgpt_fail(error, MGPT_USAGE, "%s: %.*s: no such option; see microgpt %s --help",
                      command->name, size, typed, command->name);
+}
+
+/* `surplus`: a word where only options go; it may be the run folder. */
+static enum mgpt_status refuse_word(const struct mgpt_command *command, const char *surplus,
+                                    struct mgpt_error *error)
+{
+    char *path = mgpt_path_join(surplus, "config.ini");
+    bool run = path && access(path, F_OK) == 0 && option_named(command, "dir", 3);
+    free(path);
+    if (run)
+        return mgpt_fail(error, MGPT_USAGE, "%s: %s: expected only options; did you mean --dir %s?",
+                         command->name, surplus, surplus);
+    return mgpt_fail(error, MGPT_USAGE, "%s: %s: expected only options; see microgpt %s --help",
+                     command->name, surplus, command->name);
 }
 
 /* ---- parsing ---- */
@@ -176,9 +193,7 @@ enum mgpt_status mgpt_cli_parse(struct mgpt_cli *cli, int argc, char **argv,
             cli->operands[cli->n_operands++] = argv[at];
     }
     if (status == MGPT_OK && cli->n_operands && !cli->command->usage && !cli->help)
-        status =
-            mgpt_fail(error, MGPT_USAGE, "%s: %s: expected only options; see microgpt %s --help",
-                      cli->command->name, cli->operands[0], cli->command->name);
+        status = refuse_word(cli->command, cli->operands[0], error);
     return status;
 }
 
