@@ -238,6 +238,12 @@ cmp -s first out || fail 'the same seed wrote another text'
 [ ! -s err ] || fail 'generate has something to say'
 run 0 generate --dir cpu --samples 2 --max-tokens 100 --seed 3 --set generate.window=hop
 [ "$(grep -c 'window = hop' err)" = 1 ] || fail 'a hopping window is to be told, once'
+"$MICROGPT" generate --dir cpu --max-tokens 100 --seed 3 --samples 1 --prompt "$(head -c 3 out)" \
+    --set generate.window=hop >both 2>&1 </dev/null || fail 'generate with a prompt'
+head -n 1 both | grep -q '^microgpt: .*window = hop' || fail 'the hopping window is told within the text'
+run 0 generate --dir cpu --samples 1 --max-tokens 5 --seed 3 --set generate.window=hop
+[ ! -s err ] || fail 'a window that cannot hop is told'
+run 0 generate --dir cpu --samples 2 --max-tokens 100 --seed 3 --set generate.window=hop
 [ "$(head -c 16 out)" = "$(head -c 16 first)" ] || fail 'hop differs within the context'
 cmp -s <(head -c 101 out) first && fail 'hop changes nothing past the context'
 stop=$(tr '\n' _ <first | cut -c41-43) # three characters of the text

@@ -228,6 +228,7 @@ static enum mgpt_status record(struct mgpt_printer *p, uint64_t number, const in
 enum mgpt_status mgpt_printer_sample(struct mgpt_printer *p, uint64_t number, const int32_t *ids,
                                      size_t n, struct mgpt_error *error)
 {
+    mgpt_generator_tell(p->generator, n); /* its line may not stand within the text */
     return p->json ? record(p, number, ids, n, error) : stream(p, number, ids, n, error);
 }
 

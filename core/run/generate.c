@@ -105,14 +105,27 @@ static enum mgpt_status decode(struct mgpt_generator *g, int32_t id, size_t *siz
     return MGPT_OK;
 }
 
-void mgpt_generator_tell(struct mgpt_generator *g, const struct mgpt_window *window)
+/* A document ends by itself, long before the context as a rule: unless a length was asked for, its
+ * samples are not thought to pass it. */
+static bool may_hop(const struct mgpt_generator *g, size_t n)
 {
-    if (window->hops && !g->told)
+    const struct mgpt_session *s = g->session;
+    bool asked = mgpt_conf_int(s->conf, "generate", "max_tokens") > 0;
+
+    return g->window.past == MGPT_WINDOW_HOP && n + g->max > (size_t)s->model.context + 1 &&
+           (asked || s->tokenizer_api->bos(s->tokenizer) < 0);
+}
+
+void mgpt_generator_tell(struct mgpt_generator *g, size_t n)
+{
+    bool hops = may_hop(g, n);
+
+    if (hops && !g->told)
         mgpt_log(MGPT_LOG_INFO,
                  "[generate] window = hop: past %u tokens the older half of them is forgotten; "
                  "the text differs from that of window = recompute",
                  g->session->model.context);
-    g->told = g->told || window->hops;
+    g->told = g->told || hops;
 }
 
 /* exp(logits[id]) / sum exp(logits), without overflow. */
@@ -194,7 +207,6 @@ static enum mgpt_status run(struct mgpt_generator *g, int32_t *ids, size_t n, mg
         status = mgpt_window_logits(&g->window, ids, n, g->logits, error);
         if (status != MGPT_OK)
             break;
-        mgpt_generator_tell(g, &g->window);
         status = mgpt_generator_extend(g, g->logits, &g->session->stream, &g->endings, &ids[n],
                                        &ended, emit, context, error);
     }
@@ -211,6 +223,7 @@ enum mgpt_status mgpt_generate(struct mgpt_generator *g, const int32_t *prompt, 
     if (!ids)
         return mgpt_fail(error, MGPT_NOMEM, "out of memory for a sample of %zu ids", g->max);
     memcpy(ids, prompt, n * sizeof *prompt);
+    mgpt_generator_tell(g, n);
     mgpt_window_reset(&g->window);
     mgpt_endings_reset(&g->endings);
     status = run(g, ids, n, emit, context, error);

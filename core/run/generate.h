@@ -44,6 +44,10 @@ enum mgpt_status mgpt_generator_weigh(struct mgpt_generator *generator, struct m
 enum mgpt_status mgpt_prompt_ids(struct mgpt_session *s, const char *prompt, int32_t **ids,
                                  size_t *n, struct mgpt_error *error);
 
+/* Says, once, that the window will hop when a sample after n ids gets as long as it may. Before the
+ * first text of a sample is shown: mgpt_generate does, for who shows nothing earlier. */
+void mgpt_generator_tell(struct mgpt_generator *generator, size_t n);
+
 /* One sample: up to [generate] max_tokens ids, until BOS or a stop string. It draws from the
  * session's stream, so where the next sample begins to draw is known only when this one has ended:
  * samples that share a stream are made one after the other. */
@@ -55,8 +59,6 @@ enum mgpt_status mgpt_generate(struct mgpt_generator *generator, const int32_t *
 /* [generate] stop. */
 enum mgpt_status mgpt_generate_stops(struct mgpt_session *s, struct mgpt_endings *endings,
                                      struct mgpt_error *error);
-/* Says, once, that the window hops. */
-void mgpt_generator_tell(struct mgpt_generator *generator, const struct mgpt_window *window);
 /* One step of a sample: draws the id that logits (which it may overwrite) and `stream` give, and
  * emits what its text makes ready. *ended: the sample is complete, by BOS or by a stop string; all
  * of it was emitted. */

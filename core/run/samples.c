@@ -106,7 +106,6 @@ static enum mgpt_status step(struct group *group, size_t n, size_t *going, struc
         mgpt_lockstep_logits(&group->lockstep, group->going, n, group->logits, error);
 
     *going = 0;
-    mgpt_generator_tell(g, &group->lockstep.window);
     for (size_t i = 0; i < group->rows && status == MGPT_OK; i++) {
         struct sample *sample = &group->samples[i];
         bool ended;
@@ -163,6 +162,7 @@ enum mgpt_status mgpt_samples_make(struct mgpt_generator *g, const int32_t *prom
 {
     enum mgpt_status status = MGPT_OK;
 
+    mgpt_generator_tell(g, n);
     if (g->batch > 1 && count)
         return make_groups(g, prompt, n, count, take, context, error);
     for (uint64_t i = 1; i <= count && status == MGPT_OK; i++)
