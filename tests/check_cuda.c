@@ -1,4 +1,5 @@
-/* What the cuda backend does on the host: programs from rules, their cache, gathering of updates. */
+/* What the cuda backend does on the host: programs from rules, their cache, gathering of
+ * updates. */
 #include <config.h>
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* The corpus of the fuzz targets through the very functions that `make fuzz` drives: each seed, each
- * of its truncations, each flipped bit, in a buffer of just that size. */
+/* The corpus of the fuzz targets through the very functions that `make fuzz` drives: each seed,
+ * each of its truncations, each flipped bit, in a buffer of just that size. */
 #include <config.h>
 
 #include <dirent.h>

@@ -201,8 +201,8 @@ END_TEST
 
 enum { ROWS = 9, GONE = 4 };
 
-/* Rows 0 to 4 begin alike, the others each in their own way; row GONE is not read any more after the
- * third step. */
+/* Rows 0 to 4 begin alike, the others each in their own way; row GONE is not read any more after
+ * the third step. */
 static void rows_are_apart(int test, enum mgpt_window_past past)
 {
     struct pair p;

@@ -1,6 +1,6 @@
-/* Step graph_cuda on the emulation: what the host does in a step once all is captured, and that nothing
- * else depends on it. That it computes what the composed step does, conform_step and run_graph.sh
- * show. */
+/* Step graph_cuda on the emulation: what the host does in a step once all is captured, and that
+ * nothing else depends on it. That it computes what the composed step does, conform_step and
+ * run_graph.sh show. */
 #include <config.h>
 
 #include <stdlib.h>
@@ -75,7 +75,8 @@ static void fence_steps(struct subject *s, uint64_t first, uint32_t n)
 
 /* ---- what the host does ---- */
 
-/* The rig's batches have two lengths in turn: each is met, then captured, in the first four steps. */
+/* The rig's batches have two lengths in turn: each is met, then captured, in the first four
+ * steps. */
 #define CAPTURED 4
 
 static void one_launch_a_micro_batch(const char *optimizer, uint32_t micro, double dropout)

@@ -1,5 +1,5 @@
-/* Byte-level BPE of Hugging Face folders to that of module bpe and back: both spellings of merges, the
- * two files of GPT-2, and what would make other ids of a text, refused by name. */
+/* Byte-level BPE of Hugging Face folders to that of module bpe and back: both spellings of merges,
+ * the two files of GPT-2, and what would make other ids of a text, refused by name. */
 #include <config.h>
 
 #include <jansson.h>

@@ -1,5 +1,5 @@
-/* Step micro_cuda in the modes tf32, bf16 and fp16 on the emulated device: what the reference computes
- * with the same formats, and loss scaling within a launch. */
+/* Step micro_cuda in the modes tf32, bf16 and fp16 on the emulated device: what the reference
+ * computes with the same formats, and loss scaling within a launch. */
 #include <config.h>
 
 #include <math.h>
@@ -164,8 +164,8 @@ static void set_scale(struct mgpt_step_rig *rig, double scale)
     ck_ok(mgpt_machine_write(&rig->net.machine, &rig->net.state, &state, error));
 }
 
-/* From a scale that overflows it finds its own: scales and skipped steps are those of ref, and so is
- * what was learned; with a document a step, with several, and where SCALER is the core's. */
+/* From a scale that overflows it finds its own: scales and skipped steps are those of ref, and so
+ * is what was learned; with a document a step, with several, and where SCALER is the core's. */
 START_TEST(the_scale_is_that_of_ref)
 {
     struct micro_subject s = narrow_in(&searching, _i == 1 ? 3 : 1);

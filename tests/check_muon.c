@@ -301,8 +301,8 @@ START_TEST(what_is_no_hidden_matrix_is_updated_as_by_adamw_bit_for_bit)
 }
 END_TEST
 
-/* Of Newton-Schulz on r x c numbers, s the smaller of the two and l the other: x x^T, its square and
- * their sum times x. */
+/* Of Newton-Schulz on r x c numbers, s the smaller of the two and l the other: x x^T, its square
+ * and their sum times x. */
 static double products(int64_t r, int64_t c, int steps)
 {
     double s = (double)(r < c ? r : c), l = (double)(r < c ? c : r);

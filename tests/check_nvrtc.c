@@ -1,5 +1,5 @@
-/* Every rule that ships, and some that do not, become a program for each architecture: by NVRTC, which
- * needs no GPU. */
+/* Every rule that ships, and some that do not, become a program for each architecture: by NVRTC,
+ * which needs no GPU. */
 #include <config.h>
 
 #include <stdlib.h>
@@ -66,8 +66,8 @@ END_TEST
 
 struct mgpt_cuda_source graph_source(void); /* of plugins/step/graph_cuda */
 
-/* Those of step graph_cuda; and what is promised to authors of programs: shared memory, shuffles, the
- * barrier of a grid. */
+/* Those of step graph_cuda; and what is promised to authors of programs: shared memory, shuffles,
+ * the barrier of a grid. */
 START_TEST(a_program_of_a_module_compiles)
 {
     struct mgpt_cuda_source sources[] = {graph_source(), NATIVE_SOURCE};

@@ -1,4 +1,5 @@
-/* Programs between the cache and a driver that refuses some: what is compiled, and what comes back. */
+/* Programs between the cache and a driver that refuses some: what is compiled, and what comes
+ * back. */
 #include <config.h>
 
 #include <stdlib.h>

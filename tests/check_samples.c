@@ -222,8 +222,8 @@ static struct mgpt_string alone(struct rig *r, uint64_t i)
     return text;
 }
 
-/* Some end by the stop string, some at the end; some batches are full, some are not. The emulator is
- * slow. */
+/* Some end by the stop string, some at the end; some batches are full, some are not. The emulator
+ * is slow. */
 START_TEST(a_sample_in_lockstep_is_its_own_stream_alone)
 {
     const char *set[] = {"generate.max_tokens=24", "sampler.topk.top_k=0", "generate.stop=e|A|f|B",

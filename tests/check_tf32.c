@@ -60,7 +60,8 @@ static bool differ(const struct mgpt_op_case *a, const struct mgpt_op_case *b)
     return false;
 }
 
-/* Forward ops, and dx and dw of linear_backward: the flag is the same as operands rounded before. */
+/* Forward ops, and dx and dw of linear_backward: the flag is the same as operands rounded
+ * before. */
 static void same_as_rounded_before(uint32_t code, const int slots[2], int outs)
 {
     int effects = 0;

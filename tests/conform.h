@@ -47,7 +47,8 @@ static void module_failed(const char *text)
     ck_abort_msg("%s %s: %s", contract_kind, module_name, text);
 }
 
-/* Calls `check` with every module of the kind that can run here; MICROGPT_TEST_ONLY=NAME: that one. */
+/* Calls `check` with every module of the kind that can run here; MICROGPT_TEST_ONLY=NAME: that
+ * one. */
 static inline void each_module(const char *kind, void (*check)(const struct mgpt_component *))
 {
     struct mgpt_registry *registry = test_registry();

@@ -1,4 +1,5 @@
-/* Kind backend: every module keeps the contract. One that cannot run here is skipped, and says why. */
+/* Kind backend: every module keeps the contract. One that cannot run here is skipped, and says
+ * why. */
 #include <config.h>
 
 #include "conform.h"

@@ -1,4 +1,5 @@
-/* Kind optimizer: every module keeps the contract, and the rules of ours are those of the papers. */
+/* Kind optimizer: every module keeps the contract, and the rules of ours are those of the
+ * papers. */
 #include <config.h>
 
 #include <math.h>

@@ -1,8 +1,8 @@
 /* Ids of a text by a module and its tokenizer.json, for what is held against other programs.
  *   encode_text MODULE TOKENIZER_JSON <TEXT >IDS      int32 in the order of the machine
  *   encode_text MODULE learn VOCAB <TEXT >TOKENIZER_JSON
- * Says on standard error how long it took. Ends with 1 when decoding gives another text, but for BOS,
- * which has none. */
+ * Says on standard error how long it took. Ends with 1 when decoding gives another text, but for
+ * BOS, which has none. */
 #include <config.h>
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Every means to write a weight that the ABI has but one, the address that `map` gives: an upload, each
- * output of each op, an update. */
+/* Every means to write a weight that the ABI has but one, the address that `map` gives: an upload,
+ * each output of each op, an update. */
 #include <config.h>
 
 #include <microgpt/optimizer.h>

@@ -1,4 +1,5 @@
-/* Training by step micro_cuda on the emulated device, and by the reference: what its tests share. */
+/* Training by step micro_cuda on the emulated device, and by the reference: what its tests
+ * share. */
 #ifndef MGPT_TESTS_MICRO_RIG_H
 #define MGPT_TESTS_MICRO_RIG_H
 

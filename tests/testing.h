@@ -8,8 +8,8 @@
 #include "check/check.h"
 #include "check/net.h"
 
-/* Fails the test with the error's text unless the call returns MGPT_OK: checks of the core abort it,
- * see testing.c. */
+/* Fails the test with the error's text unless the call returns MGPT_OK: checks of the core abort
+ * it, see testing.c. */
 #define ck_ok(call) check_ok(call)
 
 /* Runs one suite of one case; the program's exit status. */

@@ -70,8 +70,8 @@ static bool has_ended(pid_t pid)
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
 }
 
-/* Until both pipes are closed, or time is up; or the child has ended and all is read: what it started
- * and left behind may hold the pipes. */
+/* Until both pipes are closed, or time is up; or the child has ended and all is read: what it
+ * started and left behind may hold the pipes. */
 static void listen_to(struct mgpt_child *child, pid_t pid, const int fds[2], double until)
 {
     enum { PATIENCE = 50 }; /* ms, until the child is looked at */

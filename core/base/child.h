@@ -17,8 +17,8 @@ struct mgpt_child {
 };
 
 /* Runs body(context, report) in a child, for `seconds` at most, then kills it and all that it
- * started. Its standard output goes nowhere. It ends with exit code 0 when `body` returns. Not where
- * threads run: they are not forked. MGPT_INTERNAL: no process could be made. [main] */
+ * started. Its standard output goes nowhere. It ends with exit code 0 when `body` returns. Not
+ * where threads run: they are not forked. MGPT_INTERNAL: no process could be made. [main] */
 enum mgpt_status mgpt_child_run(struct mgpt_child *child, double seconds,
                                 void (*body)(void *context, int report), void *context,
                                 struct mgpt_error *error);

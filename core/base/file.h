@@ -50,8 +50,8 @@ enum mgpt_status mgpt_dir_make(const char *path, struct mgpt_error *error);
 enum mgpt_status mgpt_dir_sync(const char *path,
                                struct mgpt_error *error); /* fsync of the directory */
 /* Makes the folder this process's alone until it ends or closes *lock (flock: nothing is left
- * behind). When another has it, and keeps it for two seconds: `busy`, "PATH: WORDS". Where there are
- * no locks, *lock stays as it was. */
+ * behind). When another has it, and keeps it for two seconds: `busy`, "PATH: WORDS". Where there
+ * are no locks, *lock stays as it was. */
 enum mgpt_status mgpt_dir_lock(const char *path, int *lock, enum mgpt_status busy,
                                const char *words, struct mgpt_error *error);
 /* Has a process, this one too, such a lock? It is asked once, without waiting. */

@@ -13,8 +13,8 @@
 enum mgpt_status mgpt_json_parse(const char *text, size_t size, json_t **root,
                                  struct mgpt_error *error);
 
-/* Offset of "key" with its quotes in the text that was parsed, for messages; 0 when it is missing or
- * written with escapes. */
+/* Offset of "key" with its quotes in the text that was parsed, for messages; 0 when it is missing
+ * or written with escapes. */
 size_t mgpt_json_offset(const char *text, size_t size, const char *key);
 
 /* Text as a JSON string, with U+FFFD for each byte that is not UTF-8: names of files, texts of

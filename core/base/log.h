@@ -10,8 +10,8 @@
  */
 void mgpt_log(enum mgpt_log_level level, const char *format, ...) MGPT_PRINTF(2, 3);
 void mgpt_log_threshold(enum mgpt_log_level level);
-/* From now on a line may stand unfinished on the terminal that is drawn anew anyway (a logger's live
- * line): a message takes its place. [any] */
+/* From now on a line may stand unfinished on the terminal that is drawn anew anyway (a logger's
+ * live line): a message takes its place. [any] */
 void mgpt_log_over_live(bool live);
 
 /* The same for struct mgpt_host: the line as it is. */

@@ -31,8 +31,8 @@ size_t mgpt_utf8_whole(const char *text, size_t size);
 /* Adds text with U+FFFD for each byte that is not valid UTF-8. */
 void mgpt_utf8_add(struct mgpt_string *s, const char *text, size_t size);
 
-/* Adds text as a terminal may have it: control characters but newline and tab, those of Latin-1 (C2 80
- * to C2 9F) among them, and bytes that are not valid UTF-8 as \xNN. */
+/* Adds text as a terminal may have it: control characters but newline and tab, those of Latin-1 (C2
+ * 80 to C2 9F) among them, and bytes that are not valid UTF-8 as \xNN. */
 void mgpt_visible_add(struct mgpt_string *s, const char *text, size_t size);
 
 /* The text without "PATH: " at its start, or as it is. */

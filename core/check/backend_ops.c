@@ -87,8 +87,8 @@ void mgpt_check_choices(const struct mgpt_component *c)
 
 /* ---- TF32 ---- */
 
-/* A product of 10 bits of mantissa, where the device says so; what it multiplies on the way, such as
- * probabilities, it may round so, too. Returns whether the flag changed anything. */
+/* A product of 10 bits of mantissa, where the device says so; what it multiplies on the way, such
+ * as probabilities, it may round so, too. Returns whether the flag changed anything. */
 static bool rounds(const struct mgpt_check_device *o, uint32_t code, int index)
 {
     struct mgpt_op_case got, same, plain;

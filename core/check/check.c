@@ -196,8 +196,8 @@ static ptrdiff_t more_threads(size_t before)
 }
 
 /* The first calls fill what is kept for the life of the process: buffers of streams, locales, the
- * caches of malloc, which count as in use and take many rounds to fill: 32, or as many as 5 s of the
- * processor allow. A leak grows in every round, by 16 bytes a call or more. */
+ * caches of malloc, which count as in use and take many rounds to fill: 32, or as many as 5 s of
+ * the processor allow. A leak grows in every round, by 16 bytes a call or more. */
 void mgpt_check_leaks(const struct mgpt_component *component,
                       void (*body)(const struct mgpt_component *component))
 {

@@ -1,5 +1,6 @@
 /* What contract checks are made of: assertions, the module under check, and what they share. The
- * command `plugins check` runs them one in a process; the tests run the same ones on our modules. */
+ * command `plugins check` runs them one in a process; the tests run the same ones on our
+ * modules. */
 #ifndef MGPT_CHECK_CHECK_H
 #define MGPT_CHECK_CHECK_H
 

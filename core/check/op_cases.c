@@ -56,8 +56,8 @@ static void *new_data(struct build *b, const struct mgpt_tensor *t)
     return data;
 }
 
-/* What 16-bit precisions make of an op, a letter a slot: f F32, h 16 bits, m either of them. Ops that
- * they leave in F32 come with 16 bits everywhere. */
+/* What 16-bit precisions make of an op, a letter a slot: f F32, h 16 bits, m either of them. Ops
+ * that they leave in F32 come with 16 bits everywhere. */
 static const struct {
     char in[MGPT_OP_MAX_IN + 1], out[MGPT_OP_MAX_OUT + 1];
 } mixtures[MGPT_OP_COUNT] = {

@@ -23,7 +23,8 @@ void mgpt_op_case_make(struct mgpt_op_case *c, uint32_t code, int index, uint32_
 void mgpt_op_case_convert(const struct mgpt_op_case *from, uint32_t dtype, struct mgpt_op_case *to);
 void mgpt_op_case_finish(struct mgpt_op_case *c);
 /* Fails the test unless the outputs of `got` are close to those of `want`: within some units in the
- * last place of `dtype` (0: of their own formats) of the largest value, or of 1 if that is larger. */
+ * last place of `dtype` (0: of their own formats) of the largest value, or of 1 if that is
+ * larger. */
 void mgpt_op_case_compare(const struct mgpt_op_case *want, const struct mgpt_op_case *got,
                           uint32_t dtype);
 

@@ -289,7 +289,8 @@ static void check_devices(const struct mgpt_component *component)
     free(want);
 }
 
-/* Steps first..last-1 of a run, from the bits that are given (NULL: the start), as bits (malloc). */
+/* Steps first..last-1 of a run, from the bits that are given (NULL: the start), as bits
+ * (malloc). */
 static char *some_steps(const struct mgpt_component *component, uint64_t first, uint64_t last,
                         const char *from, size_t *n)
 {

@@ -55,9 +55,9 @@ static void check_ties(const struct mgpt_component *component)
     b.api->destroy(b.it);
 }
 
-/* Any sampler that is fair in some sense: of two ids the likelier one comes at least as often, within
- * five standard deviations of 20,000 draws (chi squared of the two counts, one degree of freedom,
- * would have to exceed 25). */
+/* Any sampler that is fair in some sense: of two ids the likelier one comes at least as often,
+ * within five standard deviations of 20,000 draws (chi squared of the two counts, one degree of
+ * freedom, would have to exceed 25). */
 static void check_order(const struct mgpt_component *component)
 {
     enum { DRAWS = 20000 };

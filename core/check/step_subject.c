@@ -1,4 +1,5 @@
-/* What kind step's contract is tried on: the models, backends and settings that a module bids on. */
+/* What kind step's contract is tried on: the models, backends and settings that a module bids
+ * on. */
 #include <config.h>
 
 #include "check/step_subject.h"

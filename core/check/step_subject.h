@@ -1,4 +1,5 @@
-/* A step module on one backend with one model, and the training of it that its contract looks at. */
+/* A step module on one backend with one model, and the training of it that its contract looks
+ * at. */
 #ifndef MGPT_CHECK_STEP_SUBJECT_H
 #define MGPT_CHECK_STEP_SUBJECT_H
 

@@ -16,8 +16,10 @@ void mgpt_line_destroy(struct mgpt_line *line);
 /* Is somebody there? Otherwise the input is a file or a pipe, and there is no prompt. */
 bool mgpt_line_terminal(const struct mgpt_line *line);
 
-/* *text: the next line without its end, which lives until the next call; NULL at the end of the input.
- * Waits. On a terminal Ctrl-C drops what was typed and begins anew; SIGTERM and SIGHUP, and elsewhere
+/* *text: the next line without its end, which lives until the next call; NULL at the end of the
+ * input.
+ * Waits. On a terminal Ctrl-C drops what was typed and begins anew; SIGTERM and SIGHUP, and
+ * elsewhere
  * SIGINT, end the process. Afterwards signals do again what mgpt_stop_install says. [main] */
 enum mgpt_status mgpt_line_read(struct mgpt_line *line, const char **text,
                                 struct mgpt_error *error);

@@ -196,7 +196,8 @@ static enum mgpt_status run(struct mgpt_cli *cli, struct mgpt_error *error)
     return cli->command->run(cli, error);
 }
 
-/* A closed stream must not have its number taken by a file of ours, which would then get its text. */
+/* A closed stream must not have its number taken by a file of ours, which would then get its
+ * text. */
 static void open_standard_streams(void)
 {
     for (int fd = 0; fd < 3; fd++)

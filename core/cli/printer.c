@@ -2,8 +2,8 @@
  *
  * --show-probs says of each token what the model gave it, before temperature and filters: by color
  * on a terminal, after it in braces elsewhere, an{0.31}na{0.87}. Where the text of several tokens
- * comes out at once (bytes of one character, the beginning of what was no stop string) that is their
- * product. */
+ * comes out at once (bytes of one character, the beginning of what was no stop string) that is
+ * their product. */
 #include <config.h>
 
 #include "cli/printer.h"
@@ -80,7 +80,8 @@ static unsigned color_of(double probability)
     return scale[i].color;
 }
 
-/* What the text that comes out now has, of the ids since some came out last; false: no text, no id. */
+/* What the text that comes out now has, of the ids since some came out last; false: no text, no
+ * id. */
 static bool take_probability(struct mgpt_printer *p, int32_t id, size_t size, double *probability)
 {
     if (id >= 0) {

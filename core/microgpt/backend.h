@@ -38,8 +38,9 @@ struct mgpt_step_state {
 
 /* ---- ops ---- */
 
-/* Formats: every float tensor has its own. Arithmetic and sums within an op are in F32 or wider, and
- * a result is rounded once, when it is stored; LINEAR says how the operands of products are rounded.
+/* Formats: every float tensor has its own. Arithmetic and sums within an op are in F32 or wider,
+ * and a result is rounded once, when it is stored; LINEAR says how the operands of products are
+ * rounded.
  *
  * B sequences, T positions, N = any number of rows (B*T), C embd, H heads, KV kv heads, D = C/H,
  * V vocab, K and M inputs and outputs of a linear layer. [x] is optional.
@@ -60,8 +61,9 @@ enum mgpt_op_code {
     /* in: s(N,C), stats, dy, [gain]   out: ds (ACCUMULATE adds), [dgain], [dbias] */
     MGPT_OP_NORM_BACKWARD = 4,
     /* pre = x w^T [+ bias]; y = activation(pre)
-     * When x is F32, MGPT_OP_TF32 has a say. When x is BF16 or F16, w (and backward dy) is rounded to
-     * that format, to nearest even, before it is multiplied; products are summed in F32 at least.
+     * When x is F32, MGPT_OP_TF32 has a say. When x is BF16 or F16, w (and backward dy) is rounded
+     * to that format, to nearest even, before it is multiplied; products are summed in F32 at
+     * least.
      * Bias, activation and its slope work on the sum, and y and pre are rounded once, to their own
      * formats.
      * in: x(N,K), w(M,K), [bias(M)]   out: y(N,M), [pre(N,M)] (only with an activation) */
@@ -119,9 +121,10 @@ enum mgpt_op_code {
 enum mgpt_op_flags {
     MGPT_OP_ACCUMULATE = 1, /* dx is added to */
     /* LINEAR, ATTENTION and their backward: where x or qkv is F32, the operands of products (x, w,
-     * dy; q, k, v, dy) are rounded to 10 bits of mantissa before they are multiplied, to nearest, ties
-     * away from zero, as PTX's cvt.rna.tf32.f32; sums stay in F32 at least. On tensors of other
-     * formats it says nothing. Only a device whose caps lack MGPT_CAPS_TF32 may ignore it. (ABI 1.1)
+     * dy; q, k, v, dy) are rounded to 10 bits of mantissa before they are multiplied, to nearest,
+     * ties away from zero, as PTX's cvt.rna.tf32.f32; sums stay in F32 at least. On tensors of
+     * other formats it says nothing. Only a device whose caps lack MGPT_CAPS_TF32 may ignore it.
+     * (ABI 1.1)
      */
     MGPT_OP_TF32 = 2
 };

@@ -1,5 +1,5 @@
-/* Extension "nvidia.cuda-native/1" of a backend: the CUDA device behind it, for step modules that run
- * programs of their own on it and link no library of CUDA.
+/* Extension "nvidia.cuda-native/1" of a backend: the CUDA device behind it, for step modules that
+ * run programs of their own on it and link no library of CUDA.
  *
  *     const struct mgpt_cuda_native *cuda = backend->query(device, MGPT_CUDA_NATIVE);
  *
@@ -25,11 +25,12 @@ struct mgpt_cuda_graph;   /* captured work; the backend's own */
 /* The source of a program: CUDA C++ that includes nothing. Kernels are `extern "C" __global__ void`
  * and their arguments scalars, pointers and plain structs. Grows at the tail.
  *
- * So that a test can run the same text on the processor, it keeps to: threadIdx, blockIdx, blockDim,
- * gridDim; __syncthreads, __syncthreads_or, __syncwarp; __shfl_sync, __shfl_xor_sync,
+ * So that a test can run the same text on the processor, it keeps to: threadIdx, blockIdx,
+ * blockDim, gridDim; __syncthreads, __syncthreads_or, __syncwarp; __shfl_sync, __shfl_xor_sync,
  * __shfl_down_sync and __ballot_sync with all 32 lanes; __popc; __launch_bounds__, __restrict__,
- * __forceinline__, __device__ functions and variables; float4 and make_float4; C's mathematics (sqrtf,
- * expf, fmaf ...), rsqrtf, __expf, __logf, __fdividef; and two macros that are there already:
+ * __forceinline__, __device__ functions and variables; float4 and make_float4; C's mathematics
+ * (sqrtf, expf, fmaf ...), rsqrtf, __expf, __logf, __fdividef; and two macros that are there
+ * already:
  *   MGPT_SHARED(type, name)   type *name: the dynamic shared memory of the block, aligned to 16;
  *                             `__shared__` itself is not for use
  *   MGPT_GRID_SYNC()          a barrier of all threads of a cooperative launch; what was written
@@ -67,8 +68,8 @@ struct mgpt_cuda_launch {
 };
 
 /* Grows at the tail. Every function takes the device that was asked. Errors: MGPT_INVALID, the
- * caller broke this contract; MGPT_UNSUPPORTED, not here, with the cause; MGPT_NOMEM; MGPT_DEVICE, the
- * device failed, and it is of no more use. */
+ * caller broke this contract; MGPT_UNSUPPORTED, not here, with the cause; MGPT_NOMEM; MGPT_DEVICE,
+ * the device failed, and it is of no more use. */
 struct mgpt_cuda_native {
     uint32_t size;
     uint32_t capability;      /* 90 is 9.0 */
@@ -115,9 +116,9 @@ struct mgpt_cuda_native {
                              struct mgpt_error *error);
 
     /* --- graphs --- */
-    /* From begin to end nothing runs: launches, copies, ops and updates are taken down. New and freed
-     * memory, `upload`, `download`, `sync` and anything else that waits are errors meanwhile; ops that
-     * ran before, with the same shapes, need none of that. [step] */
+    /* From begin to end nothing runs: launches, copies, ops and updates are taken down. New and
+     * freed memory, `upload`, `download`, `sync` and anything else that waits are errors meanwhile;
+     * ops that ran before, with the same shapes, need none of that. [step] */
     enum mgpt_status (*capture_begin)(struct mgpt_device *device, struct mgpt_error *error);
     /* `graph` NULL: forget what was taken down, and whatever went wrong in it. [step] */
     enum mgpt_status (*capture_end)(struct mgpt_device *device, struct mgpt_cuda_graph **graph,

@@ -114,8 +114,8 @@ struct mgpt_whole {
     /* Each appends to what a step does, in order, and copies what it is given. Ops are those of
      * microgpt/backend.h, on any device; they run in skipped steps too and know nothing of
      * grad_scale: let them write to scratch alone, and never read g. Rules are MGPT_RULEs over
-     * tensors of rank 1 and one format (F32 or F64): the body's g is scaled, and a rule does nothing
-     * in a skipped step. `p` of a rule is what it writes: the parameter, or scratch. */
+     * tensors of rank 1 and one format (F32 or F64): the body's g is scaled, and a rule does
+     * nothing in a skipped step. `p` of a rule is what it writes: the parameter, or scratch. */
     enum mgpt_status (*op)(struct mgpt_recorder *recorder, const struct mgpt_op *op,
                            struct mgpt_error *error);
     /* Appends a rule: see above. */

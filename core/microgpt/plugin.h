@@ -43,8 +43,8 @@ extern "C" {
 
 /* 1 when the growing struct at `s`, of `size` bytes, is zero from byte `ours` on: behind what the
  * reader was built with. A step module or optimizer declines a struct of which that is not so, as
- * mgpt_rest_is_zero(model, model->size, sizeof *model) tells: it would compute something else than it
- * was asked for. */
+ * mgpt_rest_is_zero(model, model->size, sizeof *model) tells: it would compute something else than
+ * it was asked for. */
 static inline int mgpt_rest_is_zero(const void *s, uint32_t size, uint32_t ours)
 {
     const unsigned char *bytes = (const unsigned char *)s;

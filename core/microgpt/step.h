@@ -134,22 +134,23 @@ struct mgpt_step_api {
 
 #define MGPT_STEP_RING 64 /* steps between two fences, at most */
 
-/* Extension "microgpt.composed/1" of the host (`query` of struct mgpt_host, ABI 1.1): the core's own
- * step, op by op, for a module that has it run in a way of its own. Such a module opens it with a copy
- * of its spec, in which `backend` and `device` may be the module's: a table that hands calls on to the
- * device and sees them all. Within a step they come in this order: an upload to the step state (the
- * three fields that the core writes); ops; for each micro-batch uploads of its ids and of its targets,
- * from the arrays of the input, then ops; CLIP; ops and updates; a download of the step state. `map`
- * may be NULL. */
+/* Extension "microgpt.composed/1" of the host (`query` of struct mgpt_host, ABI 1.1): the core's
+ * own step, op by op, for a module that has it run in a way of its own. Such a module opens it with
+ * a copy of its spec, in which `backend` and `device` may be the module's: a table that hands calls
+ * on to the device and sees them all. Within a step they come in this order: an upload to the step
+ * state (the three fields that the core writes); ops; for each micro-batch uploads of its ids and
+ * of its targets, from the arrays of the input, then ops; CLIP; ops and updates; a download of the
+ * step state. `map` may be NULL. */
 #define MGPT_COMPOSED "microgpt.composed/1"
 
 /* What that is. Grows at the tail. */
 struct mgpt_composed {
     uint32_t size, reserved;
     const struct mgpt_step_api *api; /* `config` of open may be NULL; covers FBCUS */
-    /* MGPT_OK when the device of the spec runs every op of a step itself; else MGPT_UNSUPPORTED, and
-     * which it does not. (Rules are for `update` of the backend to refuse.) *bytes: what the open step
-     * holds besides the buffers of the spec. Opens nothing; those buffers may be NULL. [any] */
+    /* MGPT_OK when the device of the spec runs every op of a step itself; else MGPT_UNSUPPORTED,
+     * and which it does not. (Rules are for `update` of the backend to refuse.) *bytes: what the
+     * open step holds besides the buffers of the spec. Opens nothing; those buffers may be NULL.
+     * [any] */
     enum mgpt_status (*resident)(const struct mgpt_step_spec *spec, uint64_t *bytes,
                                  struct mgpt_error *error);
 };

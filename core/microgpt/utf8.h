@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /* Reads the character at text, of which `size` bytes are there, into *c, a code point up to
- * U+10FFFF. Its length in bytes, 1 to 4; or 0, and *c as it was, where none begins: no bytes left, a
- * character that is cut off, an overlong form, a surrogate (section 3). */
+ * U+10FFFF. Its length in bytes, 1 to 4; or 0, and *c as it was, where none begins: no bytes left,
+ * a character that is cut off, an overlong form, a surrogate (section 3). */
 static inline unsigned mgpt_utf8_read(const char *text, uint64_t size, uint32_t *c)
 {
     const unsigned char *b = (const unsigned char *)text;

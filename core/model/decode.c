@@ -1,5 +1,5 @@
-/* What a pass with a cache does otherwise. Each layer keeps keys and values of all positions so far;
- * a new position computes its own and reads the rest. */
+/* What a pass with a cache does otherwise. Each layer keeps keys and values of all positions so
+ * far; a new position computes its own and reads the rest. */
 #include <config.h>
 
 #include <string.h>

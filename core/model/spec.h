@@ -23,8 +23,8 @@ enum mgpt_status mgpt_model_to_json(const struct mgpt_model *model, const char *
 enum mgpt_status mgpt_model_from_json(const char *json, size_t size, struct mgpt_model *model,
                                       char **tokenizer, struct mgpt_error *error);
 
-/* Adds "model.KEY=VALUE" lines that make this model of any configuration, but for its vocabulary and
- * for how it starts. */
+/* Adds "model.KEY=VALUE" lines that make this model of any configuration, but for its vocabulary
+ * and for how it starts. */
 void mgpt_model_settings(const struct mgpt_model *model, struct mgpt_string *out);
 
 /* MGPT_DATA naming the first key in which a checkpoint's model is not the configured one: "embd is

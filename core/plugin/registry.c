@@ -267,8 +267,8 @@ static int is_missing(const char *path)
     return stat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
-/* KIND_NAME.so in one folder. `tried` grows by "FOLDER (what came of it)", and `refused` by the file
- * with its reason when it is there and cannot be had. */
+/* KIND_NAME.so in one folder. `tried` grows by "FOLDER (what came of it)", and `refused` by the
+ * file with its reason when it is there and cannot be had. */
 static enum mgpt_status try_folder(struct mgpt_registry *r, const char *folder,
                                    const struct mgpt_kind *kind, const char *name,
                                    struct mgpt_string *tried, struct mgpt_string *refused)

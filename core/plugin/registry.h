@@ -72,10 +72,11 @@ struct mgpt_attempt mgpt_registry_attempt(const struct mgpt_registry *registry, 
 
 /* The services handed to every module. */
 const struct mgpt_host *mgpt_host(void);
-/* Who is told from now on that a module asks for an option it does not have, and does not return; at
- * first that ends the process with an error and exit code 4. [main] */
+/* Who is told from now on that a module asks for an option it does not have, and does not return;
+ * at first that ends the process with an error and exit code 4. [main] */
 void mgpt_host_on_misuse(void (*handler)(const char *text));
-/* What `query` of the host finds by that id from now on; both static. For the layers above. [main] */
+/* What `query` of the host finds by that id from now on; both static. For the layers above.
+ * [main] */
 void mgpt_host_offer(const char *id, const void *extension);
 
 #endif

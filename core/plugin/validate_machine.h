@@ -1,5 +1,5 @@
-/* What validation knows of an open device and its buffers, and the functions that stand in for those
- * of a backend's table. */
+/* What validation knows of an open device and its buffers, and the functions that stand in for
+ * those of a backend's table. */
 #ifndef MGPT_PLUGIN_VALIDATE_MACHINE_H
 #define MGPT_PLUGIN_VALIDATE_MACHINE_H
 

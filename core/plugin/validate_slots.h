@@ -1,5 +1,5 @@
-/* What the wrappers of each kind are made of: a table for each module, functions that know whose they
- * are, and an instance between the core and the module. */
+/* What the wrappers of each kind are made of: a table for each module, functions that know whose
+ * they are, and an instance between the core and the module. */
 #ifndef MGPT_PLUGIN_VALIDATE_SLOTS_H
 #define MGPT_PLUGIN_VALIDATE_SLOTS_H
 
@@ -18,7 +18,8 @@
     M(6, __VA_ARGS__)                                                                              \
     M(7, __VA_ARGS__)
 
-/* `create` of a kind is told neither table nor instance: so function_slots[] has a function of these
+/* `create` of a kind is told neither table nor instance: so function_slots[] has a function of
+ * these
  * (parameters) for each slot, which calls function(slot, arguments). */
 #define MGPT_SLOT_FUNCTIONS(function, parameters, ...)                                             \
     MGPT_EACH_SLOT(MGPT_SLOT_FUNCTION, function, parameters, __VA_ARGS__)                          \

@@ -88,8 +88,8 @@ double mgpt_ref_round(uint32_t dtype, double x)
     return small_load(f, small_store(f, x));
 }
 
-/* Half a unit of the tenth bit is added to the magnitude, then the 13 bits below it go. A carry moves
- * into the exponent, where it belongs, up to infinity. */
+/* Half a unit of the tenth bit is added to the magnitude, then the 13 bits below it go. A carry
+ * moves into the exponent, where it belongs, up to infinity. */
 double mgpt_ref_round_tf32(double x)
 {
     float f = (float)x;

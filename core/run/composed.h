@@ -21,8 +21,8 @@ enum mgpt_status mgpt_composed_rest(struct mgpt_step *composed, const struct mgp
                                     enum mgpt_covers covers, struct mgpt_error *error);
 
 /* Plans on `machine`, whose tally counts, what the core does in a step whose stages up to `covers`
- * (0: none) are a module's. Nothing runs; the buffers of the spec serve only to tell whether the host
- * sees them. *rules: of how many parts the update by the optimizer's rule is. [main] */
+ * (0: none) are a module's. Nothing runs; the buffers of the spec serve only to tell whether the
+ * host sees them. *rules: of how many parts the update by the optimizer's rule is. [main] */
 enum mgpt_status mgpt_composed_count(const struct mgpt_step_spec *spec, uint32_t covers,
                                      const struct mgpt_machine *machine, uint32_t *rules,
                                      struct mgpt_error *error);

@@ -1,5 +1,5 @@
-/* What works on this machine and what does not: modules and devices. Whatever may crash does so in a
- * process of its own. */
+/* What works on this machine and what does not: modules and devices. Whatever may crash does so in
+ * a process of its own. */
 #include <config.h>
 
 #include <stdio.h>

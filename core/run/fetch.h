@@ -25,9 +25,9 @@ extern const struct mgpt_text_source mgpt_text_sources[]; /* ends with a NULL na
 enum mgpt_status mgpt_fetch(const char *name, const char *mirror, char **path,
                             struct mgpt_error *error);
 
-/* One download, between fetch.c and whoever speaks HTTP: writes what of `url` lies behind `from` into
- * the file, which has that much and gets `size` bytes at most; all of it where a server cannot do
- * less. */
+/* One download, between fetch.c and whoever speaks HTTP: writes what of `url` lies behind `from`
+ * into the file, which has that much and gets `size` bytes at most; all of it where a server cannot
+ * do less. */
 enum mgpt_status mgpt_download(const char *url, int fd, uint64_t from, uint64_t size,
                                struct mgpt_error *error);
 

@@ -37,8 +37,8 @@ struct mgpt_hf {
     char *tokenizer_path; /* the file that it comes from, for messages */
 };
 
-/* Reads config.json and tokenizer.json. MGPT_DATA: path, offset, reason; MGPT_UNSUPPORTED: what this
- * program has no place for. Close it in any case. */
+/* Reads config.json and tokenizer.json. MGPT_DATA: path, offset, reason; MGPT_UNSUPPORTED: what
+ * this program has no place for. Close it in any case. */
 enum mgpt_status mgpt_hf_open(const char *dir, struct mgpt_hf *hf, struct mgpt_error *error);
 /* "section.key=value" lines: the configuration that the folder asks for. */
 void mgpt_hf_settings(const struct mgpt_hf *hf, struct mgpt_string *out);
@@ -62,12 +62,12 @@ enum mgpt_status mgpt_hf_config_read(const char *json, size_t size, struct mgpt_
 /* The id of BOS there, or -1, whatever is wrong with the file. */
 int32_t mgpt_hf_config_bos(const char *json, size_t size);
 
-/* tokenizer.json of ours to one that `tokenizers` reads, with the id and the name of BOS, -1 and NULL
- * without (malloc). MGPT_UNSUPPORTED: it is none of char, byte and bpe. */
+/* tokenizer.json of ours to one that `tokenizers` reads, with the id and the name of BOS, -1 and
+ * NULL without (malloc). MGPT_UNSUPPORTED: it is none of char, byte and bpe. */
 enum mgpt_status mgpt_hf_tokenizer_write(const char *ours, size_t size, char **theirs, int32_t *bos,
                                          char **bos_name, struct mgpt_error *error);
-/* The other way: byte-level BPE, or one that has an id for each character and no merges. `bos` is the
- * id that config.json names, or -1. */
+/* The other way: byte-level BPE, or one that has an id for each character and no merges. `bos` is
+ * the id that config.json names, or -1. */
 enum mgpt_status mgpt_hf_tokenizer_read(const char *theirs, size_t size, int32_t bos,
                                         struct mgpt_hf *hf, struct mgpt_error *error);
 /* The two files that GPT-2's tokenizer had first: {token: id}, and a merge a line. */

@@ -1,6 +1,6 @@
-/* Byte-level BPE with merges: tokenizer.json of Hugging Face `tokenizers`, or the two files of GPT-2
- * itself, to that of our module bpe. Tokens and merges are checked by the module when it loads them;
- * here, that nothing in the file would make other ids of a text. */
+/* Byte-level BPE with merges: tokenizer.json of Hugging Face `tokenizers`, or the two files of
+ * GPT-2 itself, to that of our module bpe. Tokens and merges are checked by the module when it
+ * loads them; here, that nothing in the file would make other ids of a text. */
 #include <config.h>
 
 #include <stdlib.h>

@@ -197,7 +197,8 @@ static enum mgpt_status write_json(const char *folder, const char *name, json_t 
     return status;
 }
 
-/* The class that takes tokenizer.json as it stands; GPT-2's own would put its pre-tokenizer there. */
+/* The class that takes tokenizer.json as it stands; GPT-2's own would put its pre-tokenizer
+ * there. */
 static enum mgpt_status write_tokenizer(const char *folder, const struct image *image,
                                         struct mgpt_error *error)
 {

@@ -183,8 +183,8 @@ static struct mgpt_blob wanted(const struct mgpt_safetensors *file, const struct
     return want;
 }
 
-/* (rows, columns) in the format of the file to that of the parameters; the same one to the bit, NaN's
- * payload and all. `wide` has room for a row. */
+/* (rows, columns) in the format of the file to that of the parameters; the same one to the bit,
+ * NaN's payload and all. `wide` has room for a row. */
 static void convert(const struct mgpt_blob *raw, uint32_t dtype, double *wide, void *out)
 {
     int64_t rows = raw->shape[0], columns = raw->rank > 1 ? raw->shape[1] : 1;
@@ -228,7 +228,8 @@ static enum mgpt_status put_tensor(struct mgpt_session *s, struct mgpt_safetenso
     return status;
 }
 
-/* What a GPT-2 folder may hold besides weights: masks of older versions, and the head that is wte. */
+/* What a GPT-2 folder may hold besides weights: masks of older versions, and the head that is
+ * wte. */
 static bool is_spare(const char *name, bool tied)
 {
     static const char *const ends[] = {".attn.bias", ".attn.masked_bias"};

@@ -1,6 +1,6 @@
-/* Lockstep: rows of ids that grow together, one id each at a time, all of one length; and the logits
- * after the last ones. Where the cache holds, a step is one pass over all rows; where it does not,
- * at the prompt and when the window moves, each row is read apart. */
+/* Lockstep: rows of ids that grow together, one id each at a time, all of one length; and the
+ * logits after the last ones. Where the cache holds, a step is one pass over all rows; where it
+ * does not, at the prompt and when the window moves, each row is read apart. */
 #ifndef MGPT_RUN_LOCKSTEP_H
 #define MGPT_RUN_LOCKSTEP_H
 

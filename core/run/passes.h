@@ -25,7 +25,8 @@ struct mgpt_passes {
  * net->machine need not have a device's memory for it. */
 enum mgpt_status mgpt_passes_measure(const struct mgpt_net *net, enum mgpt_mode mode, int64_t batch,
                                      int64_t time, uint64_t *bytes, struct mgpt_error *error);
-/* MGPT_OK when the device itself has every op of a TRAIN pass; else MGPT_UNSUPPORTED, naming one. */
+/* MGPT_OK when the device itself has every op of a TRAIN pass; else MGPT_UNSUPPORTED, naming
+ * one. */
 enum mgpt_status mgpt_passes_resident(const struct mgpt_net *net, int64_t batch, int64_t time,
                                       struct mgpt_error *error);
 /* Room for passes of at most batch x time in `mode` and the modes that need less. */

@@ -152,8 +152,8 @@ static unsigned tuning_batch(const struct mgpt_model *m)
     return rows ? rows : 1;
 }
 
-/* Weights that are good already are only nudged: a sixth of the rate that they would begin with, and
- * no step at its full length before Adam's means are warm. */
+/* Weights that are good already are only nudged: a sixth of the rate that they would begin with,
+ * and no step at its full length before Adam's means are warm. */
 void mgpt_picks_tuning(const struct mgpt_model *m, struct mgpt_string *out)
 {
     unsigned every = TUNING_STEPS / 20, tokens = m->context < 200 ? m->context : 200;

@@ -1,5 +1,5 @@
-/* The plan of a run: what it will hold in memory and how much it will compute, known before anything
- * is allocated on the device. */
+/* The plan of a run: what it will hold in memory and how much it will compute, known before
+ * anything is allocated on the device. */
 #include <config.h>
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* The plan of a run: what it will hold in memory and how much it will compute, known before anything
- * is allocated on the device. */
+/* The plan of a run: what it will hold in memory and how much it will compute, known before
+ * anything is allocated on the device. */
 #ifndef MGPT_RUN_PLAN_H
 #define MGPT_RUN_PLAN_H
 
@@ -24,11 +24,12 @@ struct mgpt_plan {
  *
  *   sequences * time * (6 N + 6 L H D (time + 1)),   N = weights of all linear layers and the head
  *
- * Two for each weight and token forward, four backward (Kaplan et al. 2020, section 2.1). Attention:
- * q k^T and weights times v are 2 H D each for each pair of positions, twice that backward; PaLM
- * (Chowdhery et al. 2022, appendix B) counts all `time` positions of the past, 12 L H D time; here a
- * token meets only the (time + 1) / 2 on average that it may see. Look-ups, norms and activations are
- * not counted, nor the update, nor what a step recomputes. [any] */
+ * Two for each weight and token forward, four backward (Kaplan et al. 2020, section 2.1).
+ * Attention: q k^T and weights times v are 2 H D each for each pair of positions, twice that
+ * backward; PaLM
+ * (Chowdhery et al. 2022, appendix B) counts all `time` positions of the past, 12 L H D time; here
+ * a token meets only the (time + 1) / 2 on average that it may see. Look-ups, norms and activations
+ * are not counted, nor the update, nor what a step recomputes. [any] */
 double mgpt_step_flops(const struct mgpt_model *model, uint64_t sequences, uint64_t time);
 /* Those of one op: products and attention, 2 for a multiply-add; of others 0. [any] */
 double mgpt_op_flops(const struct mgpt_op *op);
@@ -51,8 +52,8 @@ enum mgpt_status mgpt_plan_check(const struct mgpt_plan *plan, const struct mgpt
                                  struct mgpt_error *error);
 
 /* Says it in messages of level INFO, with the time of `steps` steps as a short probe of the device
- * makes it: its products of one mlp matrix, as if all the rest ran at their pace. What the run itself
- * turns out to take is told later. [main] */
+ * makes it: its products of one mlp matrix, as if all the rest ran at their pace. What the run
+ * itself turns out to take is told later. [main] */
 void mgpt_plan_say(const struct mgpt_plan *plan, const struct mgpt_step_spec *spec, uint64_t steps);
 
 /* All of it before a run but for the words: who would run the step ([step] use), the plan, the

@@ -44,8 +44,8 @@ const char *mgpt_safetensors_name(const struct mgpt_safetensors *file, size_t in
  * dimensions of the tensor of that name; false when there is none. */
 bool mgpt_safetensors_find(const struct mgpt_safetensors *file, const char *name,
                            struct mgpt_blob *blob);
-/* Is there a tensor called blob->name, of that format and shape? Or MGPT_DATA says what was expected
- * and what was found. */
+/* Is there a tensor called blob->name, of that format and shape? Or MGPT_DATA says what was
+ * expected and what was found. */
 enum mgpt_status mgpt_safetensors_expect(const struct mgpt_safetensors *file,
                                          const struct mgpt_blob *blob, struct mgpt_error *error);
 /* Reads the tensor called blob->name into blob->data; format and shape must be those of the blob,

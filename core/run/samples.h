@@ -12,10 +12,10 @@ typedef enum mgpt_status (*mgpt_take)(void *context, uint64_t number,
 
 /* Samples 1..count after the n ids of a prompt.
  *
- * In lockstep sample i draws from a stream that is a function of [train] seed and i (base/draws.h), so
- * neither the batch nor other samples matter to it. Its text is another one than batch = 1 gives. A
- * sample that has ended leaves its row idle until all of its batch have: rows have one position in
- * common. */
+ * In lockstep sample i draws from a stream that is a function of [train] seed and i (base/draws.h),
+ * so neither the batch nor other samples matter to it. Its text is another one than batch = 1
+ * gives. A sample that has ended leaves its row idle until all of its batch have: rows have one
+ * position in common. */
 enum mgpt_status mgpt_samples_make(struct mgpt_generator *generator, const int32_t *prompt,
                                    size_t n, uint64_t count, mgpt_take take, void *context,
                                    struct mgpt_error *error);

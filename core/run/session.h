@@ -68,11 +68,12 @@ enum mgpt_status mgpt_session_shape(struct mgpt_session *s, struct mgpt_error *e
 /* The same for a vocabulary of that size, without a tokenizer. An optimizer is opened before. */
 enum mgpt_status mgpt_session_shape_for(struct mgpt_session *s, uint32_t vocab,
                                         struct mgpt_error *error);
-/* That, unless it was done, and its parameters on the device, zero. With training also gradients and
- * the optimizer's state. */
+/* That, unless it was done, and its parameters on the device, zero. With training also gradients
+ * and the optimizer's state. */
 enum mgpt_status mgpt_session_model(struct mgpt_session *s, bool training,
                                     struct mgpt_error *error);
-/* What a training step of this run is to compute, by [train]; after shape, and complete after model.
+/* What a training step of this run is to compute, by [train]; after shape, and complete after
+ * model.
  */
 struct mgpt_step_spec mgpt_session_spec(const struct mgpt_session *s,
                                         struct mgpt_tensor step_state);

@@ -217,7 +217,8 @@ enum mgpt_status mgpt_snapshot_write(struct mgpt_session *s, const char *run_dir
     return status;
 }
 
-/* Is `name` a tensor of the optimizer that is called so? Those of others are called OTHER.ARRAY... */
+/* Is `name` a tensor of the optimizer that is called so? Those of others are called
+ * OTHER.ARRAY... */
 static bool belongs(const char *name, const char *optimizer)
 {
     size_t n = strlen(optimizer);

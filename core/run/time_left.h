@@ -10,8 +10,9 @@ struct mgpt_spent {
     double stepping, validating; /* seconds of all of them; of the last validation, 0: none yet */
 };
 
-/* Seconds from `step` to the end: steps at the pace of those made (1 or more), validations at that of
- * the last. Samples and checkpoints are not counted, nor validations when none was made yet. [any] */
+/* Seconds from `step` to the end: steps at the pace of those made (1 or more), validations at that
+ * of the last. Samples and checkpoints are not counted, nor validations when none was made yet.
+ * [any] */
 double mgpt_time_left(const struct mgpt_spent *spent, const struct mgpt_validation *validation,
                       uint64_t step);
 /* The same in words: "90 steps to go take about 12 min, at the pace of the first 10". */

@@ -100,8 +100,8 @@ static enum mgpt_status print_samples(struct mgpt_training *r, struct mgpt_error
     return status;
 }
 
-/* [train] sample_every: one sample on the way. Its draws are its own, a function of seed and step, so
- * that whoever looks on changes nothing of the run. */
+/* [train] sample_every: one sample on the way. Its draws are its own, a function of seed and step,
+ * so that whoever looks on changes nothing of the run. */
 static enum mgpt_status peek(struct mgpt_training *r, struct mgpt_error *error)
 {
     struct mgpt_session *s = &r->session;
@@ -188,8 +188,8 @@ static uint64_t up_to(uint64_t step, uint64_t every, uint64_t end)
     return next < end ? next : end;
 }
 
-/* How many steps to run in one go: to the next validation, sample or checkpoint, and not so long that
- * a signal would wait; one while it is not known how long that is. */
+/* How many steps to run in one go: to the next validation, sample or checkpoint, and not so long
+ * that a signal would wait; one while it is not known how long that is. */
 static uint32_t block_size(const struct mgpt_training *r)
 {
     uint64_t step = r->progress.step;
@@ -293,7 +293,8 @@ static enum mgpt_status stop(struct mgpt_training *r, struct mgpt_error *error)
         (unsigned long long)r->progress.step, (unsigned long long)r->total, r->dir);
 }
 
-/* Nobody hears of the run any more, as in `train | head`: it ends, and what was trained is saved. */
+/* Nobody hears of the run any more, as in `train | head`: it ends, and what was trained is
+ * saved. */
 static enum mgpt_status keep(struct mgpt_training *r, struct mgpt_error *error)
 {
     const struct mgpt_error why = *error;

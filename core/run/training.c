@@ -120,8 +120,8 @@ static bool is_done(const struct mgpt_training *r)
     return r->checkpoint && over && !mgpt_validation_due(&r->validation, &r->progress);
 }
 
-/* To who can do something about it: not of data of ours, whose context we chose, nor when a model is
- * there, whose context stays. */
+/* To who can do something about it: not of data of ours, whose context we chose, nor when a model
+ * is there, whose context stays. */
 static void say_cut(const struct mgpt_training *r, const struct mgpt_dataset_info *data)
 {
     const char *origin = mgpt_conf_origin(r->conf, "dataset", "path");

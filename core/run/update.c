@@ -1,5 +1,5 @@
-/* Stage UPDATE as the core runs it: the optimizer's rule over the parameters, and what the optimizer
- * wrote down for those that it updates as whole tensors. */
+/* Stage UPDATE as the core runs it: the optimizer's rule over the parameters, and what the
+ * optimizer wrote down for those that it updates as whole tensors. */
 #include <config.h>
 
 #include <stdlib.h>

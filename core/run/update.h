@@ -1,5 +1,5 @@
-/* Stage UPDATE as the core runs it: the optimizer's rule over the parameters, and what the optimizer
- * wrote down for those that it updates as whole tensors. */
+/* Stage UPDATE as the core runs it: the optimizer's rule over the parameters, and what the
+ * optimizer wrote down for those that it updates as whole tensors. */
 #ifndef MGPT_RUN_UPDATE_H
 #define MGPT_RUN_UPDATE_H
 
@@ -25,15 +25,15 @@ struct mgpt_updater {
 
 /* Bytes that the updates of whole tensors share; buffers of the spec may be NULL. */
 uint64_t mgpt_updater_scratch(const struct mgpt_step_spec *spec);
-/* Floating-point operations of the products in the updates of whole tensors, as the optimizer writes
- * them down, a step; buffers of the spec may be NULL. Rules are not counted: they take as long as
- * memory does. */
+/* Floating-point operations of the products in the updates of whole tensors, as the optimizer
+ * writes them down, a step; buffers of the spec may be NULL. Rules are not counted: they take as
+ * long as memory does. */
 double mgpt_updater_flops(const struct mgpt_step_spec *spec);
 /* Everything that the machine and the spec point to lives as long. */
 enum mgpt_status mgpt_updater_open(struct mgpt_updater *updater, struct mgpt_machine *machine,
                                    const struct mgpt_step_spec *spec, struct mgpt_error *error);
-/* MGPT_OK when the device itself has every op that the optimizer writes down; else MGPT_UNSUPPORTED,
- * naming one. */
+/* MGPT_OK when the device itself has every op that the optimizer writes down; else
+ * MGPT_UNSUPPORTED, naming one. */
 enum mgpt_status mgpt_updater_resident(struct mgpt_machine *machine,
                                        const struct mgpt_step_spec *spec, struct mgpt_error *error);
 enum mgpt_status mgpt_updater_run(struct mgpt_updater *updater, const struct mgpt_step_input *input,

@@ -1,4 +1,5 @@
-/* The page of runs: what metrics.jsonl holds, as columns in JSON, inside of a page that draws it. */
+/* The page of runs: what metrics.jsonl holds, as columns in JSON, inside of a page that draws
+ * it. */
 #include <config.h>
 
 #include <inttypes.h>

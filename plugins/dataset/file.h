@@ -10,7 +10,8 @@ struct dataset_file {
     uint64_t size, skipped; /* without the byte order mark, which is skipped */
 };
 
-/* Reads all of a regular file of text, of at most 4 GiB. `expected` says what it should be, for the message:
+/* Reads all of a regular file of text, of at most 4 GiB. `expected` says what it should be, for the
+ * message:
  * "a text file". MGPT_DATA, MGPT_NOMEM. Finish it either way. */
 enum mgpt_status dataset_file_read(struct dataset_file *f, const char *path, const char *expected,
                                    struct mgpt_error *error);

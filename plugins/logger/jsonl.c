@@ -6,9 +6,9 @@
  *
  * A skipped step has "skipped": true; what is not finite is null; "train_loss" is there when it was
  * asked for, and "loss_scale", that of the next step, with loss scaling. Steps count from 1, and a
- * validation before the first has 0. Lines wait in a buffer until it is full or a checkpoint is due,
- * so a killed run may leave half a line, and lines after its last checkpoint; a resumed run cuts both
- * off. */
+ * validation before the first has 0. Lines wait in a buffer until it is full or a checkpoint is
+ * due, so a killed run may leave half a line, and lines after its last checkpoint; a resumed run
+ * cuts both off. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <fcntl.h>

@@ -10,8 +10,8 @@
  *   Metadata { 1: PluginData { 1: string "text" } }
  *
  * A run that is resumed starts a new file, whose events take the place of later ones of the old: a
- * first event of each file but the first is a SessionLog START (Event field 7 { 1: varint 1 }) at the
- * step that is next, which tells TensorBoard to forget what it knew from there on. */
+ * first event of each file but the first is a SessionLog START (Event field 7 { 1: varint 1 }) at
+ * the step that is next, which tells TensorBoard to forget what it knew from there on. */
 #define _POSIX_C_SOURCE 200809L
 #include <dirent.h>
 #include <errno.h>
@@ -297,8 +297,8 @@ static void close_file(struct mgpt_logger *l)
     free(l);
 }
 
-/* The time in the name of a new file: files are read in the order of their names, so it is after that
- * of every other, though a run may be resumed within a second or when a clock was set back. */
+/* The time in the name of a new file: files are read in the order of their names, so it is after
+ * that of every other, though a run may be resumed within a second or when a clock was set back. */
 static long long next_time(const char *dir)
 {
     long long latest = (long long)time(NULL) - 1;

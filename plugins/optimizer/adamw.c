@@ -1,4 +1,5 @@
-/* Optimizer adamw: Adam with decoupled weight decay, for every parameter. adamw.h has the formulas. */
+/* Optimizer adamw: Adam with decoupled weight decay, for every parameter. adamw.h has the
+ * formulas. */
 #include <stdlib.h>
 
 #include "adamw.h"

@@ -7,7 +7,8 @@
  *   O = NewtonSchulz(u)            nearly U V^T, where u = U S V^T
  *   p = p - lr (scale O + decay p)
  *
- * Momentum as a mean (not as the sum mu m + g): O is the same, since (1 - mu) times a matrix has its
+ * Momentum as a mean (not as the sum mu m + g): O is the same, since (1 - mu) times a matrix has
+ * its
  * U and V, and m keeps the size of a gradient whatever mu is.
  *
  * NewtonSchulz: X = u / |u| (Frobenius), then, `ns_steps` times,
@@ -15,8 +16,8 @@
  *   X = a X + (b A + c A A) X      A = X X^T
  *   X = a X + X (b A + c A A)      A = X^T X, when r > c: A is the smaller of the two
  *
- * so each singular value s becomes a s + b s^3 + c s^5; with the coefficients of Jordan et al. these
- * rise fast and end about 1, between 0.7 and 1.2.
+ * so each singular value s becomes a s + b s^3 + c s^5; with the coefficients of Jordan et al.
+ * these rise fast and end about 1, between 0.7 and 1.2.
  *
  * scale: `match_rms_adamw` is 0.2 sqrt(max(r, c)), with which the update is as large as AdamW's, so
  * that lr and weight decay can stay what they were for it (Liu et al. 2025, "Muon is Scalable for

@@ -1,8 +1,8 @@
-/* Precision fp16: activations and the operands of products are IEEE 754 binary16; all that is summed
- * or kept from step to step is F32. Small gradients would be 0 in it, so the loss is multiplied with
- * a scale, which the update divides out. A step in which something overflows is skipped and the
- * scale halved; after `scale_interval` good steps it doubles. Micikevicius et al. 2018, "Mixed
- * precision training". */
+/* Precision fp16: activations and the operands of products are IEEE 754 binary16; all that is
+ * summed or kept from step to step is F32. Small gradients would be 0 in it, so the loss is
+ * multiplied with a scale, which the update divides out. A step in which something overflows is
+ * skipped and the scale halved; after `scale_interval` good steps it doubles. Micikevicius et al.
+ * 2018, "Mixed precision training". */
 #include <math.h>
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
-/* What do plugins cost? The same model is trained in one process by modules that the loader found and
- * by the same objects linked into this program, by turns; once more linked, to see what the machine
- * adds. linked.sh links it. Arguments: settings, as --set takes them. */
+/* What do plugins cost? The same model is trained in one process by modules that the loader found
+ * and by the same objects linked into this program, by turns; once more linked, to see what the
+ * machine adds. linked.sh links it. Arguments: settings, as --set takes them. */
 #include <config.h>
 
 #include <stdio.h>
@@ -63,7 +63,8 @@ static void open_side(struct side *side, bool linked, int n, char **settings)
     mgpt_rig_fill(&side->rig, side->rig.spec.rows, side->rig.spec.columns);
 }
 
-/* Of the processor, all threads: what else runs on the machine shows less than in the time of day. */
+/* Of the processor, all threads: what else runs on the machine shows less than in the time of
+ * day. */
 static double busy(void)
 {
     struct timespec t;

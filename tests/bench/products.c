@@ -2,8 +2,9 @@
  *
  *   products cpu|onednn|openblas THREADS RxKxN y|dx|dw      seconds of one product, the median
  *
- * x (R,K), w (N,K), y (R,N): y = x w^T, dx = dy w, dw += dy^T x. Libraries are asked for their sgemm,
- * which like ours gets both matrices as they lie; how many threads it uses its environment says. */
+ * x (R,K), w (N,K), y (R,N): y = x w^T, dx = dy w, dw += dy^T x. Libraries are asked for their
+ * sgemm, which like ours gets both matrices as they lie; how many threads it uses its environment
+ * says. */
 #include <config.h>
 
 #include <dlfcn.h>

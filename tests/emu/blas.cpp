@@ -122,15 +122,15 @@ bool fits(const emu_layout &x, cublasOperation_t op, uint64_t m, uint64_t n)
     return op == CUBLAS_OP_N ? x.rows == m && x.columns == n : x.rows == n && x.columns == m;
 }
 
-/* Do the rows of 16-bit operands begin where 16 bytes can be loaded at once? The library takes others
- * as well, and is slow. */
+/* Do the rows of 16-bit operands begin where 16 bytes can be loaded at once? The library takes
+ * others as well, and is slow. */
 bool fast(const emu_layout &x)
 {
     return x.type == CUDA_R_32F || x.stride % 8 == 0;
 }
 
-/* The mixtures of formats that are known: both operands alike, c so or F32; with BIAS the bias is as
- * c; GELU in 16 bits, since its formula is not exact enough for more. */
+/* The mixtures of formats that are known: both operands alike, c so or F32; with BIAS the bias is
+ * as c; GELU in 16 bits, since its formula is not exact enough for more. */
 bool known(const emu_product &p, const emu_layout &a, const emu_layout &b, const emu_layout &c)
 {
     bool gelu = p.epilogue == CUBLASLT_EPILOGUE_GELU_AUX || p.epilogue == CUBLASLT_EPILOGUE_DGELU;

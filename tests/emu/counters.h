@@ -1,6 +1,6 @@
-/* Extension "microgpt.emu-counters/1" of backend cuda_emu: what the host asked the device for so far,
- * for tests. Work that is taken down while capturing counts as `captured` alone, and is not counted
- * again when its graph is launched. */
+/* Extension "microgpt.emu-counters/1" of backend cuda_emu: what the host asked the device for so
+ * far, for tests. Work that is taken down while capturing counts as `captured` alone, and is not
+ * counted again when its graph is launched. */
 #ifndef EMU_COUNTERS_H
 #define EMU_COUNTERS_H
 

@@ -1,10 +1,10 @@
 /* CUDA's C++ on the processor: a fibre plays each thread of a block.
  *
- * Stands in for the toolkit's header of the same name where .cu sources are compiled as C++. A fibre
- * runs until it waits for others, at a barrier or an exchange within its warp. Caught: threads that
- * wait at different barriers, or for ever; writes past shared memory, past buffers; shared memory
- * and buffers that are read before they are written (they are NaN); and, in that results change with
- * the order of turns, races. */
+ * Stands in for the toolkit's header of the same name where .cu sources are compiled as C++. A
+ * fibre runs until it waits for others, at a barrier or an exchange within its warp. Caught:
+ * threads that wait at different barriers, or for ever; writes past shared memory, past buffers;
+ * shared memory and buffers that are read before they are written (they are NaN); and, in that
+ * results change with the order of turns, races. */
 #ifndef EMU_CUDA_RUNTIME_H
 #define EMU_CUDA_RUNTIME_H
 

@@ -64,8 +64,8 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
-/* While a stream captures, what is put on it is taken down and not done. New and freed memory, waiting
- * and copies from or to memory that is not page-locked fail then, and spoil the capture. */
+/* While a stream captures, what is put on it is taken down and not done. New and freed memory,
+ * waiting and copies from or to memory that is not page-locked fail then, and spoil the capture. */
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
@@ -91,7 +91,8 @@ void emu_forget_fault(void);
  * streams of the current device alone. */
 #define EMU_DEVICES 2
 int emu_device(void);
-/* What sort of device it is, 80 (8.0) at first: that decides how much shared memory a block can have. */
+/* What sort of device it is, 80 (8.0) at first: that decides how much shared memory a block can
+ * have. */
 void emu_set_capability(int capability);
 int emu_capability(void);
 extern struct emu_counters emu_counters;

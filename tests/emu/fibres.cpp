@@ -184,7 +184,8 @@ bool same_place(const fibre &a, const fibre &b)
     return a.where.line == b.where.line && strcmp(a.where.file, b.where.file) == 0;
 }
 
-/* All threads from `first` to before `end` wait for that, at one place: go on. True when they do. */
+/* All threads from `first` to before `end` wait for that, at one place: go on. True when they
+ * do. */
 bool release(fibre *first, fibre *end, state what)
 {
     for (const fibre *f = first; f < end; f++)

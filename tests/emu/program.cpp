@@ -64,7 +64,8 @@ static inline T emu_shuffle_(unsigned mask, T value, unsigned from, const char *
 #define __shfl_xor_sync(mask, value, other) \
     emu_shuffle_(mask, value, EMU_LANE_ ^ (unsigned)(other), __FILE__, __LINE__)
 #define __shfl_down_sync(mask, value, by) \
-    emu_shuffle_(mask, value, EMU_LANE_ + (by) < 32 ? EMU_LANE_ + (by) : EMU_LANE_, __FILE__, __LINE__)
+    emu_shuffle_(mask, value, EMU_LANE_ + (by) < 32 ? EMU_LANE_ + (by) : EMU_LANE_, __FILE__,     \
+                 __LINE__)
 #define MGPT_SHARED(type, name) type *name = reinterpret_cast<type *>(*emu_->shared)
 #define MGPT_GRID_SYNC() emu_->grid_barrier(__FILE__, __LINE__)
 static inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
@@ -103,7 +104,8 @@ EMU_HOOK_ __tsan_func_exit() {}
 #endif
 )";
 
-/* Calls a kernel with arguments that nobody here knows the types of, and says how large they are. */
+/* Calls a kernel with arguments that nobody here knows the types of, and says how large
+ * they are. */
 const char after[] = R"(
 template <class... P, std::size_t... I>
 static void emu_apply_(void (*kernel)(P...), void *const *args, std::index_sequence<I...>)

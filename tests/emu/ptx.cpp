@@ -27,8 +27,8 @@ uint16_t f16_bits(float value)
 
 /* ---- copies from global to shared memory ----
  *
- * Until somebody waits for it the copy has not been made, and its place is full of NaN: so a missing
- * wait is seen, and a copy that is asked for too early, too. */
+ * Until somebody waits for it the copy has not been made, and its place is full of NaN: so a
+ * missing wait is seen, and a copy that is asked for too early, too. */
 
 static bool aligned(const void *at)
 {

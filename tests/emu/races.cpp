@@ -12,8 +12,8 @@
 namespace
 {
 
-/* Who touched a byte in an epoch, the time between two barriers; and how often the warps of these had
- * come together by then. */
+/* Who touched a byte in an epoch, the time between two barriers; and how often the warps of these
+ * had come together by then. */
 struct byte {
     unsigned long epoch;
     int writer, reader; /* index of a thread, nobody, several of a warp, or many */

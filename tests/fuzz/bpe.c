@@ -1,5 +1,5 @@
-/* tokenizer.json of module bpe: what was loaded is saved and loaded again as it was, every id of it is
- * text, and any bytes that are encoded come back. */
+/* tokenizer.json of module bpe: what was loaded is saved and loaded again as it was, every id of it
+ * is text, and any bytes that are encoded come back. */
 #include <config.h>
 
 #ifdef HAVE_UTF8PROC

@@ -1,6 +1,6 @@
 /* What the fuzz targets share. Each parses the bytes, must not crash, and aborts when what was
- * accepted does not hold together. Built for libFuzzer by `make fuzz`; check_fuzz replays the corpus
- * through the same functions. */
+ * accepted does not hold together. Built for libFuzzer by `make fuzz`; check_fuzz replays the
+ * corpus through the same functions. */
 #ifndef TESTS_FUZZ_FUZZ_H
 #define TESTS_FUZZ_FUZZ_H
 

@@ -1,4 +1,5 @@
-/* A checkpoint's manifest, in a folder that is not there: a sound one is refused for its first file.
+/* A checkpoint's manifest, in a folder that is not there: a sound one is refused for its first
+ * file.
  */
 #include <config.h>
 

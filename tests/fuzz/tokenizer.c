@@ -1,5 +1,5 @@
-/* tokenizer.json, that of `tokenizers` (or GPT-2's two files) and that of module char: what was read is written and read
- * again, and every id of it is text that encodes to that id. */
+/* tokenizer.json, that of `tokenizers` (or GPT-2's two files) and that of module char: what was
+ * read is written and read again, and every id of it is text that encodes to that id. */
 #include <config.h>
 
 #define microgpt_plugin_v1 fuzz_plugin_char /* what the module exports */

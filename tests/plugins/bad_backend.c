@@ -1,5 +1,5 @@
-/* Backend "wrong", for tests: on host memory, with one op of its own, fill, which is a little off; or,
- * with a name that run_broken.sh defines, has another fault. */
+/* Backend "wrong", for tests: on host memory, with one op of its own, fill, which is a little off;
+ * or, with a name that run_broken.sh defines, has another fault. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* Plugins with one fault each: run_broken.sh compiles this file once for every name in it. Without
- * a name it is a sound scheduler, optimizer, step, sampler and tokenizer, the simplest there are. */
+ * a name it is a sound scheduler, optimizer, step, sampler and tokenizer, the simplest there
+ * are. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,8 +4,8 @@
  *   m = b1 m + (1 - b1) g        slow = b3 slow + (1 - b3) g        v = b2 v + (1 - b2) g^2
  *   p -= lr ((m / (1 - b1^t) + alpha slow) / (sqrt(v / (1 - b2^t)) + eps) + decay p)
  *
- * The slow mean would be wrong for long if it began at full strength: over `warmup` steps alpha grows
- * in a straight line, and b3 from b1 such that its half-life does. */
+ * The slow mean would be wrong for long if it began at full strength: over `warmup` steps alpha
+ * grows in a straight line, and b3 from b1 such that its half-life does. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -49,7 +49,8 @@ static void destroy(struct mgpt_optimizer *o)
     free(o);
 }
 
-/* ln(0.5) / ln(b) is the half-life of b; it goes in a straight line from that of b1 to that of b3. */
+/* ln(0.5) / ln(b) is the half-life of b; it goes in a straight line from that of b1 to that of
+ * b3. */
 static double beta3_at(const struct mgpt_optimizer *o, double x)
 {
     if (x >= 1 || o->beta1 <= 0)

@@ -1,8 +1,8 @@
 /* Backend blocked: the seven functions that make a device, and two fast ops.
  *
- * Memory is the host's, but it does not say so: it has neither `map` nor `caps`, like a device behind
- * a bus. All ops but two are computed by microgpt on copies of their operands. The two are matrix
- * products, in which nearly all the arithmetic of a GPT is. */
+ * Memory is the host's, but it does not say so: it has neither `map` nor `caps`, like a device
+ * behind a bus. All ops but two are computed by microgpt on copies of their operands. The two are
+ * matrix products, in which nearly all the arithmetic of a GPT is. */
 #include <stdlib.h>
 #include <string.h>
 

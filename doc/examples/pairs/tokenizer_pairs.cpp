@@ -1,9 +1,9 @@
 // Tokenizer pairs: bytes, and pairs that come often, as one id (byte-pair encoding: Gage 1994;
 // Sennrich, Haddow & Birch 2016).
 //
-// Id 0 is BOS, byte b is b + 1, and merge k makes id 257 + k of two ids that are there before it. Any
-// text has ids, also one that training never saw. Written in C++, with its library and exceptions; of
-// these none leaves the module: `guarded` makes a status of them.
+// Id 0 is BOS, byte b is b + 1, and merge k makes id 257 + k of two ids that are there before it.
+// Any text has ids, also one that training never saw. Written in C++, with its library and
+// exceptions; of these none leaves the module: `guarded` makes a status of them.
 //
 // tokenizer.json: {"type":"pairs","merges":[[98,99],[257,102]]}
 #include <array>
@@ -63,8 +63,8 @@ ids bytes_of(std::string_view text)
     return result;
 }
 
-/* The pair that comes most often, of equals the least; {0, 0} when none comes twice. What is counted
- * is a sum over documents, so their order does not matter. */
+/* The pair that comes most often, of equals the least; {0, 0} when none comes twice. What is
+ * counted is a sum over documents, so their order does not matter. */
 pair most_frequent(const std::vector<ids> &documents)
 {
     std::map<pair, uint64_t> counts;

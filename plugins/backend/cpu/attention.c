@@ -187,8 +187,8 @@ CPU_INLINE struct rows rows_of(const struct cpu_attention *a, int64_t at, float 
     return (struct rows){copy, cpu_round_up(a->D, CPU_LANES)};
 }
 
-/* Rows s.. of the keys and values of the task after this one, which are far apart, come to the cache
- * while this one computes. Those of a few heads are there already. */
+/* Rows s.. of the keys and values of the task after this one, which are far apart, come to the
+ * cache while this one computes. Those of a few heads are there already. */
 CPU_INLINE void fetch_next(const struct cpu_attention *a, int64_t index, int64_t s)
 {
     int64_t g = index % a->H / (a->H / a->KV), at = index / a->H * a->kv_seq + g * a->D;

@@ -2,8 +2,8 @@
  *
  * Queries go in blocks of CPU_LANES. Scores of one key and a block lie side by side, [S][LANES]:
  * maximum, sum and all products then need no sum across lanes, whatever the size of a head. A task
- * first copies the keys and values of its head to where they lie densely: rows of qkv are far apart,
- * and share few sets of the cache.
+ * first copies the keys and values of its head to where they lie densely: rows of qkv are far
+ * apart, and share few sets of the cache.
  *
  * Arithmetic is in F32: BF16 is read where rows are copied, and written where they are stored.
  * Everything copied is padded with zeros: rows to a multiple of CPU_KEYS, columns to one of
@@ -54,7 +54,8 @@ CPU_INLINE int64_t cpu_round_up(int64_t n, int64_t to)
     return (n + to - 1) / to * to;
 }
 
-/* rows (n,D) from element `at` on as [n][wide], times `scale`; to a multiple of `rows` they are 0 */
+/* rows (n,D) from element `at` on as [n][wide], times `scale`; to a multiple of `rows` they are
+ * 0 */
 CPU_INLINE void cpu_pack_rows(const struct cpu_mixed *x, int64_t at, int64_t row, int64_t n, int D,
                               float scale, int64_t rows, float *to)
 {
@@ -72,8 +73,8 @@ CPU_INLINE void cpu_pack_rows(const struct cpu_mixed *x, int64_t at, int64_t row
     memset(to, 0, (size_t)((cpu_round_up(n, rows) - n) * wide) * sizeof *to);
 }
 
-/* rows (n,D), n <= LANES, as columns [D][LANES] times `scale`; columns n.. are 0. `copy` has room for
- * the rows. */
+/* rows (n,D), n <= LANES, as columns [D][LANES] times `scale`; columns n.. are 0. `copy` has room
+ * for the rows. */
 CPU_INLINE void cpu_pack_columns(const struct cpu_mixed *x, int64_t at, int64_t row, int64_t n,
                                  int D, float scale, float *copy, float *to)
 {

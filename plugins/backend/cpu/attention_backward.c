@@ -1,5 +1,5 @@
-/* Causal attention backward: the probabilities are made again from lse. core/ref/attention.c has the
- * formulas. */
+/* Causal attention backward: the probabilities are made again from lse. core/ref/attention.c has
+ * the formulas. */
 #include "attention.h"
 
 /* A thread's scratch. */

@@ -2,7 +2,8 @@
  * columns; then a task is a block of rows times a block of columns. Rows of BF16 are read where
  * they lie; F32 ones, and those of an odd depth, are copied first.
  *
- * The order of every sum depends on the shape alone: along the depth, in chunks where it is long. */
+ * The order of every sum depends on the shape alone: along the depth, in chunks where it is
+ * long. */
 #include "bf16_gelu.h"
 #include "bf16_kernel.h"
 #include "bf16_matmul.h"

@@ -1,7 +1,7 @@
 /* Large products of matrices.
  *
- * y = x w^T and dx = dy w: the weight is packed once into panels of CPU_NR columns; then a task is a
- * block of rows of x, read where they lie, times as much of the weight as half of L2 holds.
+ * y = x w^T and dx = dy w: the weight is packed once into panels of CPU_NR columns; then a task is
+ * a block of rows of x, read where they lie, times as much of the weight as half of L2 holds.
  * dw += dy^T x: a task is a block of dw over all rows of dy and x, which are read where they lie: a
  * chunk of them stays in L2, and the next comes there meanwhile.
  *
@@ -70,7 +70,8 @@ CPU_INLINE void finish(const struct cpu_matmul *m, int64_t i0, int64_t i1, int64
     }
 }
 
-/* Rows from..to of n floats come to L2: products wait for memory otherwise, longer than they take. */
+/* Rows from..to of n floats come to L2: products wait for memory otherwise, longer than they
+ * take. */
 CPU_INLINE void fetch_rows(const float *rows, int64_t ld, int64_t from, int64_t to, int64_t n)
 {
     for (int64_t l = from; l < to; l++)

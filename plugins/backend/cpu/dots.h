@@ -1,4 +1,5 @@
-/* One row times many, where they lie: products of vectors along the rows, then sums across lanes. */
+/* One row times many, where they lie: products of vectors along the rows, then sums across
+ * lanes. */
 #ifndef MGPT_CPU_DOTS_H
 #define MGPT_CPU_DOTS_H
 
@@ -6,8 +7,8 @@
 
 #include "vector.h"
 
-/* Sums across the lanes of vectors `bit` apart. Lane i: lane i of the first for a clear bit `bit` of
- * i, else of the second, plus the lane across that bit. */
+/* Sums across the lanes of vectors `bit` apart. Lane i: lane i of the first for a clear bit `bit`
+ * of i, else of the second, plus the lane across that bit. */
 #define CPU_SAME(i, bit) ((i) & (bit) ? (i) + CPU_LANES : (i))
 #define CPU_ACROSS(i, bit) (CPU_SAME(i, bit) ^ (bit))
 #define CPU_FOLD(bit)                                                                              \
@@ -56,8 +57,8 @@ CPU_INLINE void cpu_store_up_to(float *x, cpu_vec v, int64_t n)
         memcpy(x, &v, (size_t)n * sizeof *x);
 }
 
-/* sum[r] = products of x (depth) with row r of CPU_LANES, lane by lane. Four rows share a pointer: as
- * many as addresses can hold without more. */
+/* sum[r] = products of x (depth) with row r of CPU_LANES, lane by lane. Four rows share a pointer:
+ * as many as addresses can hold without more. */
 CPU_INLINE void cpu_dots_all(const float *x, const float *b, int64_t ld, int64_t depth,
                              cpu_vec sum[CPU_LANES])
 {

@@ -1,5 +1,5 @@
-/* exp, tanh and the normal distribution in loops that vectorise. exp and tanh to about 2 units in the
- * last place, after Cephes (Moshier 1992). NaN goes through. */
+/* exp, tanh and the normal distribution in loops that vectorise. exp and tanh to about 2 units in
+ * the last place, after Cephes (Moshier 1992). NaN goes through. */
 #ifndef MGPT_CPU_FASTMATH_H
 #define MGPT_CPU_FASTMATH_H
 
@@ -80,7 +80,8 @@ CPU_INLINE float cpu_tanhf(float x)
 }
 
 /* Phi(-x), the tail of the normal distribution, for x >= 0, to 1e-7: its logarithm is nearly a
- * parabola. A polynomial fitted where the tail is large; it falls below every exponent soon after. */
+ * parabola. A polynomial fitted where the tail is large; it falls below every exponent soon
+ * after. */
 CPU_INLINE float cpu_tail(float x)
 {
     float y = -2.834912778e-6f;

@@ -1,4 +1,5 @@
-/* Copies of matrices packed for products, kept while nothing writes the buffers they were made from.
+/* Copies of matrices packed for products, kept while nothing writes the buffers they were made
+ * from.
  *
  * A copy is good for one version of one buffer. Every upload, op and update gives what it writes a
  * version that was never used before, and memory that was shown to the host has none: so no copy

@@ -18,9 +18,9 @@
 #endif
 
 /* Everything that computes is compiled once for each instruction set (CPU_ISA; plugins/local.mk has
- * the flags), under names that end in it; cpu_open takes the best table that runs here. Products and
- * sums are contracted to fused ones where there are any: bits are promised for one machine and one
- * build. */
+ * the flags), under names that end in it; cpu_open takes the best table that runs here. Products
+ * and sums are contracted to fused ones where there are any: bits are promised for one machine and
+ * one build. */
 #define CPU_JOIN_AGAIN(name, isa) name##_##isa
 #define CPU_JOIN(name, isa) CPU_JOIN_AGAIN(name, isa)
 #define CPU_NAME(name) CPU_JOIN(name, CPU_ISA)
@@ -67,7 +67,8 @@ struct cpu_pool {
     pthread_cond_t opened, left;
 };
 
-/* What a packed copy is of: `cols` columns of `depth` elements, `ld` apart, in one of the orders. */
+/* What a packed copy is of: `cols` columns of `depth` elements, `ld` apart, in one of the
+ * orders. */
 enum cpu_order { CPU_PLAIN, CPU_TRANSPOSED, CPU_BF16_PLAIN, CPU_BF16_TRANSPOSED };
 struct cpu_matrix {
     const struct mgpt_buffer *buffer; /* NULL: not known, copies are not kept */
@@ -131,7 +132,8 @@ typedef void cpu_task(const void *job, int64_t i, float *scratch);
 
 /* Runs task 0..n-1, on several threads when `work` (about flops) is worth it. Cannot fail. */
 void cpu_run(struct mgpt_device *device, cpu_task *task, const void *job, int64_t n, double work);
-/* Sees to `bytes` of scratch a thread, to n partials, to `bytes` for a rounded matrix. MGPT_NOMEM. */
+/* Sees to `bytes` of scratch a thread, to n partials, to `bytes` for a rounded matrix.
+ * MGPT_NOMEM. */
 enum mgpt_status cpu_scratch(struct mgpt_device *device, size_t bytes, struct mgpt_error *error);
 enum mgpt_status cpu_partials(struct mgpt_device *device, int64_t n, struct mgpt_error *error);
 enum mgpt_status cpu_rounded(struct mgpt_device *device, size_t bytes, struct mgpt_error *error);
@@ -140,9 +142,10 @@ void cpu_pool_finish(struct mgpt_device *device);
 
 /* ---- copies that are kept (keep.c) ---- */
 
-/* Where to find or make a packed copy of `bytes` that outlives the op, or NULL: none is kept, because
- * the buffer may change unseen, was written since the matrix was last asked for, or the limit is
- * reached. *made: it is there; else the caller makes it now. By the thread that runs the op. */
+/* Where to find or make a packed copy of `bytes` that outlives the op, or NULL: none is kept,
+ * because the buffer may change unseen, was written since the matrix was last asked for, or the
+ * limit is reached. *made: it is there; else the caller makes it now. By the thread that runs the
+ * op. */
 void *cpu_keep_copy(struct mgpt_device *device, const struct cpu_matrix *matrix, size_t bytes,
                     int *made);
 /* The buffer was, or may have been, written: whoever writes one says so before the next op. */
@@ -161,8 +164,9 @@ CPU_INLINE int64_t cpu_min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Rows of a task, where each strip of rows makes `across` tasks: at most `most`, a multiple of `unit`,
- * and two tasks of one size a thread while they have `least`: so threads are busy to the end. */
+/* Rows of a task, where each strip of rows makes `across` tasks: at most `most`, a multiple of
+ * `unit`, and two tasks of one size a thread while they have `least`: so threads are busy to the
+ * end. */
 CPU_INLINE int64_t cpu_even_rows(const struct mgpt_device *device, int64_t rows, int64_t across,
                                  int64_t most, int64_t least, int64_t unit)
 {

@@ -202,7 +202,8 @@ static void *cpu_map(struct mgpt_device *device, struct mgpt_buffer *buffer)
 }
 
 /* For tests. "microgpt.cpu-threads/1": a uint32_t, the most threads that ran at once so far;
- * "microgpt.cpu-kept/1": two uint64_t, bytes of packed copies now and how often one was used again. */
+ * "microgpt.cpu-kept/1": two uint64_t, bytes of packed copies now and how often one was used
+ * again. */
 static const void *cpu_query(struct mgpt_device *device, const char *id)
 {
     if (strcmp(id, "microgpt.cpu-kept/1") == 0)

@@ -32,8 +32,8 @@ typedef float cpu_vec_memory __attribute__((vector_size(4 * CPU_LANES), aligned(
 #define CPU_EACH(AT, bit) AT(0, bit), AT(1, bit), AT(2, bit), AT(3, bit)
 #endif
 
-/* Lane i: lane AT(i, bit) of a and b, those of b being CPU_LANES more. gcc has the first from 12 on,
- * clang never the second. */
+/* Lane i: lane AT(i, bit) of a and b, those of b being CPU_LANES more. gcc has the first from 12
+ * on, clang never the second. */
 #if defined __clang__ || __GNUC__ >= 12
 #define CPU_SHUFFLE(a, b, AT, bit) __builtin_shufflevector(a, b, CPU_EACH(AT, bit))
 #else

@@ -2,7 +2,8 @@
  * Formulas: core/ref/attention.c; Dao et al. 2022, algorithm 4, as two passes: one over queries for
  * dq, one over keys for dk and dv.
  *
- *   p = exp(q.k - lse)    ds = p (drop dy.v - dy.y)    dq = ds k    dk = ds^T q    dv = (drop p)^T dy */
+ *   p = exp(q.k - lse)    ds = p (drop dy.v - dy.y)    dq = ds k    dk = ds^T q    dv = (drop p)^T
+ *   dy */
 #include "tensor_attention.cuh"
 
 /* dyy (B,H,T) = dy . y: a warp takes a row. */
@@ -24,8 +25,8 @@ static __global__ void dot_dy_y(struct attention a)
 }
 
 /* --- idea: backward --- */
-/* score (q.k) becomes p, dp (dy.v) becomes ds. Row i of the thread is query t0 + ty + 8 i and column
- * j key s0 + tx + 8 j, or with KEYS the other way round. keep: NULL without dropout. */
+/* score (q.k) becomes p, dp (dy.v) becomes ds. Row i of the thread is query t0 + ty + 8 i and
+ * column j key s0 + tx + 8 j, or with KEYS the other way round. keep: NULL without dropout. */
 template <int KEYS>
 static __device__ inline void gradient_of_scores(const struct attention &a, int64_t bh, int64_t t0,
                                                  int64_t s0, const unsigned char *keep,

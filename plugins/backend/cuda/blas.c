@@ -1,11 +1,11 @@
 /* Large products by cuBLASLt. Row-major matrices are column-major transposed ones, so that
- * c = a b is computed as c^T = b^T a^T. Sums are F32; the algorithm of each shape is chosen once, and
- * the workspace is ours: the same bits every time.
+ * c = a b is computed as c^T = b^T a^T. Sums are F32; the algorithm of each shape is chosen once,
+ * and the workspace is ours: the same bits every time.
  *
  * The library also does what follows the sum where that gives our numbers: an F32 bias where c is
- * F32 (its bias has the format of c); GELU in the tanh form, forward and backward, where it keeps or
- * takes what goes into it in the format of c. Its gradient of a bias is written and not added, so
- * that one is ours. All else is done by a kernel of our own, from sums in F32. */
+ * F32 (its bias has the format of c); GELU in the tanh form, forward and backward, where it keeps
+ * or takes what goes into it in the format of c. Its gradient of a bias is written and not added,
+ * so that one is ours. All else is done by a kernel of our own, from sums in F32. */
 #include "blas.h"
 
 #include <stdlib.h>

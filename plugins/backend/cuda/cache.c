@@ -1,8 +1,8 @@
 /* Compiled programs on disk: $XDG_CACHE_HOME/microgpt/cuda/HASH.
  *
- * A file is "MGPTCUDA", the sizes of key and image, a checksum of both, the key, the image. The whole
- * key is compared, so a hash that two keys share does no harm. Files are written under a name of
- * their own and renamed: whoever reads meets a whole one or none. One that is damaged, or that
+ * A file is "MGPTCUDA", the sizes of key and image, a checksum of both, the key, the image. The
+ * whole key is compared, so a hash that two keys share does no harm. Files are written under a name
+ * of their own and renamed: whoever reads meets a whole one or none. One that is damaged, or that
  * others may write, counts as none and is replaced. */
 #define _GNU_SOURCE 1
 #include <dirent.h>

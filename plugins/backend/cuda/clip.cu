@@ -1,7 +1,7 @@
 /* The norm of all gradients, and what UPDATE multiplies them with. Formulas: core/ref/clip.c
  *
- * In double, since squares overflow a float long before gradients do. Two stages: every block sums a
- * fixed share into its own place, then one block adds these in order. */
+ * In double, since squares overflow a float long before gradients do. Two stages: every block sums
+ * a fixed share into its own place, then one block adds these in order. */
 #include "kernel.cuh"
 
 #define CLIP_THREADS 256

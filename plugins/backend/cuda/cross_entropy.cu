@@ -1,8 +1,8 @@
 /* Softmax and cross entropy, with the gradient. Formulas: core/ref/cross_entropy.c
  *
  * A block takes a row: one pass over the logits for maximum and sum at once, a second one for the
- * gradient, in place if asked. Losses of rows are added in double, in an order of their own. A target
- * outside of the vocabulary makes the loss NaN, which CLIP catches. */
+ * gradient, in place if asked. Losses of rows are added in double, in an order of their own. A
+ * target outside of the vocabulary makes the loss NaN, which CLIP catches. */
 #include "formats.cuh"
 
 /* sum of exp(z - max), on the go: a larger maximum rescales what was there. */

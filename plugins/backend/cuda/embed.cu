@@ -37,8 +37,9 @@ static __global__ void position_gradient(int64_t B, int64_t T, int64_t C, struct
 #define LANES 32 /* rows, or columns, side by side */
 #define SLICES 8 /* shares of what each of them goes through */
 
-/* Rows sorted by their ids, those of one id as they come: order[place] is a row, and counts[place] how
- * many have its id where it is the first of them, else 0. Each row counts those that come before. */
+/* Rows sorted by their ids, those of one id as they come: order[place] is a row, and counts[place]
+ * how many have its id where it is the first of them, else 0. Each row counts those that come
+ * before. */
 static __global__ void sort_rows(int64_t rows, const int32_t *ids, int32_t *order, int32_t *counts)
 {
     CUDA_SHARED(int, shared); /* [3][SLICES][LANES] */
@@ -71,8 +72,8 @@ static __global__ void sort_rows(int64_t rows, const int32_t *ids, int32_t *orde
     }
 }
 
-/* dwte without atomics. Grid: places, pieces of C. The block of an id's first place adds up all rows
- * of that id: shares of them in order, then the shares. */
+/* dwte without atomics. Grid: places, pieces of C. The block of an id's first place adds up all
+ * rows of that id: shares of them in order, then the shares. */
 static __global__ void token_gradient(int64_t rows, int64_t C, int64_t V, const int32_t *ids,
                                       const int32_t *order, const int32_t *counts,
                                       struct cuda_mixed dx, float *dwte)

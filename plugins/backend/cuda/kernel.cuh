@@ -1,8 +1,8 @@
 /* What kernels share: launching, shared memory, sums over warps and blocks.
  *
- * The same sources are compiled for the processor, where a fibre plays each thread; so shared memory
- * is always dynamic and declared by CUDA_SHARED, and launches are written with CUDA_LAUNCH. In both
- * cases they come from <cuda_runtime.h> or from here. */
+ * The same sources are compiled for the processor, where a fibre plays each thread; so shared
+ * memory is always dynamic and declared by CUDA_SHARED, and launches are written with CUDA_LAUNCH.
+ * In both cases they come from <cuda_runtime.h> or from here. */
 #ifndef MGPT_CUDA_KERNEL_CUH
 #define MGPT_CUDA_KERNEL_CUH
 

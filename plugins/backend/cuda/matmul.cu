@@ -1,9 +1,9 @@
 /* Our own product of matrices in F32: tiles in shared memory, 8 x 8 sums a thread in registers.
  *
- * A block makes a TILE x TILE piece of c and takes DEPTH terms of the sum at a time. Few pieces with
- * long sums would leave most of the device idle: then the sums are cut into shares as well, which a
- * second kernel adds in order. That one also does what is more than a bias: in here, unrolled 64
- * times, it would take the registers of the sums. */
+ * A block makes a TILE x TILE piece of c and takes DEPTH terms of the sum at a time. Few pieces
+ * with long sums would leave most of the device idle: then the sums are cut into shares as well,
+ * which a second kernel adds in order. That one also does what is more than a bias: in here,
+ * unrolled 64 times, it would take the registers of the sums. */
 #include "finish.cuh"
 
 #define DEPTH 16

@@ -1,4 +1,5 @@
-/* Compiled programs on the device, through libcuda: in the context that the runtime made current. */
+/* Compiled programs on the device, through libcuda: in the context that the runtime made
+ * current. */
 #include <stdlib.h>
 
 #include "driver.h"

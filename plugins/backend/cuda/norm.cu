@@ -1,6 +1,6 @@
 /* Normalisation of each row, with an optional sum before it. Formulas: core/ref/norm.c
- * A warp takes a row of a few thousand: its sums are shuffles. A row that is longer, as a whole matrix
- * that an optimizer scales, takes a block, and is summed in double. */
+ * A warp takes a row of a few thousand: its sums are shuffles. A row that is longer, as a whole
+ * matrix that an optimizer scales, takes a block, and is summed in double. */
 #include "columns.cuh"
 
 #define NORM_WARPS 4 /* a block */

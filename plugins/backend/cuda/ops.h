@@ -1,8 +1,8 @@
 /* Inside the cuda backend: the device and the ops.
  *
  * Host logic is in .c, kernels and their launches in .cu. All work goes to one stream, in the order
- * of the calls; nothing in a step waits for it. Results are the same every time: no atomics, sums in
- * an order that depends on shapes alone. */
+ * of the calls; nothing in a step waits for it. Results are the same every time: no atomics, sums
+ * in an order that depends on shapes alone. */
 #ifndef MGPT_CUDA_OPS_H
 #define MGPT_CUDA_OPS_H
 

@@ -95,8 +95,8 @@ static enum mgpt_status open_device(const struct mgpt_host *host, const struct m
     return status;
 }
 
-/* Set of 1u << enum mgpt_dtype. Tensor cores have multiplied BF16 from compute capability 8.0 on, F16
- * long before. */
+/* Set of 1u << enum mgpt_dtype. Tensor cores have multiplied BF16 from compute capability 8.0 on,
+ * F16 long before. */
 static uint32_t cuda_formats(const struct mgpt_device *device)
 {
     uint32_t formats = 1u << MGPT_F32 | 1u << MGPT_F16;

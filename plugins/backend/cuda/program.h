@@ -13,8 +13,8 @@ extern "C" {
 /* What precedes each text: MGPT_SHARED and the like. (nvrtc.c) */
 extern const char *const cuda_prelude;
 
-/* The compiled image of a program, malloc'd: machine code, or PTX, which ends with a 0, for a device
- * that is newer than the compiler. MGPT_UNSUPPORTED: no compiler, or what it says of the
+/* The compiled image of a program, malloc'd: machine code, or PTX, which ends with a 0, for a
+ * device that is newer than the compiler. MGPT_UNSUPPORTED: no compiler, or what it says of the
  * text. (nvrtc.c) */
 enum mgpt_status cuda_compile(const struct mgpt_cuda_source *source, int capability, char **image,
                               size_t *size, struct mgpt_error *error);
@@ -49,8 +49,9 @@ enum mgpt_status cuda_program_new(const struct mgpt_device *device,
 char *cuda_cache_read(const char *key, size_t *size);
 /* Keeps it, if that can be done, and prunes. */
 void cuda_cache_write(const char *key, const char *image, size_t size);
-/* Removes programs until all take at most `limit` bytes, first those that were used longest ago. Other
- * runs may read, write and prune at the same time: who does not find a program compiles it. */
+/* Removes programs until all take at most `limit` bytes, first those that were used longest ago.
+ * Other runs may read, write and prune at the same time: who does not find a program compiles
+ * it. */
 void cuda_cache_prune(uint64_t limit);
 #define CUDA_CACHE_LIMIT ((uint64_t)256 << 20)
 

@@ -104,9 +104,9 @@ static __device__ inline uint32_t shared_address(const void *at)
     return (uint32_t)__cvta_generic_to_shared(at);
 }
 
-/* Four 8 x 8 matrices of 16 bits from shared memory. Lane i gives the address of row i % 8 of matrix
- * i / 8, a multiple of 16. Of each matrix a lane gets elements 2 (lane % 4) and the next of row
- * lane / 4; transposed, those of column lane / 4. */
+/* Four 8 x 8 matrices of 16 bits from shared memory. Lane i gives the address of row i % 8 of
+ * matrix i / 8, a multiple of 16. Of each matrix a lane gets elements 2 (lane % 4) and the next of
+ * row lane / 4; transposed, those of column lane / 4. */
 static __device__ inline void load_matrices(uint32_t to[4], const void *row)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -153,10 +153,12 @@ template <int LEFT> static __device__ inline void copies_wait(void)
 #endif
 }
 
-/* ---- products: d (16 x 8, F32) += a (16 x k, rows) b (k x 8, columns) by the lanes of a warp ---- */
+/* ---- products: d (16 x 8, F32) += a (16 x k, rows) b (k x 8, columns) by the lanes of a warp
+ * ---- */
 
-/* k = 16. With g = lane / 4 and t = lane % 4 a lane has of a, two to a register, rows g and g + 8 of
- * columns 2t and 2t + 1, then both of columns 2t + 8 and 2t + 9; of b rows 2t, 2t + 1, then 2t + 8,
+/* k = 16. With g = lane / 4 and t = lane % 4 a lane has of a, two to a register, rows g and g + 8
+ * of columns 2t and 2t + 1, then both of columns 2t + 8 and 2t + 9; of b rows 2t, 2t + 1, then 2t +
+ * 8,
  * 2t + 9 of column g; of d columns 2t and 2t + 1 of row g, then of row g + 8. */
 static __device__ inline void mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2])
 {

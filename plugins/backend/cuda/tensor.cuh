@@ -118,7 +118,8 @@ static __device__ inline int lane_of(void)
     return (int)threadIdx.x % CUDA_WARP;
 }
 
-/* 16 rows and 16 columns of a, or of b's transpose: rows of the tile are rows of a, columns of b. */
+/* 16 rows and 16 columns of a, or of b's transpose: rows of the tile are rows of a, columns of
+ * b. */
 template <int STRIDE> static __device__ inline void rows_of_a(const uint16_t *tile, uint32_t a[4])
 {
     int lane = lane_of();

@@ -3,8 +3,8 @@
 #include "tensor_attention.cuh"
 
 /* score (q.k) becomes p times what dropout makes of it, dp (dy.v) becomes ds. Rows of the block are
- * queries t0.., columns keys s0.., or with TURNED the other way round. lse (times log2 e) and dyy: of
- * the rows of this lane, or of all columns. keep: [queries][keys], NULL without dropout. */
+ * queries t0.., columns keys s0.., or with TURNED the other way round. lse (times log2 e) and dyy:
+ * of the rows of this lane, or of all columns. keep: [queries][keys], NULL without dropout. */
 template <int SPAN_ROWS, int TURNED>
 static __device__ inline void
 gradient_of_tile(const struct attention &a, int64_t t0, int64_t s0, const float *lse,

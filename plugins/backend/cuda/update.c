@@ -1,8 +1,8 @@
 /* The optimizer's rule: calls of one step are gathered and go out as one launch.
  *
  * The core calls once for each run of parameters of one group. As long as p, g and the state lie at
- * the same distances from each other, a call is only one segment more; anything else that happens on
- * the device comes after the launch (cuda_flush). */
+ * the same distances from each other, a call is only one segment more; anything else that happens
+ * on the device comes after the launch (cuda_flush). */
 #include "update.h"
 
 #include <stdlib.h>

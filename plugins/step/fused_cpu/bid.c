@@ -7,8 +7,8 @@
 #define MOST_POSITIONS 4096 /* a step; more are better spread over cores */
 #define SCORE 100
 /* Of walks. Products take as long as those of the composed step, in a third of its memory or less:
- * that is for who asks for it. Composed bids the same and comes first by name. A bid that depended on
- * threads would let results depend on them. */
+ * that is for who asks for it. Composed bids the same and comes first by name. A bid that depended
+ * on threads would let results depend on them. */
 #define WALK_SCORE 1
 
 /* Has nothing in it settings that are newer than this module? */

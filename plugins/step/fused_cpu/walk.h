@@ -1,11 +1,11 @@
-/* A training step of a larger model, a few sequences at a time: each chunk of sequences walks through
- * all layers and back before the next one starts, so what one op leaves is in cache when the next
- * reads it, and activations take the memory of a chunk, not of a batch.
+/* A training step of a larger model, a few sequences at a time: each chunk of sequences walks
+ * through all layers and back before the next one starts, so what one op leaves is in cache when
+ * the next reads it, and activations take the memory of a chunk, not of a batch.
  *
- * The kernels are those of backend cpu, each run on a device of one thread: a walker. Chunks are cut
- * into groups by the shape of the step alone. A group is a task: its gradients gather in a buffer of
- * the walker and are added to those of the step in the order of the groups. So no bit depends on the
- * number of threads. */
+ * The kernels are those of backend cpu, each run on a device of one thread: a walker. Chunks are
+ * cut into groups by the shape of the step alone. A group is a task: its gradients gather in a
+ * buffer of the walker and are added to those of the step in the order of the groups. So no bit
+ * depends on the number of threads. */
 #ifndef MGPT_FUSED_WALK_H
 #define MGPT_FUSED_WALK_H
 

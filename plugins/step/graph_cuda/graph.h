@@ -31,7 +31,8 @@ enum stage {
     STAGE_GRAPH
 };
 
-/* The scalars of a rule: each of the input's 2 * MGPT_MAX_SCALARS, or a constant of the optimizer's. */
+/* The scalars of a rule: each of the input's 2 * MGPT_MAX_SCALARS, or a constant of the
+ * optimizer's. */
 struct set {
     uint32_t n;
     int32_t index[MGPT_MAX_SCALARS]; /* -1: the constant */
@@ -134,8 +135,8 @@ uint64_t graph_feed_bytes(int64_t rows, int64_t columns);
  * constants. */
 int graph_set(struct piece *piece, const double *scalars, uint32_t n);
 
-/* In the input of a step that is captured each scalar is a mark, a NaN that says which one it is: so
- * the proxy learns which scalars a rule is given. Nothing computes with them. */
+/* In the input of a step that is captured each scalar is a mark, a NaN that says which one it is:
+ * so the proxy learns which scalars a rule is given. Nothing computes with them. */
 double graph_mark(uint32_t index);
 
 /* ---- text.c: kernels of its own ---- */

@@ -191,8 +191,8 @@ static enum mgpt_status open_step(const struct mgpt_host *host, const struct mgp
 
 /* ---- steps ---- */
 
-/* Launches only, if all pieces are graphs; *ran says whether it did. A step that is alone in its call
- * gives up when the user asks to stop: nothing was updated yet. */
+/* Launches only, if all pieces are graphs; *ran says whether it did. A step that is alone in its
+ * call gives up when the user asks to stop: nothing was updated yet. */
 static enum mgpt_status run_graphs(struct mgpt_step *s, const struct mgpt_step_input *input,
                                    bool alone, bool *ran, struct mgpt_error *error)
 {

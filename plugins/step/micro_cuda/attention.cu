@@ -1,5 +1,5 @@
-/* Attention of one row, by a warp: core/ref/attention.c has the formulas. Query head h reads kv head
- * h / (H / KV).
+/* Attention of one row, by a warp: core/ref/attention.c has the formulas. Query head h reads kv
+ * head h / (H / KV).
  *
  * KEYS lanes share a head, a lane for each row that it meets; a warp does HEADS heads at a time.
  * The weights that they find go through the warp's scratch memory to the lanes that add up. */
@@ -110,7 +110,8 @@ DEVICE void attention_row_queries(memory *m, const settings *now, const document
 }
 
 /* dk[s] = sum over t >= s, and the query heads that read it, of dscore[t,s] q[t];
- * dv[s] = sum of weight[t,s] datt[t]. After a barrier: it reads what the warps of other rows left. */
+ * dv[s] = sum of weight[t,s] datt[t]. After a barrier: it reads what the warps of other rows
+ * left. */
 DEVICE void attention_row_keys(memory *m, const settings *now, const document *d, int l, int s)
 {
     layer_rows *r = &m->layer[l];

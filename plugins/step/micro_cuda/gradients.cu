@@ -1,7 +1,8 @@
 /* Gradients of parameters, and the sum of their squares: by all threads, after the document's pass.
  *
- * Each is a sum over positions, of what forward and backward left in shared memory. Matrices are cut
- * into tiles of 4 x 4, one a thread at a time, so that eight numbers read make sixteen products. */
+ * Each is a sum over positions, of what forward and backward left in shared memory. Matrices are
+ * cut into tiles of 4 x 4, one a thread at a time, so that eight numbers read make sixteen
+ * products. */
 struct gradient {
     memory *m;
     const document *d;
@@ -30,8 +31,8 @@ DEVICE void put(gradient *w, int at, float sum)
         w->squares = fmaf(total, total, w->squares);
 }
 
-/* g (M,K) of a matrix = sum over t of dy[t] x[t]; and, for the table of tokens, of dx[t] in the rows
- * of the ids. dy, x: rows of positions, dy_row and x_row numbers apart, padded. */
+/* g (M,K) of a matrix = sum over t of dy[t] x[t]; and, for the table of tokens, of dx[t] in the
+ * rows of the ids. dy, x: rows of positions, dy_row and x_row numbers apart, padded. */
 template <int M, int K, bool PRODUCT, bool TOKENS, class DY, class X>
 DEVICE void matrix(gradient *w, int at, const DY *dy, int dy_row, const X *x, int x_row)
 {

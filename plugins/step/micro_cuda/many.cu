@@ -1,9 +1,9 @@
 /* Several documents a step: blocks take shares of them, and meet at barriers of the whole grid.
  *
- * Which documents a share has, and which elements a slice, depends on the model and the batch alone,
- * and each adds up in its own order into its own place. So the bits are the same for any number of
- * blocks. Parameters and state lie in global memory, where all blocks find them; each block has a
- * copy of the parameters, or of what products take of them, where there is room. */
+ * Which documents a share has, and which elements a slice, depends on the model and the batch
+ * alone, and each adds up in its own order into its own place. So the bits are the same for any
+ * number of blocks. Parameters and state lie in global memory, where all blocks find them; each
+ * block has a copy of the parameters, or of what products take of them, where there is room. */
 constexpr int SLICE = 4 * THREADS;
 
 /* Forward and backward of a share's documents, one after the other. */

@@ -95,7 +95,8 @@ void micro_bid(const struct mgpt_step_spec *spec, struct mgpt_bid *out);
 /* What the module cannot do, or NULL. (bid.c) */
 const char *micro_needs(const struct mgpt_step_spec *spec);
 
-/* Lines of the files, NULL-terminated: device.cu, and the rest. (kernel_text.c, made by embed.awk) */
+/* Lines of the files, NULL-terminated: device.cu, and the rest. (kernel_text.c, made by
+ * embed.awk) */
 extern const char *const micro_kernel_head[], *const micro_kernel_body[];
 
 struct mgpt_step {

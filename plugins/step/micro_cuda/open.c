@@ -12,8 +12,8 @@ static uint64_t rounded(uint64_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
-/* One piece of the device's memory in the order of struct micro_args; page-locked, the steps and the
- * results once more. */
+/* One piece of the device's memory in the order of struct micro_args; page-locked, the steps and
+ * the results once more. */
 static enum mgpt_status open_memory(struct mgpt_step *s, struct mgpt_error *error)
 {
     const struct mgpt_step_spec *spec = &s->spec;
@@ -81,8 +81,8 @@ static void find_buffers(struct mgpt_step *s)
 
 /* ---- the program ---- */
 
-/* No contraction of products and sums: then the rule gives the bits that its C function gives. Where
- * fused products are wanted they are written down. */
+/* No contraction of products and sums: then the rule gives the bits that its C function gives.
+ * Where fused products are wanted they are written down. */
 static const char *const options[] = {"--fmad=false", NULL};
 static const char *const kernels[] = {MICRO_ENTRY, NULL};
 

@@ -75,8 +75,8 @@ static uint64_t elements(const struct mgpt_step_spec *spec)
     return last->offset / FLOAT + ((uint64_t)mgpt_tensor_count(last) + 15) / 16 * 16;
 }
 
-/* Rounded weights, parameters, gradients, state: in this order, as long as there is room. Blocks that
- * share the documents only read parameters: those have no use for both of the first two. */
+/* Rounded weights, parameters, gradients, state: in this order, as long as there is room. Blocks
+ * that share the documents only read parameters: those have no use for both of the first two. */
 static void place(const struct mgpt_step_spec *spec, uint64_t most, struct micro_plan *plan)
 {
     uint64_t one = (uint64_t)plan->elements * FLOAT, none = 16;

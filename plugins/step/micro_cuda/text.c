@@ -1,4 +1,5 @@
-/* The program for one model and one optimizer: constants and the rule, then the files as they are. */
+/* The program for one model and one optimizer: constants and the rule, then the files as they
+ * are. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* What follows the gradients: their norm, and the optimizer's rule. core/ref/clip.c
  *
- * total: the sum of the squares of all gradients, NaN or infinite when one of them or the loss is. */
+ * total: the sum of the squares of all gradients, NaN or infinite when one of them or the loss
+ * is. */
 DEVICE bool ordinary(double total) /* for arithmetic in float */
 {
     return total > 1e-30 && total < 1e30;

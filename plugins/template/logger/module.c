@@ -1,7 +1,7 @@
 /* Logger my-name: DIR/my-name.csv, a line for each step, for spreadsheets.
  *
- * A run that was killed is resumed from its last checkpoint, so on opening, lines of later steps are
- * cut off: those steps are about to happen again. */
+ * A run that was killed is resumed from its last checkpoint, so on opening, lines of later steps
+ * are cut off: those steps are about to happen again. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <fcntl.h>

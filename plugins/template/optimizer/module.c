@@ -6,7 +6,8 @@
 #include <microgpt/optimizer.h>
 
 /* Once, for one element: microgpt makes functions of it for the host and a program for a GPU.
- * p: the parameter, g: its gradient, m and v: state that starts at 0; the rest are scalars below. */
+ * p: the parameter, g: its gradient, m and v: state that starts at 0; the rest are scalars
+ * below. */
 /* clang-format off */
 MGPT_RULE(rule_my_name, (m, v), (lr, mu, b, c, correction, eps, decay),
     v = b * v + c * g * g;

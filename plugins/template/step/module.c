@@ -280,7 +280,8 @@ static float *address(const struct mgpt_step *s, const struct mgpt_tensor *t)
     return (float *)(void *)(base + t->offset);
 }
 
-/* Parameter i, and its gradient. They come in the order of the model: wte, wpe, then four a layer. */
+/* Parameter i, and its gradient. They come in the order of the model: wte, wpe, then four a
+ * layer. */
 static const float *weight(const struct mgpt_step *s, uint32_t i, float **gradient)
 {
     *gradient = address(s, &s->spec.params[i].g);

@@ -1,6 +1,7 @@
 /* Tokenizer my-name: an id for each byte that the documents have; id 0 is BOS.
  *
- * tokenizer.json: {"type": "my-name", "bytes": [97, 98, 99]}, ascending: byte k of it has id k + 1. */
+ * tokenizer.json: {"type": "my-name", "bytes": [97, 98, 99]}, ascending: byte k of it has id k +
+ * 1. */
 #include <stdlib.h>
 #include <string.h>
 

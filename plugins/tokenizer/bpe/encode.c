@@ -1,5 +1,5 @@
-/* Text to ids. A word of n bytes takes O(n log n): the pairs of neighbours that have a merge wait in
- * a heap, the lowest rank first and the leftmost of equals. */
+/* Text to ids. A word of n bytes takes O(n log n): the pairs of neighbours that have a merge wait
+ * in a heap, the lowest rank first and the leftmost of equals. */
 #include <stdlib.h>
 
 #include "bpe.h"

@@ -1,5 +1,6 @@
-/* tokenizer.json: tokens by id and merges by rank, in the spelling of GPT-2's files, where a byte is
- * one printable character; added tokens as they stand in a text. "bos" is one of "added", or null.
+/* tokenizer.json: tokens by id and merges by rank, in the spelling of GPT-2's files, where a byte
+ * is one printable character; added tokens as they stand in a text. "bos" is one of "added", or
+ * null.
  *
  *   {"version": "1.0", "model": {"type": "bpe", "bos": "<|endoftext|>", "vocab": ["!", "\"", "Ġt"],
  *    "merges": ["Ġ t"], "added": ["<|endoftext|>"]}} */
