@@ -30,7 +30,7 @@ CORE_CPPFLAGS = -I$(top_srcdir)/core -I$(top_builddir)/core \
 noinst_LTLIBRARIES += libmicrogpt.la
 libmicrogpt_la_CPPFLAGS = $(CORE_CPPFLAGS) $(INIH_CFLAGS) $(JANSSON_CFLAGS) $(NETTLE_CFLAGS) \
     $(CURL_CFLAGS)
-libmicrogpt_la_LIBADD = $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS) $(CURL_LIBS)
+libmicrogpt_la_LIBADD = $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS)
 libmicrogpt_la_SOURCES = \
     %D%/base/apart.c %D%/base/apart.h \
     %D%/base/child.c %D%/base/child.h \
