@@ -64,6 +64,8 @@ static const struct mgpt_option tokenizer[] = {
 };
 
 static const struct mgpt_option model[] = {
+    INT("vocab", "0", 0, 1 << 24, NULL,
+        "ids that it has rows for, those of the tokenizer or more; 0: those of the tokenizer"),
     INT("layers", "1", 1, 1024, NULL, "transformer blocks"),
     INT("heads", "4", 1, 1024, NULL, "attention heads; embd is a multiple of it"),
     INT("kv_heads", "0", 0, 1024, NULL,

@@ -111,14 +111,30 @@ enum mgpt_status mgpt_model_check(const struct mgpt_model *m, struct mgpt_error 
     return MGPT_OK;
 }
 
-enum mgpt_status mgpt_model_from_conf(const struct mgpt_conf *conf, uint32_t vocab,
+/* `ids` of the tokenizer, and rows behind them where [model] vocab asks for more. */
+static enum mgpt_status set_vocab(const struct mgpt_conf *conf, uint32_t ids,
+                                  struct mgpt_model *model, struct mgpt_error *error)
+{
+    uint32_t wanted = (uint32_t)mgpt_conf_int(conf, "model", "vocab");
+
+    model->vocab = wanted ? wanted : ids;
+    if (model->vocab >= ids)
+        return MGPT_OK;
+    return mgpt_fail(error, MGPT_CONFIG,
+                     "%s: [model] vocab = %u: the tokenizer has %u ids; expected at least as many, "
+                     "or 0",
+                     mgpt_conf_origin(conf, "model", "vocab"), wanted, ids);
+}
+
+enum mgpt_status mgpt_model_from_conf(const struct mgpt_conf *conf, uint32_t ids,
                                       struct mgpt_model *model, struct mgpt_error *error)
 {
     struct mgpt_error why;
 
     memset(model, 0, sizeof *model);
     model->size = sizeof *model;
-    model->vocab = vocab;
+    if (set_vocab(conf, ids, model, error) != MGPT_OK)
+        return MGPT_CONFIG;
     for (size_t i = 0; i < N_FIELDS; i++) {
         const struct field *f = &fields[i];
         switch (f->type) {
@@ -300,7 +316,8 @@ enum mgpt_status mgpt_model_match(const struct mgpt_model *checkpoint,
     }
     if (checkpoint->vocab != configured->vocab)
         return mgpt_fail(error, MGPT_DATA,
-                         "the vocabulary has %u ids in the checkpoint, %u in the data",
+                         "the vocabulary has %u ids in the checkpoint, %u here: [model] vocab, or "
+                         "those of the tokenizer",
                          checkpoint->vocab, configured->vocab);
     return MGPT_OK;
 }

@@ -7,9 +7,9 @@
 #include "base/text.h"
 #include "conf/conf.h"
 
-/* Section [model] with the vocabulary of the tokenizer. MGPT_CONFIG where keys do not fit each
- * other. */
-enum mgpt_status mgpt_model_from_conf(const struct mgpt_conf *conf, uint32_t vocab,
+/* Section [model] for a tokenizer of `ids`. MGPT_CONFIG where keys do not fit each other, or the
+ * tokenizer. */
+enum mgpt_status mgpt_model_from_conf(const struct mgpt_conf *conf, uint32_t ids,
                                       struct mgpt_model *model, struct mgpt_error *error);
 
 /* Do the numbers make a model? MGPT_INVALID says which do not: heads that do not divide embd, ...

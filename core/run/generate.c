@@ -145,16 +145,16 @@ static enum mgpt_status draw(struct mgpt_generator *g, double *logits,
                              struct mgpt_error *error)
 {
     struct mgpt_session *s = g->session;
-    uint32_t V = s->model.vocab;
+    uint32_t n = mgpt_session_ids(s);
 
     if (g->kept)
-        memcpy(g->kept, logits, V * sizeof *logits);
-    *id = s->sampler_api->next(s->sampler, logits, V, stream);
-    if (*id < 0 || *id >= (int32_t)V)
+        memcpy(g->kept, logits, n * sizeof *logits);
+    *id = s->sampler_api->next(s->sampler, logits, n, stream);
+    if (*id < 0 || *id >= (int32_t)n)
         return mgpt_fail(error, MGPT_PLUGIN, "sampler %s returned id %d of %u",
-                         mgpt_conf_text(s->conf, "sampler", "use"), *id, V);
+                         mgpt_conf_text(s->conf, "sampler", "use"), *id, n);
     if (g->kept)
-        g->probability = softmax_at(g->kept, V, *id);
+        g->probability = softmax_at(g->kept, n, *id);
     return MGPT_OK;
 }
 

@@ -130,9 +130,14 @@ enum mgpt_status mgpt_session_data(struct mgpt_session *s, const char *checkpoin
 
 /* ---- model ---- */
 
+uint32_t mgpt_session_ids(const struct mgpt_session *s)
+{
+    return (uint32_t)s->tokenizer_api->vocab(s->tokenizer);
+}
+
 enum mgpt_status mgpt_session_shape(struct mgpt_session *s, struct mgpt_error *error)
 {
-    return mgpt_session_shape_for(s, (uint32_t)s->tokenizer_api->vocab(s->tokenizer), error);
+    return mgpt_session_shape_for(s, mgpt_session_ids(s), error);
 }
 
 enum mgpt_status mgpt_session_shape_for(struct mgpt_session *s, uint32_t vocab,
@@ -262,7 +267,7 @@ enum mgpt_status mgpt_session_sampler(struct mgpt_session *s, struct mgpt_error 
     if (status != MGPT_OK)
         return status;
     s->sampler_api = api;
-    return s->sampler_api->create(mgpt_host(), config, s->model.vocab, &s->sampler, error);
+    return s->sampler_api->create(mgpt_host(), config, mgpt_session_ids(s), &s->sampler, error);
 }
 
 /* ---- a checkpoint's parameters ---- */

@@ -63,9 +63,11 @@ enum mgpt_status mgpt_session_tokenizer(struct mgpt_session *s, const char *chec
 enum mgpt_status mgpt_session_tokenizer_from(struct mgpt_session *s, const char *path,
                                              const char *json, size_t size,
                                              struct mgpt_error *error);
+/* Ids of the tokenizer: the model may have more, which text never becomes and no sample has. */
+uint32_t mgpt_session_ids(const struct mgpt_session *s);
 /* The model for the tokenizer's vocabulary and the table of its parameters, not yet allocated. */
 enum mgpt_status mgpt_session_shape(struct mgpt_session *s, struct mgpt_error *error);
-/* The same for a vocabulary of that size, without a tokenizer. An optimizer is opened before. */
+/* The same for a tokenizer of `vocab` ids, without one. An optimizer is opened before. */
 enum mgpt_status mgpt_session_shape_for(struct mgpt_session *s, uint32_t vocab,
                                         struct mgpt_error *error);
 /* That, unless it was done, and its parameters on the device, zero. With training also gradients
