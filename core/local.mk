@@ -141,6 +141,7 @@ libmicrogpt_la_SOURCES = \
     %D%/run/generate.c %D%/run/generate.h \
     %D%/run/hf.h \
     %D%/run/hf_bpe.h \
+    %D%/run/hf_added.c \
     %D%/run/hf_bpe.c \
     %D%/run/hf_config.c \
     %D%/run/hf_export.c \

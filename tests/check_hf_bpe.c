@@ -94,6 +94,74 @@ START_TEST(bpe_is_written_as_tokenizers_reads_it)
 }
 END_TEST
 
+/* Five tokens in tokenizer.json, of which two are added; the file beside it is sorted by name. */
+static enum mgpt_status read_beside(const char *file, struct mgpt_hf *hf)
+{
+    char json[1024];
+    int n =
+        snprintf(json, sizeof json, "{\"model\":{\"type\":\"BPE\"," PAIRS "[\"a b\"]}%s}", added);
+    *hf = (struct mgpt_hf){.added_json = strdup(file)};
+    return mgpt_hf_tokenizer_read(json, (size_t)n, -1, hf, &error);
+}
+
+START_TEST(added_tokens_beside_the_file_go_on_by_id)
+{
+    struct mgpt_hf hf;
+    ck_assert_msg(read_beside("{\"<a>\":6,\"<b>\":5,\"<x>\":3,\"a\":2}", &hf) == MGPT_OK, "%s",
+                  error.text);
+    ck_assert_uint_eq(hf.ids, 7);
+    ck_assert_has(hf.tokenizer_json, "\"a\",\"<x>\",\"<|endoftext|>\",\"<b>\",\"<a>\"],");
+    ck_assert_has(hf.tokenizer_json, "\"added\":[\"<x>\",\"<|endoftext|>\",\"a\",\"<b>\",\"<a>\"]");
+    mgpt_hf_close(&hf);
+}
+END_TEST
+
+START_TEST(refuses_added_tokens_beside_the_file_by_name)
+{
+    static const struct {
+        const char *file, *reason;
+    } cases[] = {
+        {"{\"<y>\":6}", "added_tokens.json, \"<y>\": expected a content, and an id from 0 to 5"},
+        {"{\"<y>\":\"5\"}", "an id from 0 to 5"},
+        {"{\"\":5}", "expected a content"},
+        {"{\"<y>\":4}", "\"<y>\" has another id, 4, than in model.vocab"},
+        {"{\"<x>\":4}", "\"<x>\" is there twice"},
+        {"{\"a\":5}", "\"a\" has another id, 5, than in model.vocab"},
+        {"{\"<y>\":5,\"<z>\":5}", "has another id, 5"},
+        {"[]", "added_tokens.json: offset 0: expected an object"},
+        {"{", "added_tokens.json: offset 1"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mgpt_hf hf;
+        ck_assert_int_eq(read_beside(cases[i].file, &hf), MGPT_DATA);
+        ck_assert_has(error.text, cases[i].reason);
+        mgpt_hf_close(&hf);
+    }
+}
+END_TEST
+
+START_TEST(added_tokens_without_merges_are_not_dropped)
+{
+    static const char *const levels[] = {LEVEL, "null"};
+    for (int level = 0; level < 2; level++) {
+        struct mgpt_hf hf = {.added_json = strdup("{\"<y>\":2}")};
+        char json[256];
+        int n = snprintf(json, sizeof json,
+                         "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1},\"merges\":[]},"
+                         "\"pre_tokenizer\":%s}",
+                         levels[level]);
+        enum mgpt_status status = mgpt_hf_tokenizer_read(json, (size_t)n, -1, &hf, &error);
+        ck_assert_int_eq(status, level ? MGPT_UNSUPPORTED : MGPT_OK);
+        if (level)
+            ck_assert_has(error.text, "added_tokens: expected the first of model.vocab alone");
+        else
+            ck_assert_has(hf.tokenizer_json,
+                          "[\"a\",\"b\",\"<y>\"],\"merges\":[],\"added\":[\"<y>\"]");
+        mgpt_hf_close(&hf);
+    }
+}
+END_TEST
+
 START_TEST(the_two_files_of_gpt2_are_a_tokenizer)
 {
     static const char vocab[] = "{\"b\":0,\"a\":2,\"ab\":1,\"#\":3,\"##\":4,\"<|endoftext|>\":5}";
@@ -214,6 +282,9 @@ int main(void)
     tcase_add_test(tests, merges_are_for_bpe_in_both_spellings);
     tcase_add_test(tests, older_files_name_no_type);
     tcase_add_test(tests, bpe_is_written_as_tokenizers_reads_it);
+    tcase_add_test(tests, added_tokens_beside_the_file_go_on_by_id);
+    tcase_add_test(tests, refuses_added_tokens_beside_the_file_by_name);
+    tcase_add_test(tests, added_tokens_without_merges_are_not_dropped);
     tcase_add_test(tests, the_two_files_of_gpt2_are_a_tokenizer);
     tcase_add_test(tests, refuses_other_bpe_by_reason);
     tcase_add_test(tests, refuses_other_words_than_those_of_gpt2);

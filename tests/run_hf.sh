@@ -82,6 +82,62 @@ END
     has err 'hf-files/merges.txt: '
 fi
 
+# Rows of wte behind the tokenizer's ids stay, and no sample has them, though here they have by far
+# the highest logits: of x, -x and so on one is.
+cp -r hf-byte hf-wide
+python3 - <<'END' || fail 'wide'
+import json, struct
+raw = open("hf-byte/model.safetensors", "rb").read()
+n, = struct.unpack("<Q", raw[:8])
+header, data, out = json.loads(raw[8:8 + n]), raw[8 + n:], b""
+for name, t in header.items():
+    if name == "__metadata__":
+        continue
+    begin, end = t["data_offsets"]
+    piece = data[begin:end]
+    if name == "transformer.wte.weight":
+        for i in range(47):
+            row = [0.0] * 8
+            row[i % 8] = 1e3 if i & 8 else -1e3
+            piece += struct.pack("<8f", *row)
+        t["shape"][0] += 47
+    t["data_offsets"] = [len(out), len(out) + len(piece)]
+    out += piece
+text = json.dumps(header).encode()
+text += b" " * (-len(text) % 8)
+open("hf-wide/model.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + out)
+END
+sed -i 's/"vocab_size": 257/"vocab_size": 304/' hf-wide/config.json
+run 0 import hf-wide -c gpt2.ini --dir wide
+has err '"vocab_size" is 304 in config.json, and its tokenizer has 257 ids: those behind stay'
+has wide/config.ini '^vocab = 304$'
+run 0 import hf-byte $c --dir narrow
+run 0 generate -q --dir narrow --prompt an --set generate.samples=3
+mv out first
+for batch in 1 3; do
+    run 0 generate -q --dir wide --prompt an --set generate.samples=3 --set generate.batch=$batch
+    cmp first out || fail "wide, batch $batch: another sample"
+done
+run 0 generate -q --dir narrow --prompt an --show-probs --json
+mv out first
+run 0 generate -q --dir wide --prompt an --show-probs --json
+cmp first out || fail 'wide: other probabilities'
+run 0 generate -q --dir wide --set sampler.use=topk --set sampler.topk.top_k=0
+run 0 export --to hf hf-wider --dir wide
+cmp hf-wide/tokenizer.json hf-wider/tokenizer.json || fail 'wide: tokenizer.json'
+has hf-wider/config.json '"vocab_size": 304'
+run 0 import hf-wider $c --dir back-wide
+cmp wide/latest/model.safetensors back-wide/latest/model.safetensors || fail 'wide: weights'
+run 0 train -q --resume --dir wide
+[ -d wide/checkpoints/step-4 ] || fail 'the padded model was not trained on'
+run 0 train $c --set tokenizer.use=byte --set model.vocab=264 --dir padded
+run 0 export --to hf hf-padded --dir padded
+has hf-padded/config.json '"vocab_size": 264'
+run 3 train $c --set tokenizer.use=byte --set model.vocab=256 --dir bad-run
+has err '\[model\] vocab = 256: the tokenizer has 257 ids; expected at least as many, or 0$'
+run 5 train -q --resume --dir padded --set model.vocab=272 --steps 5
+has err 'the vocabulary has 264 ids in the checkpoint, 272 here: \[model\] vocab'
+
 # Without -c it is written how to go on with a model that knows something already, on a text to be
 # named; a microgpt.ini nearby, most likely for another model, is told of and left alone.
 echo '[train' >microgpt.ini
@@ -191,9 +247,12 @@ run 4 import bad $c --dir bad-run
 has err 'there is no tokenizer.json nor vocab.json, and "vocab_size" is 300; expected 256'
 rm -rf bad
 cp -r hf-byte bad
-sed -i 's/"vocab_size": 257/"vocab_size": 300/' bad/config.json
-run 4 import bad $c --dir bad-run
-has err '"vocab_size" is 300 in config.json, and its tokenizer has 257 ids; expected as many'
+sed -i 's/"vocab_size": 257/"vocab_size": 256/' bad/config.json
+run 5 import bad $c --dir bad-run
+has err '"vocab_size" is 256 in config.json, and its tokenizer has 257 ids; expected at least as many'
+sed -i 's/"vocab_size": 256/"vocab_size": 300/' bad/config.json
+run 5 import bad $c --dir bad-run
+has err '"transformer.wte.weight" is F32 \[257, 8\], expected F32 \[300, 8\]'
 run 5 import nowhere $c --dir bad-run
 has err 'nowhere/config.json: '
 

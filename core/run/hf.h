@@ -32,7 +32,8 @@ struct mgpt_hf {
     struct mgpt_model model;
     const char *tokenizer; /* name of the module */
     bool bos;
-    uint32_t ids;         /* that the tokenizer has */
+    uint32_t ids;         /* that the tokenizer has; the model may have rows behind them */
+    char *added_json;     /* added_tokens.json, or NULL */
     char *tokenizer_json; /* as that module loads it */
     char *tokenizer_path; /* the file that it comes from, for messages */
 };

@@ -63,72 +63,7 @@ static enum mgpt_status check_parts(const json_t *root, struct mgpt_error *error
     return check_model(json_object_get(root, "model"), error);
 }
 
-static enum mgpt_status check_flags(const json_t *token, size_t i, struct mgpt_error *error)
-{
-    static const char *const flags[] = {"single_word", "lstrip", "rstrip"};
-
-    for (size_t k = 0; k < 3; k++)
-        if (json_is_true(json_object_get(token, flags[k])))
-            return mgpt_fail(error, MGPT_UNSUPPORTED, "added_tokens[%zu].%s: expected false", i,
-                             flags[k]);
-    return MGPT_OK;
-}
-
 /* ---- theirs to ours ---- */
-
-/* Its id must be free, and its name new; or both those of a token of model.vocab. `names` has all
- * names so far, and true for what was added. */
-static enum mgpt_status check_added(const json_t *token, size_t i, const json_t *vocab,
-                                    json_t *names, struct mgpt_error *error)
-{
-    const json_t *id = json_object_get(token, "id"), *name = json_object_get(token, "content");
-    const char *text = json_string_value(name);
-    size_t n = json_array_size(vocab), at = (size_t)json_integer_value(id);
-    enum mgpt_status status = check_flags(token, i, error);
-
-    if (status != MGPT_OK)
-        return status;
-    if (!json_is_integer(id) || !text || !text[0] || json_integer_value(id) < 0 || at > n)
-        return mgpt_fail(error, MGPT_DATA,
-                         "added_tokens[%zu]: expected a content, and an id from 0 to %zu", i, n);
-    const json_t *known = json_object_getn(names, text, json_string_length(name));
-    if (json_is_true(known))
-        return mgpt_fail(error, MGPT_DATA, "added_tokens[%zu]: \"%.60s\" is there twice", i, text);
-    if (at == n ? known != NULL : !json_equal(json_array_get(vocab, at), name))
-        return mgpt_fail(error, MGPT_DATA,
-                         "added_tokens[%zu]: \"%.60s\" has another id, %zu, than in model.vocab", i,
-                         text, at);
-    return json_object_setn_new(names, text, json_string_length(name), json_true())
-               ? mgpt_fail(error, MGPT_NOMEM, "out of memory for its added tokens")
-               : MGPT_OK;
-}
-
-/* Adds the tokens that are matched before the pattern to `added`, and to `vocab` those that
- * model.vocab lacks; their ids go on from there. */
-static enum mgpt_status read_added(const json_t *root, json_t *vocab, json_t *added,
-                                   struct mgpt_error *error)
-{
-    const json_t *list = json_object_get(root, "added_tokens"), *token;
-    json_t *names = json_copy(json_object_get(json_object_get(root, "model"), "vocab"));
-    enum mgpt_status status =
-        names ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory for its added tokens");
-    size_t i;
-
-    json_array_foreach(list, i, token)
-    {
-        json_t *name = json_object_get(token, "content");
-        if (status == MGPT_OK)
-            status = check_added(token, i, vocab, names, error);
-        if (status != MGPT_OK)
-            break;
-        bool is_new =
-            (size_t)json_integer_value(json_object_get(token, "id")) == json_array_size(vocab);
-        if ((is_new && json_array_append(vocab, name)) || json_array_append(added, name))
-            status = mgpt_fail(error, MGPT_NOMEM, "out of memory for its added tokens");
-    }
-    json_decref(names);
-    return status;
-}
 
 /* ["a", "b"], as newer files have it, to "a b". */
 static json_t *read_merge(const json_t *merge)
@@ -172,15 +107,13 @@ static const json_t *find_bos(const json_t *vocab, const json_t *added, int32_t 
     return usual;
 }
 
-enum mgpt_status mgpt_hf_bpe_read(const json_t *root, json_t *vocab, int32_t bos,
+enum mgpt_status mgpt_hf_bpe_read(const json_t *root, json_t *vocab, json_t *added, int32_t bos,
                                   struct mgpt_hf *hf, struct mgpt_error *error)
 {
-    json_t *merges = json_array(), *added = json_array(), *ours = NULL;
+    json_t *merges = json_array(), *ours = NULL;
     const json_t *bos_name;
     enum mgpt_status status = check_parts(root, error);
 
-    if (status == MGPT_OK)
-        status = read_added(root, vocab, added, error);
     if (status == MGPT_OK)
         status = read_merges(json_object_get(root, "model"), merges, error);
     if (status == MGPT_OK) {
@@ -196,7 +129,6 @@ enum mgpt_status mgpt_hf_bpe_read(const json_t *root, json_t *vocab, int32_t bos
     }
     json_decref(ours);
     json_decref(merges);
-    json_decref(added);
     return status;
 }
 

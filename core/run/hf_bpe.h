@@ -9,8 +9,12 @@
 /* A parsed tokenizer.json as one of ours. */
 enum mgpt_status mgpt_hf_tokenizer_take(const json_t *root, int32_t bos, struct mgpt_hf *hf,
                                         struct mgpt_error *error);
-/* The same for one with merges, whose tokens are `vocab` by id; added tokens are appended there. */
-enum mgpt_status mgpt_hf_bpe_read(const json_t *root, json_t *vocab, int32_t bos,
+/* Appends the names of added tokens to `added`, and to the tokens by id those that it lacks. `file`
+ * is the text of added_tokens.json, or NULL. */
+enum mgpt_status mgpt_hf_added_read(const json_t *root, const char *file, json_t *vocab,
+                                    json_t *added, struct mgpt_error *error);
+/* The same for one with merges, or added tokens of any kind, whose tokens are `vocab` by id. */
+enum mgpt_status mgpt_hf_bpe_read(const json_t *root, json_t *vocab, json_t *added, int32_t bos,
                                   struct mgpt_hf *hf, struct mgpt_error *error);
 /* {token: id} of the "model" of our module bpe; NULL without memory. */
 json_t *mgpt_hf_bpe_vocab(const json_t *model);

@@ -95,19 +95,45 @@ static enum mgpt_status open_json(struct mgpt_hf *hf, int32_t bos, struct mgpt_e
     return status;
 }
 
+static enum mgpt_status open_added(struct mgpt_hf *hf, struct mgpt_error *error)
+{
+    char *path = NULL;
+    size_t size;
+    enum mgpt_status status =
+        has(hf, "added_tokens.json")
+            ? read_text(hf->dir, "added_tokens.json", &path, &hf->added_json, &size, error)
+            : MGPT_OK;
+
+    free(path);
+    return status;
+}
+
+/* Rows behind the tokenizer's ids are padding, to a multiple that suits a device. */
+static enum mgpt_status check_ids(const struct mgpt_hf *hf, struct mgpt_error *error)
+{
+    if (hf->model.vocab < hf->ids)
+        return mgpt_fail(error, MGPT_DATA,
+                         "%s: \"vocab_size\" is %u in config.json, and its tokenizer has %u ids; "
+                         "expected at least as many",
+                         hf->dir, hf->model.vocab, hf->ids);
+    if (hf->model.vocab > hf->ids)
+        mgpt_log(MGPT_LOG_INFO,
+                 "%s: \"vocab_size\" is %u in config.json, and its tokenizer has %u ids: those "
+                 "behind stay in the model, and no sample has them",
+                 hf->dir, hf->model.vocab, hf->ids);
+    return MGPT_OK;
+}
+
 static enum mgpt_status open_tokenizer(struct mgpt_hf *hf, int32_t bos, struct mgpt_error *error)
 {
     bool json = has(hf, "tokenizer.json"), merges = has(hf, "vocab.json");
-    enum mgpt_status status = json     ? open_json(hf, bos, error)
-                              : merges ? open_merges(hf, bos, error)
-                                       : guess_tokenizer(hf, error);
+    enum mgpt_status status = open_added(hf, error);
 
-    if (status == MGPT_OK && hf->ids != hf->model.vocab)
-        return mgpt_fail(error, MGPT_UNSUPPORTED,
-                         "%s: \"vocab_size\" is %u in config.json, and its tokenizer has %u ids; "
-                         "expected as many",
-                         hf->dir, hf->model.vocab, hf->ids);
-    return status;
+    if (status == MGPT_OK)
+        status = json     ? open_json(hf, bos, error)
+                 : merges ? open_merges(hf, bos, error)
+                          : guess_tokenizer(hf, error);
+    return status == MGPT_OK ? check_ids(hf, error) : status;
 }
 
 enum mgpt_status mgpt_hf_open(const char *dir, struct mgpt_hf *hf, struct mgpt_error *error)
@@ -136,12 +162,14 @@ void mgpt_hf_close(struct mgpt_hf *hf)
     free(hf->dir);
     free(hf->tokenizer_path);
     free(hf->tokenizer_json);
+    free(hf->added_json);
     *hf = (struct mgpt_hf){0};
 }
 
 void mgpt_hf_settings(const struct mgpt_hf *hf, struct mgpt_string *out)
 {
     mgpt_model_settings(&hf->model, out);
+    mgpt_string_format(out, "model.vocab=%u\n", hf->model.vocab > hf->ids ? hf->model.vocab : 0);
     mgpt_string_format(out, "tokenizer.use=%s\ntokenizer.%s.bos=%s\n", hf->tokenizer, hf->tokenizer,
                        hf->bos ? "true" : "false");
     if (!strcmp(hf->tokenizer, "bpe"))

@@ -320,19 +320,45 @@ static json_t *list_of(const json_t *const *tokens, size_t n)
     return list;
 }
 
-/* Merges, or bytes in another order, are for module bpe. */
+/* Is nothing added but what our modules have for BOS? */
+static bool adds_bos_alone(const json_t *added, const json_t *const *tokens, size_t n, bool level)
+{
+    size_t at = level ? BYTES : 0, count = json_array_size(added);
+
+    return !count || (count == 1 && at < n && json_equal(json_array_get(added, 0), tokens[at]));
+}
+
+/* Merges, bytes in another order and added tokens are for module bpe. */
 static enum mgpt_status choose_or_merge(const json_t *root, const json_t *const *tokens, size_t n,
-                                        int32_t bos, struct mgpt_hf *hf, struct mgpt_error *error)
+                                        json_t *vocab, json_t *added, int32_t bos,
+                                        struct mgpt_hf *hf, struct mgpt_error *error)
 {
     bool level = json_is_object(json_object_get(root, "pre_tokenizer"));
-    const json_t *merges = json_object_get(json_object_get(root, "model"), "merges");
+    bool merges = json_array_size(json_object_get(json_object_get(root, "model"), "merges")) > 0;
+    bool alone = adds_bos_alone(added, tokens, n, level);
 
-    if (!json_array_size(merges) && (!level || is_bytes(tokens, n)))
+    if (!merges && alone && (!level || is_bytes(tokens, n)))
         return choose(tokens, n, level, hf, error);
-    json_t *vocab = list_of(tokens, n);
-    enum mgpt_status status = vocab ? mgpt_hf_bpe_read(root, vocab, bos, hf, error)
-                                    : mgpt_fail(error, MGPT_NOMEM, "out of memory");
+    if (!merges && !level)
+        return mgpt_fail(error, MGPT_UNSUPPORTED,
+                         "added_tokens: expected the first of model.vocab alone, for it has an id "
+                         "for each character; there is no tokenizer with others");
+    return mgpt_hf_bpe_read(root, vocab, added, bos, hf, error);
+}
+
+/* All tokens as lists, with those that are added. */
+static enum mgpt_status take_lists(const json_t *root, const json_t *const *tokens, size_t n,
+                                   int32_t bos, struct mgpt_hf *hf, struct mgpt_error *error)
+{
+    json_t *vocab = list_of(tokens, n), *added = json_array();
+    enum mgpt_status status =
+        vocab && added ? mgpt_hf_added_read(root, hf->added_json, vocab, added, error)
+                       : mgpt_fail(error, MGPT_NOMEM, "out of memory for its vocabulary");
+
+    if (status == MGPT_OK)
+        status = choose_or_merge(root, tokens, n, vocab, added, bos, hf, error);
     json_decref(vocab);
+    json_decref(added);
     return status;
 }
 
@@ -350,7 +376,7 @@ enum mgpt_status mgpt_hf_tokenizer_take(const json_t *root, int32_t bos, struct 
         return mgpt_fail(error, MGPT_NOMEM, "out of memory for its vocabulary");
     status = list_tokens(vocab, tokens, n, error);
     if (status == MGPT_OK)
-        status = choose_or_merge(root, tokens, n, bos, hf, error);
+        status = take_lists(root, tokens, n, bos, hf, error);
     for (size_t i = 0; i < n; i++)
         json_decref((json_t *)(uintptr_t)tokens[i]);
     free(tokens);

@@ -25,6 +25,7 @@ import hf
 from hf import NEW, Ours, check, same_function, same_text
 
 END = "<|endoftext|>"
+SPECIAL, PLAIN, PADDED = ["<|im_start|>", "<|im_end|>"], ["<tool>", " <tool>"], 768
 ODD = ["\u0085", "\u180e", "\ufeff", "\u00a0", "\u3000", "\u2028", "\u200b", "\u001c", "\u0000",
        "'s", "'ll", "'S", "\u2019s", END, "<|", "\r\n", "\t", "  ", "   \n ", "a" * 40, "\u00bd",
        "\u2167", "\u0301", "\U0001f469\u200d\U0001f467", "\u4f60\u597d", "\u0e01\u0e33", "_", "1a"]
@@ -86,29 +87,60 @@ def judge_ids(encode, theirs, text, name):
     total += same_ids(encode, theirs, text, name)
     for alone in ("", " ", " \n", "x  ", END):
         same_ids(encode, theirs, alone, name)
+    added = [token.content for token in theirs.get_added_tokens_decoder().values()]
+    if len(added) > 1:
+        draw = random.Random(13)
+        mixed = "".join(draw.choice(added + [" ", "<", "tool", ">", "|", "a"]) for _ in range(4000))
+        total += same_ids(encode, theirs, mixed, name + ", added tokens")
     print(f"{name}: {total} ids the same")
 
 
-def their_folder(ours, name, tokenizer, files=False):
-    """As transformers writes one, or with the two files that GPT-2 had first."""
+def their_folder(ours, name, tokenizer, files=False, size=0):
+    """As transformers writes one, or with the two files that GPT-2 had first. Rows behind the ids
+    are such that they would be chosen."""
     torch.manual_seed(5)
-    size = tokenizer.get_vocab_size()
+    known = tokenizer.get_vocab_size()
+    size = size or known
     bos = tokenizer.token_to_id(END)
     config = GPT2Config(vocab_size=size, n_positions=64, n_embd=32, n_layer=2, n_head=4,
                         initializer_range=0.3, bos_token_id=bos, eos_token_id=bos)
     model = GPT2LMHeadModel(config).eval()
+    with torch.no_grad():
+        model.transformer.wte.weight[known:] *= 5
     folder = ours.path("theirs-" + name)
     model.save_pretrained(folder)
     if files:
         tokenizer.model.save(folder)
+        write_added(folder, tokenizer)
     else:
         PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END,
                                 eos_token=END).save_pretrained(folder)
     return model, folder
 
 
-def judge_import(ours, program, name, tokenizer, text, files=False):
-    model, folder = their_folder(ours, name, tokenizer, files)
+def write_added(folder, tokenizer):
+    """As transformers did before tokenizer.json: what the vocabulary lacks, by name."""
+    size = tokenizer.get_vocab_size(with_added_tokens=False)
+    added = {token.content: id for id, token in tokenizer.get_added_tokens_decoder().items()
+             if id >= size}
+    if added:
+        with open(os.path.join(folder, "added_tokens.json"), "w", encoding="utf-8") as file:
+            json.dump(added, file, sort_keys=True)
+
+
+def bytes_of(tokenizer, ids, bos):
+    """The bytes of tokens, which need not be whole characters; of BOS none."""
+    plain = [b for b in range(256) if 33 <= b <= 126 or 161 <= b <= 172 or b >= 174]
+    others = [b for b in range(256) if b not in plain]
+    byte = {chr(b): b for b in plain} | {chr(256 + i): b for i, b in enumerate(others)}
+    added = {id: token.content.encode() for id, token in
+             tokenizer.get_added_tokens_decoder().items()}
+    return b"".join(added[i] if i in added else bytes(byte[c] for c in tokenizer.id_to_token(i))
+                    for i in ids if i != bos)
+
+
+def judge_import(ours, program, name, tokenizer, text, files=False, size=0):
+    model, folder = their_folder(ours, name, tokenizer, files, size)
     run = ours.path("run-" + name)
     ini = ours.ini(name + ".ini", steps=30, tokenizer="bpe")
     ours.run("import", folder, "-c", ini, "--dir", run)
@@ -117,8 +149,8 @@ def judge_import(ours, program, name, tokenizer, text, files=False):
     away = same_function(ours, run, model, name)
     bos = tokenizer.token_to_id(END)
     different = same_text(ours, run, model, lambda t: [bos] + encode(t),
-                          lambda ids: tokenizer.decode(ids, skip_special_tokens=True).encode(),
-                          "First Citizen", name)
+                          lambda ids: bytes_of(tokenizer, ids, bos),
+                          "First Citizen", name, range(tokenizer.get_vocab_size(), size))
     ours.run("train", "-q", "--resume", "--dir", run)
     lines = [json.loads(line) for line in open(os.path.join(run, "metrics.jsonl"))]
     losses = [line["loss"] for line in lines if "loss" in line]
@@ -160,6 +192,22 @@ def judge_learned(ours, program, text):
     print(f"export learned: logits {away:.1e} away")
 
 
+def judge_padded(ours, program, text):
+    """More rows than ids, and tokens that were added to those learned."""
+    folder = ours.path("out-learned")
+    tokenizer = Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
+    tokenizer.add_special_tokens(SPECIAL)
+    tokenizer.add_tokens(PLAIN)
+    judge_import(ours, program, "padded", tokenizer, text, size=PADDED)
+    judge_import(ours, program, "padded-files", tokenizer, text, files=True, size=PADDED)
+    for name in ("padded", "padded-files"):
+        theirs = AutoTokenizer.from_pretrained(ours.path("theirs-" + name))
+        sample = text[:500] + "".join(SPECIAL + PLAIN) + "x <tool> y"
+        check(theirs(sample).input_ids == tokenizer.encode(sample).ids, f"{name}: as transformers")
+        model = AutoModelForCausalLM.from_pretrained(ours.path("out-" + name))
+        check(model.config.vocab_size == PADDED, f"{name}: {model.config.vocab_size} rows go out")
+
+
 def gpt2_tokenizer(folder):
     tokenizer = Tokenizer(models.BPE.from_file(os.path.join(folder, "encoder.json"),
                                                os.path.join(folder, "vocab.bpe")))
@@ -178,6 +226,7 @@ def main():
     with open(text_path, encoding="utf-8", newline="") as file:
         text = file.read()
     judge_learned(ours, encode_text, text)
+    judge_padded(ours, encode_text, text)
     if os.path.exists(os.path.join(gpt2, "encoder.json")):
         judge_import(ours, encode_text, "gpt2", gpt2_tokenizer(gpt2), text)
         judge_import(ours, encode_text, "gpt2-files", gpt2_tokenizer(gpt2), text, files=True)

@@ -104,11 +104,12 @@ def same_function(ours, run, model, name):
     return away
 
 
-def same_text(ours, run, model, encode, decode, prompt, name):
-    """32 greedy ids; ours come as the bytes they stand for, and a newline."""
+def same_text(ours, run, model, encode, decode, prompt, name, spare=()):
+    """32 greedy ids, none of them `spare`; ours come as the bytes they stand for, and a newline."""
     ids = torch.tensor([encode(prompt)])
     model = model.double() if name == "fp64" else model.float()
-    out = model.generate(ids, max_new_tokens=NEW, do_sample=False, pad_token_id=0)[0].tolist()
+    out = model.generate(ids, max_new_tokens=NEW, do_sample=False, pad_token_id=0,
+                         suppress_tokens=list(spare) or None)[0].tolist()
     mine = ours.greedy(run, prompt)
     check(len(out) == ids.shape[1] + NEW, f"{name}: {len(out)} ids")
     check(mine == decode(out) + b"\n", f"{name}: greedy text {mine!r}, theirs {decode(out)!r}")
