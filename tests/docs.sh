@@ -1,6 +1,6 @@
 #!/bin/bash
-# The examples of doc/kinds.md, as a reader would copy them: each compiles without a warning and is
-# a plugin that the program takes; and every kind has its section.
+# The examples of doc/kinds.md, as a reader would copy them: each compiles without a warning, is a
+# plugin that the program takes and keeps the contract of its kind; and every kind has its section.
 set -u
 
 doc=$abs_top_srcdir/doc/kinds.md
@@ -39,6 +39,9 @@ for source in "$scratch"/*.c; do
         ! grep -q '^;   runs     on this machine$' "$scratch/said"; then
         complain "the example at line $line is refused:"
         head -n 20 "$scratch/said"
+    elif ! "$microgpt" plugins check "$plugin" >"$scratch/said" 2>&1; then
+        complain "the example at line $line breaks the contract of its kind:"
+        grep -A 5 '^  \(FAIL\|CRASH\|TIME\)' "$scratch/said" | head -n 40
     fi
 done
 [ $examples -gt 0 ] || complain 'found no example with MGPT_PLUGIN_DEFINE'

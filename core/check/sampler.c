@@ -43,15 +43,23 @@ static void check_winner(const struct mgpt_component *component)
     b.api->destroy(b.it);
 }
 
+/* Where one id is chosen: with top_k = 1, or without a draw. Which one a draw takes is chance. */
 static void check_ties(const struct mgpt_component *component)
 {
     struct sampler_bench b;
     const double tied[SAMPLER_BENCH_N] = {0, 1, 2, 5, 5, 0, 5, 1, 5, 4, 3, 2};
+    bool one = mgpt_check_has_option(component, "top_k");
 
     sampler_bench_open(&b, component, SAMPLER_BENCH_N,
                        mgpt_check_settings(component, "top_k", "1", NULL));
-    for (int i = 0; i < 50; i++)
-        check_that(sampler_bench_next(&b, tied) == 3, "a tie does not go to the lowest id");
+    for (int i = 0; i < 50; i++) {
+        int32_t id = sampler_bench_next(&b, tied);
+        if (!one && b.counted.draws) {
+            mgpt_check_skip("it draws, and has no option top_k to leave one id");
+            break;
+        }
+        check_that(id == 3, "a tie of ids 3, 4, 6 and 8 goes to %d, expected 3", (int)id);
+    }
     b.api->destroy(b.it);
 }
 
