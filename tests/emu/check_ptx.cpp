@@ -192,6 +192,9 @@ START_TEST(a_copy_is_nan_until_it_is_waited_for)
     }
     CUDA_LAUNCH(copies, 1, 1, 64, stream, x, y, 2);
     expect_fault("thread 0 ends and has not waited for its copies");
+    emu_forget_fault();
+    ck_assert_int_eq(cudaFree(x), cudaSuccess);
+    ck_assert_int_eq(cudaFree(y), cudaSuccess);
 }
 END_TEST
 
@@ -206,6 +209,8 @@ START_TEST(crooked_addresses_are_a_fault)
     setup();
     CUDA_LAUNCH(crooked, 1, 32, 1024, stream, x, 1);
     expect_fault("a row of a matrix at an address that is no multiple of 16");
+    emu_forget_fault();
+    ck_assert_int_eq(cudaFree(x), cudaSuccess);
 }
 END_TEST
 
