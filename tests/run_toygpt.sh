@@ -186,6 +186,12 @@ for when in before after; do
     "$MICROGPT" train -c "$toy" "${small[@]}" "${state[@]}" --set train.val_when=$when \
         --set train.val_batches=1000000 --dir slow >out 2>err </dev/null &
     pid=$!
+    begun=', step composed, ' # all is open, and the first validation next
+    [ $when = before ] || begun='^step +7/'
+    for ((i = 0; i < 300; i++)); do
+        if cat out err | grep -qE "$begun"; then break; fi
+        sleep 0.1
+    done
     sleep 0.5
     kill -INT $pid
     wait $pid
