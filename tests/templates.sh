@@ -71,6 +71,27 @@ for kind in "${kinds[@]}"; do
 done
 echo "templates: ${#kinds[@]} kinds by make, each in ${languages[*]}"
 
+# A test that fails says what it got: another rate than the module has, and another status.
+for language in "${languages[@]}"; do
+    (
+        cd "scheduler-try-${language//+/p}_1" || exit 1
+        source=$(echo tests/check.c*)
+        sed -i.kept 's/api->lr(s, 0, 110, 1), 0.1,/api->lr(s, 0, 110, 1), 0.3,/' "$source"
+        make check >log 2>&1 && { echo 'FAIL: a wrong expectation passes'; exit 1; }
+        grep -qF 'api->lr(s, 0, 110, 1): expected 0.3 (within 1e-12), got 0.1' log || {
+            echo 'FAIL: a failed check does not say what it got'
+            exit 1
+        }
+        sed 's/, MGPT_OK, error);/, MGPT_DATA, error);/' "$source.kept" >"$source"
+        make check >log 2>&1
+        grep -qE 'create\(&host, NULL, &s, &error\): expected status -?[0-9]+, got 0$' log || {
+            echo 'FAIL: a failed check does not say its status'
+            exit 1
+        }
+        mv "$source.kept" "$source"
+    ) || failed=1
+done
+
 # An existing folder, a wrong kind, a wrong name: refused, and nothing is left behind.
 mkdir there && cd there || exit 99
 mkdir mine && echo precious >mine/file

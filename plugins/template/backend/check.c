@@ -18,8 +18,8 @@ static struct mgpt_tensor tensor(int64_t rows, int64_t columns, const float *val
     t.rank = rows ? 2 : 1;
     t.shape[0] = rows ? rows : columns;
     t.shape[1] = rows ? columns : 0;
-    CHECK(api->buffer_new(device, bytes, &t.buffer, &error) == MGPT_OK);
-    CHECK(api->upload(device, t.buffer, 0, values, bytes, &error) == MGPT_OK);
+    CHECK_STATUS(api->buffer_new(device, bytes, &t.buffer, &error), MGPT_OK, error);
+    CHECK_STATUS(api->upload(device, t.buffer, 0, values, bytes, &error), MGPT_OK, error);
     return t;
 }
 
@@ -27,13 +27,16 @@ static struct mgpt_tensor tensor(int64_t rows, int64_t columns, const float *val
 static void gives(struct mgpt_op *op, uint32_t code, const float *expected)
 {
     float values[6];
+
     op->size = sizeof *op;
     op->code = code;
     CHECK(code < api->n_ops && api->supports(device, op));
-    CHECK(api->ops[code](device, op, &error) == MGPT_OK);
-    CHECK(api->sync(device, &error) == MGPT_OK);
-    CHECK(api->download(device, op->out[0].buffer, 0, values, sizeof values, &error) == MGPT_OK);
-    CHECK(memcmp(values, expected, sizeof values) == 0);
+    CHECK_STATUS(api->ops[code](device, op, &error), MGPT_OK, error);
+    CHECK_STATUS(api->sync(device, &error), MGPT_OK, error);
+    CHECK_STATUS(api->download(device, op->out[0].buffer, 0, values, sizeof values, &error),
+                 MGPT_OK, error);
+    for (int i = 0; i < 6; i++)
+        CHECK_NEAR(values[i], expected[i], 0);
     api->buffer_free(device, op->out[0].buffer);
 }
 
@@ -43,12 +46,13 @@ static void memory_keeps_what_is_uploaded(void)
     char back[4];
     struct mgpt_buffer *b = NULL;
 
-    CHECK(api->buffer_new(device, 10, &b, &error) == MGPT_OK);
-    CHECK(api->upload(device, b, 0, text, 10, &error) == MGPT_OK);
-    CHECK(api->upload(device, b, 3, "abc", 3, &error) == MGPT_OK);
-    CHECK(api->download(device, b, 2, back, 4, &error) == MGPT_OK && !memcmp(back, "2abc", 4));
-    CHECK(api->upload(device, b, 8, text, 3, &error) == MGPT_INVALID);
-    CHECK(api->download(device, b, UINT64_MAX, back, 2, &error) == MGPT_INVALID);
+    CHECK_STATUS(api->buffer_new(device, 10, &b, &error), MGPT_OK, error);
+    CHECK_STATUS(api->upload(device, b, 0, text, 10, &error), MGPT_OK, error);
+    CHECK_STATUS(api->upload(device, b, 3, "abc", 3, &error), MGPT_OK, error);
+    CHECK_STATUS(api->download(device, b, 2, back, 4, &error), MGPT_OK, error);
+    CHECK(!memcmp(back, "2abc", 4));
+    CHECK_STATUS(api->upload(device, b, 8, text, 3, &error), MGPT_INVALID, error);
+    CHECK_STATUS(api->download(device, b, UINT64_MAX, back, 2, &error), MGPT_INVALID, error);
     api->buffer_free(device, b);
     api->buffer_free(device, NULL);
 }
@@ -59,9 +63,9 @@ static void memory_has_an_end(void)
     struct mgpt_device *small = NULL;
 
     set("memory", "1");
-    CHECK(api->open(&host, NULL, &small, &error) == MGPT_OK);
-    CHECK(api->buffer_new(small, (1 << 20) + 1, &b, &error) == MGPT_NOMEM);
-    CHECK(api->buffer_new(small, 1 << 20, &b, &error) == MGPT_OK);
+    CHECK_STATUS(api->open(&host, NULL, &small, &error), MGPT_OK, error);
+    CHECK_STATUS(api->buffer_new(small, (1 << 20) + 1, &b, &error), MGPT_NOMEM, error);
+    CHECK_STATUS(api->buffer_new(small, 1 << 20, &b, &error), MGPT_OK, error);
     api->buffer_free(small, b);
     api->close(small);
     set("memory", NULL);
@@ -92,7 +96,7 @@ int main(int argc, char **argv)
 {
     load(argc > 1 ? argv[1] : NULL, MGPT_KIND_BACKEND);
     api = (const struct mgpt_backend_api *)component->api;
-    CHECK(api->open(&host, NULL, &device, &error) == MGPT_OK);
+    CHECK_STATUS(api->open(&host, NULL, &device, &error), MGPT_OK, error);
     memory_keeps_what_is_uploaded();
     memory_has_an_end();
     ops_compute();

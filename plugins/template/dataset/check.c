@@ -73,7 +73,7 @@ static uint64_t fill(const struct mgpt_dataset *d, enum mgpt_part part, uint64_t
 static void batches_are_counted_and_pure(struct mgpt_dataset *d, struct mgpt_dataset *again,
                                          struct mgpt_dataset *other)
 {
-    int32_t ids[3][ROWS * COLUMNS], targets[3][ROWS * COLUMNS];
+    int32_t ids[3][ROWS * COLUMNS] = {{0}}, targets[3][ROWS * COLUMNS] = {{0}};
     int differs = 0;
 
     for (uint64_t step = 0; step < 20; step++) {
@@ -82,11 +82,13 @@ static void batches_are_counted_and_pure(struct mgpt_dataset *d, struct mgpt_dat
             n += fill(d, MGPT_PART_TRAIN, step, micro, ids[0], targets[0]);
             fill(again, MGPT_PART_TRAIN, step, micro, ids[1], targets[1]);
             fill(other, MGPT_PART_TRAIN, step, micro, ids[2], targets[2]);
-            CHECK(memcmp(ids[0], ids[1], sizeof ids[0]) == 0);
-            CHECK(memcmp(targets[0], targets[1], sizeof targets[0]) == 0);
+            for (int i = 0; i < ROWS * COLUMNS; i++) {
+                CHECK_EQUAL(ids[1][i], ids[0][i]);
+                CHECK_EQUAL(targets[1][i], targets[0][i]);
+            }
             differs |= memcmp(ids[0], ids[2], sizeof ids[0]) != 0;
         }
-        CHECK(api->targets(d, step) == n);
+        CHECK_EQUAL(api->targets(d, step), n);
     }
     CHECK(differs);
 }
@@ -96,8 +98,11 @@ static void lays_out_a_document(const struct mgpt_dataset *d)
     const int32_t zoe[] = {0, 26, 15, 5, 0, 0}, next[] = {26, 15, 5, 0, -1, -1};
     int32_t ids[ROWS * COLUMNS], targets[ROWS * COLUMNS];
 
-    CHECK(fill(d, MGPT_PART_VALID, 0, 0, ids, targets) == 4);
-    CHECK(memcmp(ids, zoe, sizeof zoe) == 0 && memcmp(targets, next, sizeof next) == 0);
+    CHECK_EQUAL(fill(d, MGPT_PART_VALID, 0, 0, ids, targets), 4);
+    for (int i = 0; i < COLUMNS; i++) {
+        CHECK_EQUAL(ids[i], zoe[i]);
+        CHECK_EQUAL(targets[i], next[i]);
+    }
 }
 
 int main(int argc, char **argv)
@@ -109,16 +114,22 @@ int main(int argc, char **argv)
     load(argc > 1 ? argv[1] : NULL, MGPT_KIND_DATASET);
     api = (const struct mgpt_dataset_api *)component->api;
     CHECK(close(mkstemp(path)) == 0);
-    CHECK(open_text(text, 1, &d) == MGPT_OK && open_text(text, 1, &again) == MGPT_OK);
-    CHECK(open_text(text, 2, &other) == MGPT_OK);
+    CHECK_STATUS(open_text(text, 1, &d), MGPT_OK, error);
+    CHECK_STATUS(open_text(text, 1, &again), MGPT_OK, error);
+    CHECK_STATUS(open_text(text, 2, &other), MGPT_OK, error);
     info.size = sizeof info;
     api->info(d, &info);
-    CHECK(info.documents == 4 && info.train_documents == 3 && info.valid_batches == 1);
-    CHECK(info.cut_documents == 1 && info.train_tokens == 5 + 6 + 6);
+    CHECK_EQUAL(info.documents, 4);
+    CHECK_EQUAL(info.train_documents, 3);
+    CHECK_EQUAL(info.valid_batches, 1);
+    CHECK_EQUAL(info.cut_documents, 1);
+    CHECK_EQUAL(info.train_tokens, 5 + 6 + 6);
     batches_are_counted_and_pure(d, again, other);
     lays_out_a_document(d);
-    CHECK(open_text("", 1, &bad) == MGPT_DATA && strstr(error.text, path));
-    CHECK(open_text("ok\nb\xff\n", 1, &bad) == MGPT_DATA && strstr(error.text, "byte 4"));
+    CHECK_STATUS(open_text("", 1, &bad), MGPT_DATA, error);
+    CHECK(strstr(error.text, path));
+    CHECK_STATUS(open_text("ok\nb\xff\n", 1, &bad), MGPT_DATA, error);
+    CHECK(strstr(error.text, "byte 4"));
     api->close(d);
     api->close(again);
     api->close(other);

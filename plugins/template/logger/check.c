@@ -20,7 +20,7 @@ static struct mgpt_logger *open_at(uint64_t first_step)
     run.dir = folder;
     run.first_step = first_step;
     run.total_steps = 100;
-    CHECK(api->open(&host, NULL, &run, &l, &error) == MGPT_OK);
+    CHECK_STATUS(api->open(&host, NULL, &run, &l, &error), MGPT_OK, error);
     return l;
 }
 
@@ -34,12 +34,12 @@ static void tell(struct mgpt_logger *l, uint64_t first, uint64_t last)
     for (e.step = first; e.step <= last; e.step++) {
         e.type = MGPT_EVENT_STEP;
         e.loss = 1 / (double)e.step;
-        CHECK(api->event(l, &e, &error) == MGPT_OK);
+        CHECK_STATUS(api->event(l, &e, &error), MGPT_OK, error);
         e.type = MGPT_EVENT_NOTE; /* what it does not know, it ignores */
         e.text = "a note";
-        CHECK(api->event(l, &e, &error) == MGPT_OK);
+        CHECK_STATUS(api->event(l, &e, &error), MGPT_OK, error);
     }
-    CHECK(api->flush(l, &error) == MGPT_OK);
+    CHECK_STATUS(api->flush(l, &error), MGPT_OK, error);
     api->close(l);
 }
 
@@ -53,10 +53,11 @@ static void holds(uint64_t last)
     FILE *file = fopen(path, "r");
     CHECK(file && fgets(line, sizeof line, file) && strncmp(line, "step,loss", 9) == 0);
     while (fgets(line, sizeof line, file)) {
-        CHECK(strtoull(line, NULL, 10) == ++step);
-        CHECK(fabs(strtod(strchr(line, ',') + 1, NULL) - 1 / (double)step) < 1e-6);
+        step++;
+        CHECK_EQUAL(strtoull(line, NULL, 10), step);
+        CHECK_NEAR(strtod(strchr(line, ',') + 1, NULL), 1 / (double)step, 1e-6);
     }
-    CHECK(step == last);
+    CHECK_EQUAL(step, last);
     fclose(file);
 }
 

@@ -24,9 +24,9 @@ static void first_step_is_lr_along_the_sign(void)
     double p[3] = {1, 1, 1}, g[3] = {4, -2, 0}, m[3] = {0}, v[3] = {0}, *state[] = {m, v};
 
     api->rule->f64(3, p, g, state, at(0, 0.1, 0.5), 0.25);
-    CHECK(fabs(p[0] - (1 - 0.1 - 0.05)) < 1e-6);
-    CHECK(fabs(p[1] - (1 + 0.1 - 0.05)) < 1e-6);
-    CHECK(fabs(p[2] - (1 - 0.05)) < 1e-12);
+    CHECK_NEAR(p[0], 1 - 0.1 - 0.05, 1e-6);
+    CHECK_NEAR(p[1], 1 + 0.1 - 0.05, 1e-6);
+    CHECK_NEAR(p[2], 1 - 0.05, 1e-12);
 }
 
 /* f(p) = sum of (p - i)^2 / 2, from 0, in float and in double. */
@@ -45,8 +45,8 @@ static void both_formats_go_downhill_alike(void)
         api->rule->f64(N, P, G, State, at(step, 0.02, 0), 1);
     }
     for (int i = 0; i < N; i++) {
-        CHECK(fabs((double)p[i] - P[i]) < 0.05);
-        CHECK(fabs(P[i] - i) < 0.5);
+        CHECK_NEAR((double)p[i], P[i], 0.05);
+        CHECK_NEAR(P[i], i, 0.5);
     }
 }
 
@@ -56,7 +56,7 @@ int main(int argc, char **argv)
 
     load(argc > 1 ? argv[1] : NULL, MGPT_KIND_OPTIMIZER);
     api = (const struct mgpt_optimizer_api *)component->api;
-    CHECK(api->create(&host, NULL, &optimizer, &error) == MGPT_OK);
+    CHECK_STATUS(api->create(&host, NULL, &optimizer, &error), MGPT_OK, error);
     first_step_is_lr_along_the_sign();
     both_formats_go_downhill_alike();
     api->destroy(optimizer);

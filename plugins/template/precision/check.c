@@ -6,10 +6,10 @@
 #define BIT(format) (1u << (format))
 
 static const struct mgpt_precision_api *api;
+static struct mgpt_error error;
 
 static enum mgpt_status ask(uint32_t formats, const char *wish, struct mgpt_precision_plan *plan)
 {
-    struct mgpt_error error;
     struct mgpt_caps caps;
 
     memset(&caps, 0, sizeof caps);
@@ -31,14 +31,19 @@ int main(int argc, char **argv)
     load(argc > 1 ? argv[1] : NULL, MGPT_KIND_PRECISION);
     api = (const struct mgpt_precision_api *)component->api;
 
-    CHECK(ask(BIT(MGPT_F32), "auto", &plan) == MGPT_OK);
-    CHECK(plan.master == MGPT_F32 && plan.activation == MGPT_F32 && plan.scale_interval == 0);
-    CHECK(ask(BIT(MGPT_F32) | BIT(MGPT_BF16), "auto", &plan) == MGPT_OK);
-    CHECK(plan.activation == MGPT_BF16 && plan.product == MGPT_BF16 && plan.scale_interval == 0);
-    CHECK(ask(BIT(MGPT_F32) | BIT(MGPT_F16), "f16", &plan) == MGPT_OK);
-    CHECK(plan.activation == MGPT_F16 && plan.scale_interval > 0 && plan.scale_initial > 1);
-    CHECK(ask(BIT(MGPT_F32), "bf16", &plan) == MGPT_UNSUPPORTED);
-    CHECK(ask(BIT(MGPT_F64), "auto", &plan) == MGPT_UNSUPPORTED);
+    CHECK_STATUS(ask(BIT(MGPT_F32), "auto", &plan), MGPT_OK, error);
+    CHECK_EQUAL(plan.master, MGPT_F32);
+    CHECK_EQUAL(plan.activation, MGPT_F32);
+    CHECK_EQUAL(plan.scale_interval, 0);
+    CHECK_STATUS(ask(BIT(MGPT_F32) | BIT(MGPT_BF16), "auto", &plan), MGPT_OK, error);
+    CHECK_EQUAL(plan.activation, MGPT_BF16);
+    CHECK_EQUAL(plan.product, MGPT_BF16);
+    CHECK_EQUAL(plan.scale_interval, 0);
+    CHECK_STATUS(ask(BIT(MGPT_F32) | BIT(MGPT_F16), "f16", &plan), MGPT_OK, error);
+    CHECK_EQUAL(plan.activation, MGPT_F16);
+    CHECK(plan.scale_interval > 0 && plan.scale_initial > 1);
+    CHECK_STATUS(ask(BIT(MGPT_F32), "bf16", &plan), MGPT_UNSUPPORTED, error);
+    CHECK_STATUS(ask(BIT(MGPT_F64), "auto", &plan), MGPT_UNSUPPORTED, error);
     puts("check: precision my-name is sound");
     return 0;
 }

@@ -21,7 +21,7 @@ static void draw_many(const char *mass, const char *top_k, int *counts)
     set("mass", mass);
     set("top_k", top_k);
     memset(counts, 0, N * sizeof counts[0]);
-    CHECK(api->create(&host, NULL, N, &s, &error) == MGPT_OK);
+    CHECK_STATUS(api->create(&host, NULL, N, &s, &error), MGPT_OK, error);
     for (int k = 0; k < DRAWS; k++) {
         double logits[N];
         for (int i = 0; i < N; i++)
@@ -39,7 +39,7 @@ static void draws_from_the_softmax(void)
     int counts[N];
     draw_many("1", "0", counts);
     for (int i = 0; i < N; i++)
-        CHECK(fabs((double)counts[i] / DRAWS - chances[i]) < 0.015);
+        CHECK_NEAR((double)counts[i] / DRAWS, chances[i], 0.015);
 }
 
 /* The entropy is 1.25; the surprises are 0.69, 1.39, 1.90, 2.66, 3.51: id 1 is the most typical. */
@@ -47,18 +47,20 @@ static void keeps_what_is_typical(void)
 {
     int counts[N];
     draw_many("0.2", "0", counts);
-    CHECK(counts[1] == DRAWS);
+    CHECK_EQUAL(counts[1], DRAWS);
     draw_many("0.7", "0", counts);
-    CHECK(counts[0] > 0 && counts[1] > 0 && counts[0] + counts[1] == DRAWS);
+    CHECK(counts[0] > 0 && counts[1] > 0);
+    CHECK_EQUAL(counts[0] + counts[1], DRAWS);
 }
 
 static void keeps_the_likeliest(void)
 {
     int counts[N];
     draw_many("1", "2", counts);
-    CHECK(counts[0] > counts[1] && counts[0] + counts[1] == DRAWS);
+    CHECK(counts[0] > counts[1]);
+    CHECK_EQUAL(counts[0] + counts[1], DRAWS);
     draw_many("1", "1", counts);
-    CHECK(counts[0] == DRAWS);
+    CHECK_EQUAL(counts[0], DRAWS);
 }
 
 int main(int argc, char **argv)

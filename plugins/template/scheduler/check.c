@@ -3,8 +3,6 @@
 
 #include "host.h"
 
-#define NEAR(a, b) (fabs((a) - (b)) < 1e-12)
-
 static const struct mgpt_scheduler_api *api;
 
 static struct mgpt_scheduler *make(void)
@@ -12,7 +10,7 @@ static struct mgpt_scheduler *make(void)
     struct mgpt_error error;
     struct mgpt_scheduler *s = NULL;
 
-    CHECK(api->create(&host, NULL, &s, &error) == MGPT_OK);
+    CHECK_STATUS(api->create(&host, NULL, &s, &error), MGPT_OK, error);
     return s;
 }
 
@@ -22,11 +20,11 @@ static void follows_the_formula(void)
     set("floor", "0.1");
     set("power", "2");
     struct mgpt_scheduler *s = make();
-    CHECK(NEAR(api->lr(s, 0, 110, 1), 0.1));
-    CHECK(NEAR(api->lr(s, 9, 110, 1), 1));
-    CHECK(NEAR(api->lr(s, 10, 110, 1), 1));
-    CHECK(NEAR(api->lr(s, 60, 110, 1), 0.1 + 0.9 * 0.25));
-    CHECK(NEAR(api->lr(s, 109, 110, 1), 0.1 + 0.9 * 1e-4));
+    CHECK_NEAR(api->lr(s, 0, 110, 1), 0.1, 1e-12);
+    CHECK_NEAR(api->lr(s, 9, 110, 1), 1, 1e-12);
+    CHECK_NEAR(api->lr(s, 10, 110, 1), 1, 1e-12);
+    CHECK_NEAR(api->lr(s, 60, 110, 1), 0.1 + 0.9 * 0.25, 1e-12);
+    CHECK_NEAR(api->lr(s, 109, 110, 1), 0.1 + 0.9 * 1e-4, 1e-12);
     api->destroy(s);
 }
 

@@ -120,7 +120,8 @@ static int score(const struct mgpt_step_spec *of)
     memset(&bid, 0, sizeof bid);
     bid.size = sizeof bid;
     api->bid(of, &bid);
-    CHECK(bid.reason[0] && bid.covers == MGPT_COVERS_FB);
+    CHECK(bid.reason[0]);
+    CHECK_EQUAL(bid.covers, MGPT_COVERS_FB);
     return bid.score;
 }
 
@@ -128,19 +129,19 @@ static void declines_other_models(void)
 {
     CHECK(score(&spec) > 0);
     model.dropout = 0.1;
-    CHECK(score(&spec) == 0);
+    CHECK_EQUAL(score(&spec), 0);
     model.dropout = 0;
     model.tied = 0;
-    CHECK(score(&spec) == 0);
+    CHECK_EQUAL(score(&spec), 0);
     model.tied = 1;
     plan.master = MGPT_F64;
-    CHECK(score(&spec) == 0);
+    CHECK_EQUAL(score(&spec), 0);
     plan.master = MGPT_F32;
     plan.tf32 = 1;
-    CHECK(score(&spec) == 0);
+    CHECK_EQUAL(score(&spec), 0);
     plan.tf32 = 0;
     backend.map = NULL;
-    CHECK(score(&spec) == 0);
+    CHECK_EQUAL(score(&spec), 0);
     backend.map = map;
     CHECK(score(&spec) > 0);
 }
@@ -155,11 +156,11 @@ static void declines_what_it_does_not_know(void)
     newer_spec.spec.precision = &newer_plan.plan;
     CHECK(score(&newer_spec.spec) > 0);
     newer_model.more = 1;
-    CHECK(score(&newer_spec.spec) == 0);
+    CHECK_EQUAL(score(&newer_spec.spec), 0);
     newer_model.more = 0, newer_plan.more = 1;
-    CHECK(score(&newer_spec.spec) == 0);
+    CHECK_EQUAL(score(&newer_spec.spec), 0);
     newer_plan.more = 0, newer_spec.more = 1;
-    CHECK(score(&newer_spec.spec) == 0);
+    CHECK_EQUAL(score(&newer_spec.spec), 0);
 }
 
 /* One step over two micro-batches; the loss. */
@@ -177,8 +178,9 @@ static double loss_of(struct mgpt_step *step)
     input.batches = batches;
     at->inv_targets = at->loss = 7; /* of the step before */
     at->loss_scale = 1;
-    CHECK(api->run(step, &input, 1, &error) == MGPT_OK);
-    CHECK(api->fence(step, NULL, &n, &error) == MGPT_OK && n == 0);
+    CHECK_STATUS(api->run(step, &input, 1, &error), MGPT_OK, error);
+    CHECK_STATUS(api->fence(step, NULL, &n, &error), MGPT_OK, error);
+    CHECK_EQUAL(n, 0);
     return at->loss;
 }
 
@@ -204,7 +206,7 @@ static void gradient_is_the_derivative(struct mgpt_step *step)
                 p.data[i] = start[i] + (float)(sign * h) * direction[i];
             difference += sign * loss_of(step) / (2 * h);
         }
-        CHECK(fabs(difference - slope) < 5e-3 * (1 + fabs(slope)));
+        CHECK_NEAR(difference, slope, 5e-3 * (1 + fabs(slope)));
     }
 }
 
@@ -217,9 +219,9 @@ int main(int argc, char **argv)
     describe();
     declines_other_models();
     declines_what_it_does_not_know();
-    CHECK(api->open(&host, NULL, &spec, &step, &error) == MGPT_OK);
+    CHECK_STATUS(api->open(&host, NULL, &spec, &step, &error), MGPT_OK, error);
     gradient_is_the_derivative(step);
-    CHECK(api->adopt(step, &error) == MGPT_OK);
+    CHECK_STATUS(api->adopt(step, &error), MGPT_OK, error);
     api->close(step);
     api->close(NULL);
     puts("check: step my-name is sound");

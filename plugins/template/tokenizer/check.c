@@ -9,7 +9,7 @@ static struct mgpt_error error;
 static struct mgpt_tokenizer *make(void)
 {
     struct mgpt_tokenizer *t = NULL;
-    CHECK(api->create(&host, NULL, &t, &error) == MGPT_OK);
+    CHECK_STATUS(api->create(&host, NULL, &t, &error), MGPT_OK, error);
     return t;
 }
 
@@ -18,8 +18,8 @@ static struct mgpt_tokenizer *trained(void)
     const struct mgpt_text documents[] = {{"emma", 4}, {"zo\xc3\xab", 4}, {"", 0}};
     struct mgpt_tokenizer *t = make();
 
-    CHECK(api->train(t, documents, 3, &error) == MGPT_OK);
-    CHECK(api->vocab(t) == 8); /* BOS a e m o z c3 ab */
+    CHECK_STATUS(api->train(t, documents, 3, &error), MGPT_OK, error);
+    CHECK_EQUAL(api->vocab(t), 8); /* BOS a e m o z c3 ab */
     return t;
 }
 
@@ -30,10 +30,11 @@ static void gives_back_the_text(const struct mgpt_tokenizer *t, const char *text
     size_t size = strlen(text);
     int64_t n = api->encode(t, text, size, NULL, 0, &error);
 
-    CHECK(n >= 0 && n <= 32 && api->encode(t, text, size, ids, 32, &error) == n);
+    CHECK(n >= 0 && n <= 32);
+    CHECK_EQUAL(api->encode(t, text, size, ids, 32, &error), n);
     for (int64_t i = 0; i < n; i++)
         CHECK(ids[i] >= 0 && ids[i] < api->vocab(t) && ids[i] != api->bos(t));
-    CHECK(api->decode(t, ids, (uint64_t)n, back, sizeof back, &error) == (int64_t)size);
+    CHECK_EQUAL(api->decode(t, ids, (uint64_t)n, back, sizeof back, &error), size);
     CHECK(memcmp(back, text, size) == 0);
 }
 
@@ -42,10 +43,11 @@ static void refuses_what_it_does_not_know(const struct mgpt_tokenizer *t)
     const int32_t bad[] = {-1, 8};
     char back[8];
 
-    CHECK(api->encode(t, "emmy", 4, NULL, 0, &error) == -1 && error.status == MGPT_USAGE);
+    CHECK_EQUAL(api->encode(t, "emmy", 4, NULL, 0, &error), -1);
+    CHECK_EQUAL(error.status, MGPT_USAGE);
     CHECK(strstr(error.text, "byte 3"));
-    CHECK(api->decode(t, &bad[0], 1, back, sizeof back, &error) == -1);
-    CHECK(api->decode(t, &bad[1], 1, back, sizeof back, &error) == -1);
+    CHECK_EQUAL(api->decode(t, &bad[0], 1, back, sizeof back, &error), -1);
+    CHECK_EQUAL(api->decode(t, &bad[1], 1, back, sizeof back, &error), -1);
 }
 
 static void loads_what_it_saved_and_nothing_else(const struct mgpt_tokenizer *t)
@@ -56,9 +58,9 @@ static void loads_what_it_saved_and_nothing_else(const struct mgpt_tokenizer *t)
 
     CHECK(n > 0 && n < 256);
     for (int64_t cut = 0; cut < n; cut++)
-        CHECK(api->load(other, json, (uint64_t)cut, &error) == MGPT_DATA);
-    CHECK(api->load(other, json, (uint64_t)n, &error) == MGPT_OK);
-    CHECK(api->vocab(other) == api->vocab(t));
+        CHECK_STATUS(api->load(other, json, (uint64_t)cut, &error), MGPT_DATA, error);
+    CHECK_STATUS(api->load(other, json, (uint64_t)n, &error), MGPT_OK, error);
+    CHECK_EQUAL(api->vocab(other), api->vocab(t));
     gives_back_the_text(other, "zo\xc3\xab");
     api->destroy(other);
 }

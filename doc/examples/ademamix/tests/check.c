@@ -9,7 +9,7 @@ static struct mgpt_error error;
 static struct mgpt_optimizer *make(void)
 {
     struct mgpt_optimizer *o = NULL;
-    CHECK(api->create(&host, NULL, &o, &error) == MGPT_OK);
+    CHECK_STATUS(api->create(&host, NULL, &o, &error), MGPT_OK, error);
     return o;
 }
 
@@ -76,8 +76,8 @@ int main(int argc, char **argv)
 
     load(argc > 1 ? argv[1] : NULL, MGPT_KIND_OPTIMIZER);
     api = component->api;
-    CHECK(fabs(by_rule("0.99", "2", 0.1, 0.5) - by_hand(0.99, 2, 0.1, 0.5)) < 1e-12);
-    CHECK(fabs(by_rule("0.99", "0", 0.1, 0) - by_hand(0.99, 0, 0.1, 0)) < 1e-12);
+    CHECK_NEAR(by_rule("0.99", "2", 0.1, 0.5), by_hand(0.99, 2, 0.1, 0.5), 1e-12);
+    CHECK_NEAR(by_rule("0.99", "0", 0.1, 0), by_hand(0.99, 0, 0.1, 0), 1e-12);
     warms_up();
     set("beta3", "0.5");
     CHECK(api->create(&host, NULL, &o, &error) == MGPT_CONFIG && strstr(error.text, "beta1"));

@@ -29,9 +29,10 @@ static void make(struct matrix *m, int64_t rows, int64_t columns)
     m->tensor.shape[1] = columns;
     for (uint64_t i = 0; i < n; i++)
         m->values[i] = (float)(draw_uniform(&seed) - 0.5);
-    CHECK(api->buffer_new(device, n * sizeof(float), &m->tensor.buffer, &error) == MGPT_OK);
-    CHECK(api->upload(device, m->tensor.buffer, 0, m->values, n * sizeof(float), &error) ==
-          MGPT_OK);
+    CHECK_STATUS(api->buffer_new(device, n * sizeof(float), &m->tensor.buffer, &error), MGPT_OK,
+                 error);
+    CHECK_STATUS(api->upload(device, m->tensor.buffer, 0, m->values, n * sizeof(float), &error),
+                 MGPT_OK, error);
 }
 
 /* Is element i of the device's matrix `expected`? */
@@ -39,9 +40,10 @@ static void holds(const struct matrix *m, int64_t i, double expected)
 {
     float value;
 
-    CHECK(api->download(device, m->tensor.buffer, (uint64_t)i * sizeof value, &value, sizeof value,
-                        &error) == MGPT_OK);
-    CHECK(fabs(value - expected) < 1e-4 * (1 + fabs(expected)));
+    CHECK_STATUS(api->download(device, m->tensor.buffer, (uint64_t)i * sizeof value, &value,
+                               sizeof value, &error),
+                 MGPT_OK, error);
+    CHECK_NEAR(value, expected, 1e-4 * (1 + fabs(expected)));
 }
 
 static void run(struct mgpt_op *op, uint32_t code)
@@ -49,7 +51,7 @@ static void run(struct mgpt_op *op, uint32_t code)
     op->size = sizeof *op;
     op->code = code;
     CHECK(api->supports(device, op) && api->ops[code](device, op, &error) == MGPT_OK);
-    CHECK(api->sync(device, &error) == MGPT_OK);
+    CHECK_STATUS(api->sync(device, &error), MGPT_OK, error);
 }
 
 static void memory_keeps_what_is_uploaded(void)
@@ -58,12 +60,12 @@ static void memory_keeps_what_is_uploaded(void)
     char back[4];
     struct mgpt_buffer *b = NULL;
 
-    CHECK(api->buffer_new(device, 10, &b, &error) == MGPT_OK);
-    CHECK(api->upload(device, b, 0, text, 10, &error) == MGPT_OK);
-    CHECK(api->upload(device, b, 3, "abc", 3, &error) == MGPT_OK);
+    CHECK_STATUS(api->buffer_new(device, 10, &b, &error), MGPT_OK, error);
+    CHECK_STATUS(api->upload(device, b, 0, text, 10, &error), MGPT_OK, error);
+    CHECK_STATUS(api->upload(device, b, 3, "abc", 3, &error), MGPT_OK, error);
     CHECK(api->download(device, b, 2, back, 4, &error) == MGPT_OK && !memcmp(back, "2abc", 4));
-    CHECK(api->upload(device, b, 8, text, 3, &error) == MGPT_INVALID);
-    CHECK(api->download(device, b, UINT64_MAX, back, 2, &error) == MGPT_INVALID);
+    CHECK_STATUS(api->upload(device, b, 8, text, 3, &error), MGPT_INVALID, error);
+    CHECK_STATUS(api->download(device, b, UINT64_MAX, back, 2, &error), MGPT_INVALID, error);
     api->buffer_free(device, b);
     api->buffer_free(device, NULL);
 }
@@ -74,9 +76,9 @@ static void memory_has_an_end(void)
     struct mgpt_device *small = NULL;
 
     set("memory", "1");
-    CHECK(api->open(&host, NULL, &small, &error) == MGPT_OK);
-    CHECK(api->buffer_new(small, (1 << 20) + 1, &b, &error) == MGPT_NOMEM);
-    CHECK(api->buffer_new(small, 1 << 20, &b, &error) == MGPT_OK);
+    CHECK_STATUS(api->open(&host, NULL, &small, &error), MGPT_OK, error);
+    CHECK_STATUS(api->buffer_new(small, (1 << 20) + 1, &b, &error), MGPT_NOMEM, error);
+    CHECK_STATUS(api->buffer_new(small, 1 << 20, &b, &error), MGPT_OK, error);
     api->buffer_free(small, b);
     api->close(small);
     set("memory", NULL);
@@ -142,7 +144,7 @@ int main(int argc, char **argv)
 {
     load(argc > 1 ? argv[1] : NULL, MGPT_KIND_BACKEND);
     api = component->api;
-    CHECK(api->open(&host, NULL, &device, &error) == MGPT_OK);
+    CHECK_STATUS(api->open(&host, NULL, &device, &error), MGPT_OK, error);
     memory_keeps_what_is_uploaded();
     memory_has_an_end();
     products_are_sums(1, 1, 1, 0);

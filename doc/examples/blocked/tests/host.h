@@ -1,5 +1,6 @@
-/* What tests of a module need: CHECK, the module loaded from its file, and a host that answers with
- * the defaults of its options, or with what `set` gave. */
+/* What tests of a module need: CHECK and its sisters, which also say what they got; the module,
+ * loaded from its file; and a host that answers with the defaults of its options, or with what
+ * `set` gave. */
 #ifndef TESTS_HOST_H
 #define TESTS_HOST_H
 
@@ -18,6 +19,46 @@
             exit(1);                                                                               \
         }                                                                                          \
     } while (0)
+/* Whole numbers that are the same. */
+#define CHECK_EQUAL(got, expected)                                                                 \
+    check_equal(__FILE__, __LINE__, #got, (int64_t)(got), (int64_t)(expected))
+/* Numbers that are no further apart than `within`; NAN is near nothing. */
+#define CHECK_NEAR(got, expected, within)                                                          \
+    check_near(__FILE__, __LINE__, #got, (got), (expected), (within))
+/* A call that puts its reason into the struct mgpt_error `error`. */
+#define CHECK_STATUS(call, expected, error)                                                        \
+    check_status(__FILE__, __LINE__, #call, (call), (expected), &(error))
+
+static inline void check_equal(const char *file, int line, const char *what, int64_t got,
+                               int64_t expected)
+{
+    if (got != expected) {
+        fprintf(stderr, "%s:%d: %s: expected %lld, got %lld\n", file, line, what,
+                (long long)expected, (long long)got);
+        exit(1);
+    }
+}
+
+static inline void check_near(const char *file, int line, const char *what, double got,
+                              double expected, double within)
+{
+    if (!(fabs(got - expected) <= within)) {
+        fprintf(stderr, "%s:%d: %s: expected %.9g (within %g), got %.9g\n", file, line, what,
+                expected, within, got);
+        exit(1);
+    }
+}
+
+static inline void check_status(const char *file, int line, const char *what, enum mgpt_status got,
+                                enum mgpt_status expected, const struct mgpt_error *error)
+{
+    if (got != expected) {
+        fprintf(stderr, "%s:%d: %s: expected status %d, got %d%s%s\n", file, line, what,
+                (int)expected, (int)got, got == MGPT_OK ? "" : ": ",
+                got == MGPT_OK ? "" : error->text);
+        exit(1);
+    }
+}
 
 static const struct mgpt_component *component;
 static const char *given[16][2]; /* key, value */

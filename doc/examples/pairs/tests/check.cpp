@@ -13,7 +13,7 @@ static mgpt_tokenizer *make(const char *merges)
 {
     mgpt_tokenizer *t = nullptr;
     set("merges", merges);
-    CHECK(api->create(&host, nullptr, &t, &error) == MGPT_OK);
+    CHECK_STATUS(api->create(&host, nullptr, &t, &error), MGPT_OK, error);
     return t;
 }
 
@@ -51,8 +51,8 @@ static void learns_what_comes_often()
     const mgpt_text documents[] = {{"abab", 4}, {"cabab", 5}},
                     turned[] = {{"cabab", 5}, {"abab", 4}};
     mgpt_tokenizer *t = make("10"), *other = make("10");
-    CHECK(api->train(t, documents, 2, &error) == MGPT_OK);
-    CHECK(api->train(other, turned, 2, &error) == MGPT_OK);
+    CHECK_STATUS(api->train(t, documents, 2, &error), MGPT_OK, error);
+    CHECK_STATUS(api->train(other, turned, 2, &error), MGPT_OK, error);
     CHECK(saved(t) == R"({"type":"pairs","merges":[[98,99],[257,257]]})");
     CHECK(saved(t) == saved(other));
     CHECK(api->vocab(t) == 259 && api->bos(t) == 0);
@@ -67,7 +67,7 @@ static void takes_any_text()
     mgpt_tokenizer *t = make("5"), *other = make("0");
     const int32_t none[] = {-1, 9999}, bos[] = {0, 98};
     char back[4];
-    CHECK(api->train(t, documents, 2, &error) == MGPT_OK);
+    CHECK_STATUS(api->train(t, documents, 2, &error), MGPT_OK, error);
     for (const char *text : {"", "t", "the then", "zo\xc3\xab \xf0\x9f\x98\x80"})
         gives_back(t, text);
     uint64_t state = 5;
@@ -83,7 +83,7 @@ static void takes_any_text()
     std::string json = saved(t);
     CHECK(api->load(other, json.data(), json.size(), &error) == MGPT_OK && saved(other) == json);
     for (size_t cut = 0; cut < json.size(); cut++)
-        CHECK(api->load(other, json.data(), cut, &error) == MGPT_DATA);
+        CHECK_STATUS(api->load(other, json.data(), cut, &error), MGPT_DATA, error);
     api->destroy(t);
     api->destroy(other);
     api->destroy(nullptr);
@@ -96,8 +96,8 @@ static void refuses_other_json()
          {"[0,98]", "[98,258]", "[257,1]", "[98]", "[98,99],", "[-1,5]", "[98,99][99,98]",
           "[098,99]", "[98,99999999999]", "[98,99],[1, 2]"}) {
         std::string json = R"({"type":"pairs","merges":[)" + merges + "]}";
-        CHECK(api->load(t, json.data(), json.size(), &error) == MGPT_DATA);
-        CHECK(api->vocab(t) == 257);
+        CHECK_STATUS(api->load(t, json.data(), json.size(), &error), MGPT_DATA, error);
+        CHECK_EQUAL(api->vocab(t), 257);
     }
     api->destroy(t);
 }
