@@ -261,6 +261,7 @@ END_TEST
 
 static void add_tests(TCase *tests)
 {
+    tcase_set_timeout(tests, 600); /* the largest one on the emulated device, under sanitizers */
     tcase_add_loop_test(tests, rows_in_lockstep_do_not_mix_where_the_window_slides, 0,
                         N_MODELS * n_devices());
     tcase_add_loop_test(tests, rows_in_lockstep_do_not_mix_where_the_window_hops, 0,

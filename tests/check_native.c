@@ -73,6 +73,7 @@ START_TEST(a_program_runs_with_its_arguments)
 }
 END_TEST
 
+#if !defined __SANITIZE_ADDRESS__ /* which ends the process at such a write */
 START_TEST(a_write_past_shared_memory_is_met_at_sync)
 {
     struct mgpt_tensor x, y;
@@ -88,6 +89,7 @@ START_TEST(a_write_past_shared_memory_is_met_at_sync)
     ck_assert_msg(strstr(why.text, "sums: a write outside of the 4 bytes"), "%s", why.text);
 }
 END_TEST
+#endif
 
 START_TEST(shared_memory_goes_up_to_what_the_device_has)
 {
@@ -146,6 +148,10 @@ START_TEST(blocks_of_a_cooperative_launch_wait_for_each_other)
     ck_ok(launch_ring(&d, program, &x, &y, 8, 0, error));
     ck_assert_int_eq(d.api->sync(d.device, &why), MGPT_DEVICE);
     ck_assert_msg(strstr(why.text, "not cooperative"), "%s", why.text);
+    d.cuda->program_free(d.device, program);
+    d.api->buffer_free(d.device, x.buffer);
+    d.api->buffer_free(d.device, y.buffer);
+    close_device(&d);
 }
 END_TEST
 
@@ -377,7 +383,9 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, the_device_is_described);
     tcase_add_test(tests, an_address_is_the_buffers_and_the_offset);
     tcase_add_test(tests, a_program_runs_with_its_arguments);
+#if !defined __SANITIZE_ADDRESS__
     tcase_add_test(tests, a_write_past_shared_memory_is_met_at_sync);
+#endif
     tcase_add_test(tests, shared_memory_goes_up_to_what_the_device_has);
     tcase_add_test(tests, blocks_of_a_cooperative_launch_wait_for_each_other);
     tcase_add_test(tests, what_the_compiler_says_is_handed_on);

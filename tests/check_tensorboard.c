@@ -102,11 +102,23 @@ static bool is_text(struct field f, const char *text)
     return f.wire == 2 && f.value == strlen(text) && !memcmp(f.data, text, f.value);
 }
 
+/* Files that were read, which the events point into. */
+static char *kept[4];
+static size_t n_kept;
+
+static void drop_files(void)
+{
+    while (n_kept)
+        free(kept[--n_kept]);
+}
+
 /* The records of a file, whose CRCs must hold. */
 static size_t records(const char *path, struct field *events, size_t most)
 {
     size_t size, at = 0, n = 0;
-    unsigned char *bytes = (unsigned char *)get_bytes(path, &size); /* the events point into it */
+    ck_assert_uint_lt(n_kept, sizeof kept / sizeof kept[0]);
+    kept[n_kept] = get_bytes(path, &size);
+    unsigned char *bytes = (unsigned char *)kept[n_kept++];
     while (at < size) {
         ck_assert_uint_ge(size - at, 16);
         uint64_t length = little(bytes + at, 8);
@@ -265,6 +277,7 @@ END_TEST
 int main(void)
 {
     TCase *tests = tcase_create("tensorboard");
+    tcase_add_checked_fixture(tests, NULL, drop_files);
     tcase_add_test(tests, the_checksum_is_castagnolis);
     tcase_add_test(tests, scalars_and_samples_are_in_the_records);
     tcase_add_test(tests, long_samples_have_long_lengths);
