@@ -78,12 +78,19 @@ libmicrogpt_la_SOURCES = \
     %D%/conf/print.c \
     %D%/conf/schema.c %D%/conf/schema.h \
     %D%/conf/state.h \
+    %D%/model/backward.c \
+    %D%/model/decode.c \
+    %D%/model/forward.c %D%/model/forward.h \
+    %D%/model/machine.c %D%/model/machine.h \
+    %D%/model/params.c %D%/model/params.h \
+    %D%/model/spec.c %D%/model/spec.h \
+    %D%/model/tape.c %D%/model/tape.h \
     %D%/plugin/cure.c %D%/plugin/cure.h \
-    %D%/plugin/left_out.c %D%/plugin/left_out.h \
     %D%/plugin/diary.c %D%/plugin/diary.h \
     %D%/plugin/elf.c %D%/plugin/elf.h \
     %D%/plugin/host.c \
     %D%/plugin/kinds.c %D%/plugin/kinds.h \
+    %D%/plugin/left_out.c %D%/plugin/left_out.h \
     %D%/plugin/loader.c %D%/plugin/loader.h \
     %D%/plugin/options.c %D%/plugin/options.h \
     %D%/plugin/probe.c \
@@ -116,13 +123,6 @@ libmicrogpt_la_SOURCES = \
     %D%/ref/ref.c %D%/ref/ref.h \
     %D%/ref/scaler.c \
     %D%/ref/store.c \
-    %D%/model/backward.c \
-    %D%/model/decode.c \
-    %D%/model/forward.c %D%/model/forward.h \
-    %D%/model/machine.c %D%/model/machine.h \
-    %D%/model/params.c %D%/model/params.h \
-    %D%/model/spec.c %D%/model/spec.h \
-    %D%/model/tape.c %D%/model/tape.h \
     %D%/run/bench.c %D%/run/bench.h \
     %D%/run/bench_ops.c %D%/run/bench_ops.h \
     %D%/run/block.c %D%/run/block.h \
@@ -131,25 +131,27 @@ libmicrogpt_la_SOURCES = \
     %D%/run/checkpoint_read.c \
     %D%/run/composed.c %D%/run/composed.h \
     %D%/run/data.c %D%/run/data.h \
+    %D%/run/device.c %D%/run/device.h \
     %D%/run/doctor.c %D%/run/doctor.h \
     %D%/run/doctor_modules.c \
     %D%/run/download.c \
     %D%/run/endings.c %D%/run/endings.h \
     %D%/run/eval.c %D%/run/eval.h \
+    %D%/run/explain.c %D%/run/explain.h \
     %D%/run/fetch.c %D%/run/fetch.h \
     %D%/run/folder.c %D%/run/folder.h \
     %D%/run/generate.c %D%/run/generate.h \
     %D%/run/hf.h \
-    %D%/run/hf_bpe.h \
     %D%/run/hf_added.c \
     %D%/run/hf_bpe.c \
+    %D%/run/hf_bpe.h \
     %D%/run/hf_config.c \
     %D%/run/hf_export.c \
     %D%/run/hf_import.c \
     %D%/run/hf_tokenizer.c \
     %D%/run/hf_weights.c \
-    %D%/run/loggers.c %D%/run/loggers.h \
     %D%/run/lockstep.c %D%/run/lockstep.h \
+    %D%/run/loggers.c %D%/run/loggers.h \
     %D%/run/logits.c %D%/run/logits.h \
     %D%/run/manifest.c %D%/run/manifest.h \
     %D%/run/passes.c %D%/run/passes.h \
@@ -161,16 +163,14 @@ libmicrogpt_la_SOURCES = \
     %D%/run/safetensors_header.c %D%/run/safetensors_header.h \
     %D%/run/safetensors_write.c \
     %D%/run/samples.c %D%/run/samples.h \
-    %D%/run/device.c %D%/run/device.h \
-    %D%/run/explain.c %D%/run/explain.h \
     %D%/run/session.c %D%/run/session.h \
     %D%/run/snapshot.c %D%/run/snapshot.h \
     %D%/run/step.c %D%/run/step.h \
-    %D%/run/update.c %D%/run/update.h \
     %D%/run/time_left.c %D%/run/time_left.h \
     %D%/run/train.c %D%/run/train.h \
     %D%/run/trained.c %D%/run/trained.h \
     %D%/run/training.c %D%/run/training.h \
+    %D%/run/update.c %D%/run/update.h \
     %D%/run/validation.c %D%/run/validation.h \
     %D%/run/watch.c %D%/run/watch.h \
     %D%/run/window.c %D%/run/window.h

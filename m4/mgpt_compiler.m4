@@ -82,7 +82,8 @@ AC_DEFUN([MGPT_SANITIZERS], [
     CFLAGS="$CFLAGS $MGPT_LDFLAGS"
     AC_LINK_IFELSE([AC_LANG_PROGRAM([], [])], [AC_MSG_RESULT([yes])],
       [AC_MSG_RESULT([no])
-       AC_MSG_ERROR([--enable-asan: $CC finds no sanitizer libraries (Debian: libgcc-12-dev for gcc, libclang-rt-dev for clang)])])
+       AC_MSG_ERROR(m4_normalize([--enable-asan: $CC finds no sanitizer libraries
+         (Debian: libgcc-12-dev for gcc, libclang-rt-dev for clang)]))])
     CFLAGS=$mgpt_save_CFLAGS])
   AC_SUBST([MGPT_LDFLAGS])
 ])

@@ -13,7 +13,8 @@ AC_DEFUN([MGPT_CUDA], [
   CUDA_CFLAGS=-Xcompiler=-fPIC,-fvisibility=hidden,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics
   AS_CASE([$with_cuda],
     [no], [mgpt_no_cuda='--without-cuda'],
-    [yes|auto], [mgpt_cuda_path=$PATH$PATH_SEPARATOR/usr/local/cuda/bin$PATH_SEPARATOR/opt/cuda/bin],
+    [yes|auto],
+      [mgpt_cuda_path=$PATH$PATH_SEPARATOR/usr/local/cuda/bin$PATH_SEPARATOR/opt/cuda/bin],
     [mgpt_cuda_path=$with_cuda/bin])
   AS_IF([test -z "$mgpt_no_cuda"], [
     AC_PATH_PROG([NVCC], [nvcc], [], [$mgpt_cuda_path])

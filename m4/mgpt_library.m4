@@ -8,8 +8,8 @@ AC_DEFUN([MGPT_LIBRARY], [
   pkg-config said: $$1[]_PKG_ERRORS])])
 ])
 
-# MGPT_EDIT: libedit for the line that `microgpt generate --interactive` reads. Without it there is no
-# history, and the line is edited as the terminal itself does.
+# MGPT_EDIT: libedit for the line that `microgpt generate --interactive` reads. Without it there is
+# no history, and the line is edited as the terminal itself does.
 AC_DEFUN([MGPT_EDIT], [
   AC_ARG_WITH([libedit], [AS_HELP_STRING([--without-libedit],
                                          [no history in "microgpt generate --interactive"])],
@@ -38,8 +38,8 @@ AC_DEFUN([MGPT_CURL], [
 ])
 
 # MGPT_UNICODE: utf8proc for tokenizer bpe, which must know letters and digits of all scripts. Sets
-# mgpt_no_unicode: why there is none, or empty; then that plugin is left out. (Its .pc files have had
-# wrong version numbers, so none is asked for.)
+# mgpt_no_unicode: why there is none, or empty; then that plugin is left out. (Its .pc files have
+# had wrong version numbers, so none is asked for.)
 AC_DEFUN([MGPT_UNICODE], [
   PKG_CHECK_MODULES([UTF8PROC], [libutf8proc],
     [mgpt_no_unicode=

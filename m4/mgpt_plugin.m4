@@ -48,11 +48,13 @@ AC_DEFUN([MGPT_ABI_VERSION], [
                   END { print major "." minor }' "$srcdir/core/microgpt/plugin.h"`
   AC_MSG_RESULT([$MGPT_ABI])
   AS_CASE([$MGPT_ABI], [.*|*.],
-    [AC_MSG_ERROR([core/microgpt/plugin.h does not define MGPT_ABI_MAJOR and MGPT_ABI_MINOR as numbers])])
+    [AC_MSG_ERROR(m4_normalize([core/microgpt/plugin.h does not define MGPT_ABI_MAJOR and
+       MGPT_ABI_MINOR as numbers]))])
   AC_SUBST([MGPT_ABI])
 ])
 
-# MGPT_PLUGINS_LEFT_OUT: which plugins are not built, and why, for a program that is asked for one of them.
+# MGPT_PLUGINS_LEFT_OUT: which plugins are not built, and why, for a program that is asked for one
+# of them.
 AC_DEFUN([MGPT_PLUGINS_LEFT_OUT], [
   AC_DEFINE_UNQUOTED([MGPT_LEFT_OUT], [$mgpt_left_out],
                      [plugins that are not built: {"kind", "name", "why"}, ...])

@@ -1,5 +1,5 @@
-# The plugins: one libtool module a file, built as plugins/.libs/KIND_NAME.so. A new one is a line in
-# configure.ac, which puts it on MGPT_PLUGINS, and here: its name, its sources, how it is linked.
+# The plugins: one libtool module a file, built as plugins/.libs/KIND_NAME.so. A new one is a line
+# in configure.ac, which puts it on MGPT_PLUGINS, and here: its name, its sources, how it is linked.
 plugindir = $(pkglibdir)/plugins
 plugin_LTLIBRARIES = $(MGPT_PLUGINS)
 
@@ -135,9 +135,9 @@ CUDA_INTERNAL = \
 CUDA_KERNELS = \
     %D%/backend/cuda/activation.cu \
     %D%/backend/cuda/add.cu \
-    %D%/backend/cuda/axpby.cu \
     %D%/backend/cuda/attention.cu \
     %D%/backend/cuda/attention_backward.cu \
+    %D%/backend/cuda/axpby.cu \
     %D%/backend/cuda/clip.cu \
     %D%/backend/cuda/columns.cu \
     %D%/backend/cuda/cross_entropy.cu \
@@ -371,7 +371,8 @@ EXTRA_LTLIBRARIES += %D%/step/fused_cpu/libavx512_8.la
     -DFUSED_KERNELS=fused_micro_avx512_8
 %C%_step_fused_cpu_libavx512_8_la_CFLAGS = $(KERNEL_CFLAGS) $(FUSED_AVX512)
 
-# A step module whose program is compiled when a run starts: its text is a table of lines.
+# A step module whose program is compiled when a run starts: its text is a table of lines, those of
+# the files in this order.
 MICRO_PROGRAM = \
     %D%/step/micro_cuda/device.cu \
     %D%/step/micro_cuda/format.cu \
@@ -402,7 +403,8 @@ nodist_%C%_step_micro_cuda_la_SOURCES = %D%/step/micro_cuda/kernel_text.c
 
 %D%/step/micro_cuda/kernel_text.c: $(MICRO_PROGRAM) %D%/step/micro_cuda/embed.awk
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
-	(cd $(srcdir) && $(AWK) -f %D%/step/micro_cuda/embed.awk $(MICRO_PROGRAM)) >$@.part && mv $@.part $@
+	(cd $(srcdir) && $(AWK) -f %D%/step/micro_cuda/embed.awk $(MICRO_PROGRAM)) >$@.part && \
+	mv $@.part $@
 CLEANFILES += %D%/step/micro_cuda/kernel_text.c
 
 # Templates of modules, which `microgpt plugins new` fills in: installed with their path here.
@@ -418,14 +420,6 @@ nobase_dist_template_DATA = \
     %D%/template/optimizer/module.c \
     %D%/template/precision/check.c \
     %D%/template/precision/module.c \
-    %D%/template/sampler/check.c \
-    %D%/template/sampler/module.c \
-    %D%/template/scheduler/check.c \
-    %D%/template/scheduler/module.c \
-    %D%/template/step/check.c \
-    %D%/template/step/module.c \
-    %D%/template/tokenizer/check.c \
-    %D%/template/tokenizer/module.c \
     %D%/template/project/LICENSE \
     %D%/template/project/README.md \
     %D%/template/project/c++/Makefile \
@@ -436,7 +430,15 @@ nobase_dist_template_DATA = \
     %D%/template/project/c/configure.ac \
     %D%/template/project/gitignore \
     %D%/template/project/host.h \
-    %D%/template/project/run.sh
+    %D%/template/project/run.sh \
+    %D%/template/sampler/check.c \
+    %D%/template/sampler/module.c \
+    %D%/template/scheduler/check.c \
+    %D%/template/scheduler/module.c \
+    %D%/template/step/check.c \
+    %D%/template/step/module.c \
+    %D%/template/tokenizer/check.c \
+    %D%/template/tokenizer/module.c
 
 # The link to them that configure makes in a build folder.
 distclean-local:

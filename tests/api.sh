@@ -2,7 +2,8 @@
 # `make api` writes the reference of the public headers and finds no symbol without a comment; one
 # that loses its comment is found.
 set -u
-command -v "${DOXYGEN:-doxygen}" >/dev/null || { echo 'SKIP: doxygen is missing (Debian package doxygen)'; exit 77; }
+command -v "${DOXYGEN:-doxygen}" >/dev/null ||
+    { echo 'SKIP: doxygen is missing (Debian package doxygen)'; exit 77; }
 scratch=$(mktemp -d) || exit 99
 trap 'rm -rf "$scratch"' EXIT
 
@@ -25,8 +26,10 @@ done
 grep -q 'finite, &gt;= 0' "$scratch/out/html/structmgpt__scheduler__api.html" ||
     { echo 'FAIL: the comment of lr in scheduler.h is not in its page'; exit 1; }
 
-mkdir -p "$scratch/core" && cp -R "$abs_top_srcdir/core/microgpt" "$scratch/core/" && chmod -R u+w "$scratch/core"
+mkdir -p "$scratch/core" && cp -R "$abs_top_srcdir/core/microgpt" "$scratch/core/" &&
+    chmod -R u+w "$scratch/core"
 sed -i 's|^\( *uint32_t abi_minor;\) .*|\1|' "$scratch/core/microgpt/plugin.h"
 reference "$scratch/core" && { echo 'FAIL: a field without a comment was not found'; exit 1; }
-grep -q 'abi_minor.*is not documented' "$scratch/said" || { echo 'FAIL: the field was not named'; exit 1; }
+grep -q 'abi_minor.*is not documented' "$scratch/said" ||
+    { echo 'FAIL: the field was not named'; exit 1; }
 echo "api: $(find "$abs_top_srcdir/core/microgpt" -name '*.h' | wc -l) headers, every symbol documented"

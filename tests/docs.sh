@@ -32,7 +32,8 @@ for source in "$scratch"/*.c; do
     plugin=$scratch/$line.so
     grep -q '^MGPT_PLUGIN_DEFINE(' "$source" || continue
     examples=$((examples + 1))
-    if ! "${compiler[@]}" "${flags[@]}" -I "$headers" "$source" -o "$plugin" -lm 2>"$scratch/said"; then
+    if ! "${compiler[@]}" "${flags[@]}" -I "$headers" "$source" -o "$plugin" \
+            -lm 2>"$scratch/said"; then
         complain "the example at line $line does not compile:"
         head -n 20 "$scratch/said"
     elif ! "$microgpt" plugins inspect "$plugin" >"$scratch/said" 2>&1 ||
@@ -47,26 +48,31 @@ done
 [ $examples -gt 0 ] || complain 'found no example with MGPT_PLUGIN_DEFINE'
 
 kinds=0
-for kind in $(sed -n 's|^#define MGPT_KIND_[A-Z]* "\([a-z]*\)/[0-9]*"$|\1|p' "$headers"/microgpt/*.h); do
+for kind in $(sed -n 's|^#define MGPT_KIND_[A-Z]* "\([a-z]*\)/[0-9]*"$|\1|p' \
+        "$headers"/microgpt/*.h); do
     kinds=$((kinds + 1))
     grep -qx "## $kind" "$doc" || complain "no section \"## $kind\""
 done
 [ $kinds -gt 0 ] || complain "found no kind in $headers/microgpt"
 
 # What bootstrap installs and says is what the README says.
-for package in $(sed -nE 's/^(tools|build|check) +([^ ]+) +[a-z]+:.*/\2/p' "$abs_top_srcdir/bootstrap") \
+for package in $(sed -nE 's/^(tools|build|check) +([^ ]+) +[a-z]+:.*/\2/p' \
+        "$abs_top_srcdir/bootstrap") \
     'mkdir -p build && cd build && ../configure && make'; do
     for file in README.md bootstrap; do
-        grep -qwF -- "$package" "$abs_top_srcdir/$file" || complain "$file does not speak of $package"
+        grep -qwF -- "$package" "$abs_top_srcdir/$file" ||
+            complain "$file does not speak of $package"
     done
 done
 
 # The README that is installed speaks to who has the program and no checkout.
-if grep -nE 'bootstrap|\.\./configure|\]\((doc|conf)/|`conf/|<!--|-->' "$abs_top_builddir/doc/README.md"; then
+if grep -nE 'bootstrap|\.\./configure|\]\((doc|conf)/|`conf/|<!--|-->' \
+        "$abs_top_builddir/doc/README.md"; then
     echo 'the installed README speaks of a checkout'
     failed=1
 fi
-grep -q '^microgpt doctor' "$abs_top_builddir/doc/README.md" || complain 'the installed README is none'
+grep -q '^microgpt doctor' "$abs_top_builddir/doc/README.md" ||
+    complain 'the installed README is none'
 
 echo "docs: $examples examples, $kinds kinds"
 exit $failed

@@ -10,7 +10,8 @@ plugins=tests/asan/.libs
     exit 77
 }
 runtime=$(ldd $plugins/backend_cuda_emu.so | awk '/libasan/ { print $3 }')
-[ -n "$runtime" ] || { echo "emu_asan: $plugins/backend_cuda_emu.so is not linked with libasan"; exit 1; }
+[ -n "$runtime" ] ||
+    { echo "emu_asan: $plugins/backend_cuda_emu.so is not linked with libasan"; exit 1; }
 
 unset MICROGPT_TEST_PLUGINS
 said=$(LD_PRELOAD=$runtime ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 \
@@ -18,7 +19,8 @@ said=$(LD_PRELOAD=$runtime ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 \
     tests/conform_backend 2>&1)
 status=$?
 echo "$said"
-[ $status -eq 0 ] && grep -q '^100%: Checks: ' <<<"$said" && ! grep -q '^no .* in format 1$' <<<"$said" || exit 1
+[ $status -eq 0 ] && grep -q '^100%: Checks: ' <<<"$said" &&
+    ! grep -q '^no .* in format 1$' <<<"$said" || exit 1
 
 for test in check_micro check_micro_modes; do
     said=$(LD_PRELOAD=$runtime ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 MGPT_FEW=1 CK_FORK=no \

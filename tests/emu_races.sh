@@ -10,11 +10,13 @@ plugins=tests/races/.libs
     exit 77
 }
 unset MICROGPT_TEST_PLUGINS
-said=$(MICROGPT_PLUGIN_PATH=$PWD/$plugins:$PWD/plugins/.libs MICROGPT_TEST_ONLY=cuda_emu CK_FORK=no \
+said=$(MICROGPT_PLUGIN_PATH=$PWD/$plugins:$PWD/plugins/.libs MICROGPT_TEST_ONLY=cuda_emu \
+    CK_FORK=no \
     tests/conform_backend 2>&1)
 status=$?
 echo "$said"
-[ $status -eq 0 ] && grep -q '^100%: Checks: ' <<<"$said" && ! grep -q '^no .* in format 1$' <<<"$said" || exit 1
+[ $status -eq 0 ] && grep -q '^100%: Checks: ' <<<"$said" &&
+    ! grep -q '^no .* in format 1$' <<<"$said" || exit 1
 
 for test in check_micro check_micro_modes; do
     said=$(MGPT_FEW=1 CK_FORK=no MICROGPT_PLUGIN_PATH=$PWD/plugins/.libs \

@@ -106,7 +106,8 @@ check_tree() { # FUNCTION FOLDER...
 
 for folder in core/*/; do
     folder=$(basename "$folder")
-    is_core_folder "$folder" || offend "core/$folder" 0 "has no place in the rules of tests/layering.sh"
+    is_core_folder "$folder" ||
+        offend "core/$folder" 0 "has no place in the rules of tests/layering.sh"
 done
 check_tree check_core core
 check_tree check_plugin plugins

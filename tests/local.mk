@@ -6,17 +6,17 @@ CHECK_TESTS = \
     %D%/check_cli \
     %D%/check_conf \
     %D%/check_console \
-    %D%/check_cuda \
     %D%/check_crops \
+    %D%/check_cuda \
     %D%/check_devices \
     %D%/check_endings \
     %D%/check_files \
     %D%/check_fuzz \
     %D%/check_generate \
     %D%/check_gpt2 \
+    %D%/check_graph \
     %D%/check_hf \
     %D%/check_hf_bpe \
-    %D%/check_graph \
     %D%/check_ini \
     %D%/check_kept \
     %D%/check_loader \
@@ -51,62 +51,85 @@ CHECK_TESTS = \
 
 SCRIPT_TESTS = \
     %D%/api.sh \
-    %D%/layering.sh \
-    %D%/manual.sh \
-    %D%/format.sh \
-    %D%/exports.sh \
     %D%/docs.sh \
-    %D%/page.sh \
     %D%/emu_asan.sh \
     %D%/emu_races.sh \
-    %D%/spills.sh \
-    %D%/run_amp.sh \
-    %D%/templates.sh \
-    %D%/tutorial.sh \
-    %D%/run_bench.sh \
+    %D%/exports.sh \
+    %D%/format.sh \
+    %D%/layering.sh \
+    %D%/manual.sh \
+    %D%/page.sh \
     %D%/run_abi.sh \
-    %D%/run_generate.sh \
+    %D%/run_amp.sh \
+    %D%/run_bench.sh \
     %D%/run_bf16.sh \
     %D%/run_bpe.sh \
     %D%/run_broken.sh \
+    %D%/run_crash.sh \
+    %D%/run_cuda.sh \
+    %D%/run_doctor.sh \
+    %D%/run_emu.sh \
+    %D%/run_errors.sh \
+    %D%/run_explain.sh \
+    %D%/run_fetch.sh \
+    %D%/run_generate.sh \
+    %D%/run_graph.sh \
+    %D%/run_hf.sh \
     %D%/run_judge.sh \
     %D%/run_muon.sh \
     %D%/run_names.sh \
     %D%/run_pages.sh \
     %D%/run_plugins.sh \
-    %D%/run_cuda.sh \
-    %D%/run_doctor.sh \
-    %D%/run_emu.sh \
-    %D%/run_explain.sh \
-    %D%/run_fetch.sh \
-    %D%/run_hf.sh \
-    %D%/run_graph.sh \
-    %D%/run_errors.sh \
-    %D%/run_crash.sh \
-    %D%/run_resume.sh \
     %D%/run_reference.sh \
+    %D%/run_resume.sh \
     %D%/run_swap.sh \
     %D%/run_tensorboard.sh \
     %D%/run_text.sh \
     %D%/run_tokenizers.sh \
     %D%/run_toygpt.sh \
     %D%/run_transformers.sh \
-    %D%/run_watch.sh
+    %D%/run_watch.sh \
+    %D%/spills.sh \
+    %D%/templates.sh \
+    %D%/tutorial.sh
 
 TESTS = $(SCRIPT_TESTS)
 TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = bash
-EXTRA_DIST += %D%/plugins/bad_logger.c %D%/plugins/bad_step.c %D%/plugins/broken.c %D%/plugins/step_latin.c %D%/plugins/cpp.cpp $(SCRIPT_TESTS) %D%/run.sh %D%/recipes.sh %D%/server.py %D%/browser.py %D%/page.py %D%/watch.py \
-    %D%/bench/compare.sh %D%/bench/generate.sh %D%/bench/gpt2.sh \
+EXTRA_DIST += $(SCRIPT_TESTS) \
+    %D%/bench/compare.sh \
+    %D%/bench/generate.sh \
+    %D%/bench/gpt2.sh \
     %D%/bench/gpu.sh \
-    %D%/bench/linked.c %D%/bench/linked.sh \
-    %D%/bench/products.sh %D%/bench/samples.sh %D%/bench/steps.sh \
+    %D%/bench/linked.c \
+    %D%/bench/linked.sh \
+    %D%/bench/products.sh \
+    %D%/bench/samples.sh \
+    %D%/bench/steps.sh \
     %D%/bench/toygpt.sh \
-    %D%/judge/bpe.py %D%/judge/gpt2.py %D%/judge/gpu.py %D%/judge/hf.py %D%/judge/muon.py %D%/judge/parity.py \
-    %D%/interactive.py %D%/judge/tensorboard_log.py %D%/judge/toygpt.py
+    %D%/browser.py \
+    %D%/interactive.py \
+    %D%/judge/bpe.py \
+    %D%/judge/gpt2.py \
+    %D%/judge/gpu.py \
+    %D%/judge/hf.py \
+    %D%/judge/muon.py \
+    %D%/judge/parity.py \
+    %D%/judge/tensorboard_log.py \
+    %D%/judge/toygpt.py \
+    %D%/page.py \
+    %D%/plugins/bad_logger.c \
+    %D%/plugins/bad_step.c \
+    %D%/plugins/broken.c \
+    %D%/plugins/cpp.cpp \
+    %D%/plugins/step_latin.c \
+    %D%/recipes.sh \
+    %D%/run.sh \
+    %D%/server.py \
+    %D%/watch.py
 
-# The fuzz targets: `make fuzz` builds them with clang and runs each RUNS times. check_fuzz holds their
-# corpus against the same functions.
+# The fuzz targets: `make fuzz` builds them with clang and runs each RUNS times. check_fuzz holds
+# their corpus against the same functions.
 FUZZ_CORPUS = \
     %D%/fuzz/corpus/bpe/bytes \
     %D%/fuzz/corpus/bpe/merges \
@@ -140,7 +163,8 @@ EXTRA_DIST += $(FUZZ_CORPUS) %D%/fuzz/run.sh %D%/fuzz/config.dict %D%/fuzz/manif
 fuzz: core/run/watch_page.h
 	$(MKDIR_P) %D%/fuzz
 	sh $(srcdir)/%D%/fuzz/run.sh $(srcdir) $(INIH_CFLAGS) $(JANSSON_CFLAGS) $(NETTLE_CFLAGS) \
-	    $(UTF8PROC_CFLAGS) $(UTF8PROC_LIBS) $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS) $(CURL_LIBS) $(LIBS)
+	    $(UTF8PROC_CFLAGS) $(UTF8PROC_LIBS) $(INIH_LIBS) $(JANSSON_LIBS) $(NETTLE_LIBS) \
+	    $(CURL_LIBS) $(LIBS)
 
 # The public headers of every released minor version of the ABI, as they were.
 EXTRA_DIST += %D%/abi/1.0/microgpt/backend.h \
@@ -163,9 +187,9 @@ EXTRA_PROGRAMS += %D%/bench/products
 CLEANFILES += %D%/bench/products
 %C%_bench_products_LDADD = libmicrogpt.la
 
-# Our own PyTorch of the second recipe, to be held against, and the programs that read our files: some
-# gigabytes in the build folder. What `make check` does at a tenth of the size, 100 steps, it does at
-# the whole size too.
+# Our own PyTorch of the second recipe, to be held against, and the programs that read our files:
+# some gigabytes in the build folder. What `make check` does at a tenth of the size, 100 steps, it
+# does at the whole size too.
 JUDGES = %D%/run_judge.sh %D%/run_tensorboard.sh %D%/run_tokenizers.sh %D%/run_transformers.sh
 .PHONY: judge
 judge: all
@@ -205,10 +229,11 @@ LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 %C%_check_bpe_SOURCES = %D%/check_bpe.c
 %C%_check_bpe_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(UTF8PROC_CFLAGS)
 %C%_check_bpe_LDADD = $(LDADD) $(JANSSON_LIBS) $(UTF8PROC_LIBS)
-%C%_check_fuzz_SOURCES = %D%/check_fuzz.c \
-    %D%/fuzz/fuzz.h \
+%C%_check_fuzz_SOURCES = \
+    %D%/check_fuzz.c \
     %D%/fuzz/bpe.c \
     %D%/fuzz/config.c \
+    %D%/fuzz/fuzz.h \
     %D%/fuzz/ini.c \
     %D%/fuzz/manifest.c \
     %D%/fuzz/safetensors.c \
@@ -323,7 +348,8 @@ EMU_SOURCES = $(CUDA_HOST) $(EMU_CORE) \
     %D%/emu/ptx.cpp \
     %D%/emu/ptx.h \
     %D%/emu/program.cpp
-EMU_CPPFLAGS = -DEMU_CXX='"$(CXX)"' -I$(top_srcdir)/%D%/emu $(AM_CPPFLAGS) -I$(top_srcdir)/plugins/backend/cuda
+EMU_CPPFLAGS = -DEMU_CXX='"$(CXX)"' -I$(top_srcdir)/%D%/emu $(AM_CPPFLAGS) \
+    -I$(top_srcdir)/plugins/backend/cuda
 if HAVE_CXX
 check_LTLIBRARIES += %D%/plugins/backend_cuda_emu.la
 %C%_plugins_backend_cuda_emu_la_SOURCES = $(EMU_SOURCES)
@@ -376,8 +402,8 @@ TESTS += $(EMU_TESTS)
 endif
 endif
 
-# What is installed, as its user finds it: every template, built by make and by Autotools, passes its
-# tests and trains. Two minutes of one core, more or less.
+# What is installed, as its user finds it: every template, built by make and by Autotools, passes
+# its tests and trains. Two minutes of one core, more or less.
 installcheck-local:
 	MGPT_INSTALLED='$(DESTDIR)$(prefix)' MGPT_PREFIX='$(prefix)' \
 	    MGPT_PKGCONFIGDIR='$(DESTDIR)$(pkgconfigdir)' MGPT_EXAMPLES='$(DESTDIR)$(docdir)/examples' \
@@ -407,5 +433,6 @@ AM_TESTS_ENVIRONMENT = \
     MICROGPT_TEST_PLUGINS='$(abs_builddir)/%D%/plugins/.libs'; export MICROGPT_TEST_PLUGINS; \
     XDG_CACHE_HOME='$(abs_builddir)/%D%/cache'; export XDG_CACHE_HOME; \
     XDG_CONFIG_HOME='$(abs_builddir)/%D%/no-config'; export XDG_CONFIG_HOME; \
-    ASAN_OPTIONS=allocator_may_return_null=1$${ASAN_OPTIONS:+:$$ASAN_OPTIONS}; export ASAN_OPTIONS; \
+    ASAN_OPTIONS=allocator_may_return_null=1$${ASAN_OPTIONS:+:$$ASAN_OPTIONS}; \
+    export ASAN_OPTIONS; \
     : $${CK_DEFAULT_TIMEOUT=60}; export CK_DEFAULT_TIMEOUT;

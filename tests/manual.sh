@@ -25,7 +25,8 @@ for command in $commands; do
     sed -n 's/^ *\(-., \)\{0,1\}\(--[a-z-]*\).*/\2/p' out >options
     [ -s options ] || fail "$command --help names no option"
     for option in $(cat options); do
-        awk -v heading="^\\\\.SS \"${command}[ \"]" '$0 ~ heading { on = 1; next } /^\.SS/ { on = 0 }
+        awk -v heading="^\\\\.SS \"${command}[ \"]" \
+            '$0 ~ heading { on = 1; next } /^\.SS/ { on = 0 }
             /^\.SH OPTIONS/ { on = 1 } on' microgpt.1 | grep -qE -- "^\.B \".*$option( |\"|$)" ||
             fail "microgpt.1: nothing about $command $option"
         checks=$((checks + 1))
@@ -37,11 +38,14 @@ awk '/^\[/ { section = $1; next } / =/ { print section, $1 }' out >keys
 [ "$(wc -l <keys)" -ge 60 ] || fail 'config show: found no keys'
 while read -r section key; do
     awk -v section=".SS \"$section\"" -v key=".B \"$key = " '$0 == section { on = 1; next }
-        /^\.SS/ { on = 0 } on && index($0, key) == 1 { found = 1 } END { exit !found }' microgpt.ini.5 ||
+        /^\.SS/ { on = 0 }
+        on && index($0, key) == 1 { found = 1 }
+        END { exit !found }' microgpt.ini.5 ||
         fail "microgpt.ini.5: nothing about $section $key"
     checks=$((checks + 1))
 done <keys
-sed -n 's/^#define MGPT_KIND_[A-Z]* "\([a-z]*\)\/[0-9]*"$/\1/p' "$abs_top_srcdir"/core/microgpt/*.h >kinds
+sed -n 's/^#define MGPT_KIND_[A-Z]* "\([a-z]*\)\/[0-9]*"$/\1/p' \
+    "$abs_top_srcdir"/core/microgpt/*.h >kinds
 [ "$(wc -l <kinds)" -ge 9 ] || fail 'found no kinds in the headers'
 while read -r kind; do has microgpt-plugins.7 "^\\.B $kind\$"; done <kinds
 

@@ -24,7 +24,8 @@ has "$page" 'def attention\(params, layer, x, keys, values\):$'
 
 # A tree of its own, where markers can be lost.
 mkdir tree
-(cd "$abs_top_srcdir" && tar -cf - doc/explain $(sed -nE 's/^(python|c|cuda) +//p' "$ideas" | tr ' ' '\n' | sort -u)) |
+(cd "$abs_top_srcdir" &&
+    tar -cf - doc/explain $(sed -nE 's/^(python|c|cuda) +//p' "$ideas" | tr ' ' '\n' | sort -u)) |
     tar -xf - -C tree || fail 'cannot copy the sources'
 chmod -R u+w tree
 LC_ALL=C awk -f "$build" -v top=tree >out 2>err || fail 'the page cannot be made of a copy'

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Plugins built against the headers of every released minor version (tests/abi/), against those of a
-# version to come, in C++ and by clang: each keeps its contract, and a run with them is the run that it
-# would be.
+# version to come, in C++ and by clang: each keeps its contract, and a run with them is the run that
+# it would be.
 set -u
 top=${abs_top_srcdir:?}
 [ -n "${CC:-}" ] || { echo "SKIP: no C compiler"; exit 77; }
@@ -11,7 +11,8 @@ umask 022
 export XDG_CONFIG_HOME=$scratch TMPDIR=$scratch
 failed=0
 
-# <microgpt/utf8.h> came with 1.1 and shares nothing with the host, so any plugin may bring it along.
+# <microgpt/utf8.h> came with 1.1 and shares nothing with the host, so any plugin may bring it
+# along.
 mkdir -p "$scratch/brought/microgpt"
 cp "$top/core/microgpt/utf8.h" "$scratch/brought/microgpt/"
 
@@ -25,7 +26,8 @@ build() { # INCLUDE OUT SOURCE...: by $compiler
     local include=$1 out=$2
     shift 2
     $compiler -shared -fPIC -O2 -fno-math-errno -ffp-contract=off -ftree-vectorize -w \
-        -I"$include" -I"$scratch/brought" -o "$out" "$@" >"$scratch/said" 2>&1 || { fail "cannot compile $*"; return 1; }
+        -I"$include" -I"$scratch/brought" -o "$out" "$@" >"$scratch/said" 2>&1 ||
+        { fail "cannot compile $*"; return 1; }
 }
 
 sound() { # FILE [OPTIONS]: keeps the contracts of its kinds
@@ -49,11 +51,13 @@ all_against() { # INCLUDE NAME
     mkdir "$out"
     # Our loggers read what events have had since 1.1; the template's does not.
     [ "$2" = 1.0 ] || own+=(logger/jsonl)
-    [ "$2" = 1.0 ] || build "$include" "$out/logger_console.so" "$top"/plugins/logger/console/*.c -lm
+    [ "$2" = 1.0 ] ||
+        build "$include" "$out/logger_console.so" "$top"/plugins/logger/console/*.c -lm
     for m in "${own[@]}"; do
         build "$include" "$out/${m/\//_}.so" "$top/plugins/$m.c" -I"$top/plugins/${m%/*}" -lm
     done
-    build "$include" "$out/dataset_lines.so" "$top/plugins/dataset/lines.c" "$top/plugins/dataset/file.c"
+    build "$include" "$out/dataset_lines.so" "$top/plugins/dataset/lines.c" \
+        "$top/plugins/dataset/file.c"
     build "$include" "$out/backend_slow.so" "$top/tests/plugins/backend_slow.c"
     build "$include" "$out/stranger.so" "$top/tests/plugins/broken.c" -lm
     build "$include" "$out/logger_my-name.so" "$top/plugins/template/logger/module.c"
@@ -82,7 +86,8 @@ for kept in "$top"/tests/abi/*/; do
 done
 
 # A step of ABI 1.0 cannot cover the update of an optimizer that it has never heard of.
-build "$top/tests/abi/1.0" "$scratch/modules-1.0/step_broken.so" -DSTEP_LIES "$top/tests/plugins/broken.c"
+build "$top/tests/abi/1.0" "$scratch/modules-1.0/step_broken.so" \
+    -DSTEP_LIES "$top/tests/plugins/broken.c"
 "$MICROGPT" train -P "$scratch/modules-1.0" --dir "$scratch/old-step" --steps 1 \
     --set dataset.path="$top/conf/data/given-names.txt" --set optimizer.use=muon \
     --set step.use=broken >"$scratch/said" 2>&1 && fail 'a step of ABI 1.0 updates for muon'
@@ -103,13 +108,16 @@ all_against "$scratch/later" 1.9
 grep -q 'built for ABI 1.9' "$scratch/said" || fail "inspect does not say ABI 1.9"
 
 # C++, and clang.
-if compiler=${CXX:-} && [ -n "$compiler" ] && $compiler -x c++ -c -o /dev/null /dev/null 2>/dev/null; then
-    build "$top/core" "$scratch/cpp.so" -std=c++11 "$top/tests/plugins/cpp.cpp" && sound "$scratch/cpp.so"
+if compiler=${CXX:-} && [ -n "$compiler" ] &&
+        $compiler -x c++ -c -o /dev/null /dev/null 2>/dev/null; then
+    build "$top/core" "$scratch/cpp.so" -std=c++11 "$top/tests/plugins/cpp.cpp" &&
+        sound "$scratch/cpp.so"
 else
     echo "not tried: there is no C++ compiler"
 fi
 if compiler=$(command -v clang); then
-    build "$top/core" "$scratch/clang.so" "$top/tests/plugins/broken.c" -lm && sound "$scratch/clang.so"
+    build "$top/core" "$scratch/clang.so" "$top/tests/plugins/broken.c" -lm &&
+        sound "$scratch/clang.so"
 else
     echo "not tried: there is no clang"
 fi

@@ -1,6 +1,6 @@
-# Number formats are one line of the INI: both recipes made small are learned on ref in each, near to fp32;
-# fp16 finds its scale, skips what overflows, and goes on after a kill with the same bits; what a device
-# lacks is refused or replaced, saying why.
+# Number formats are one line of the INI: both recipes made small are learned on ref in each, near
+# to fp32; fp16 finds its scale, skips what overflows, and goes on after a kill with the same bits;
+# what a device lacks is refused or replaced, saying why.
 . "$abs_top_srcdir/tests/run.sh"
 . "$abs_top_srcdir/tests/recipes.sh"
 
@@ -14,17 +14,21 @@ for recipe in toy names_small; do
         trained $recipe-$mode ref $mode "${options[@]}"
         near 2e-2 $recipe-$mode $recipe-fp32
         [ "$(sum $recipe-$mode)" != "$(sum $recipe-fp32)" ] || fail "$recipe: $mode rounds nothing"
-        [ "$(used $recipe-$mode)" = $mode ] || fail "$recipe: the run's config.ini does not say $mode"
+        [ "$(used $recipe-$mode)" = $mode ] ||
+            fail "$recipe: the run's config.ini does not say $mode"
     done
     has out 'scale 65536$'
-    [ "$(numbers $recipe-fp16 loss_scale | sort -u)" = 65536.0000 ] || fail "$recipe: the scale is not told"
+    [ "$(numbers $recipe-fp16 loss_scale | sort -u)" = 65536.0000 ] ||
+        fail "$recipe: the scale is not told"
     ! grep -q loss_scale $recipe-bf16/metrics.jsonl || fail 'a scale is told where there is none'
 done
-head -c 300 toy-fp16/latest/model.safetensors | grep -q '"F32"' || fail 'weights are not kept in F32'
+head -c 300 toy-fp16/latest/model.safetensors | grep -q '"F32"' ||
+    fail 'weights are not kept in F32'
 run 0 generate --dir toy-fp16 --samples 1 --set generate.max_tokens=20
 run 0 eval --dir toy-fp16 --json
 
-# --- the scale: too large at first, halved until nothing overflows, and doubled after every second good step ---
+# --- the scale: too large at first, halved until nothing overflows, and doubled after every second
+# good step ---
 scaling=("${names_small[@]}" --set precision.fp16.scale_initial=134217728
     --set precision.fp16.scale_interval=2 --set train.checkpoint_every=1 --set train.keep=30
     --steps 40)
@@ -53,10 +57,12 @@ for step in $(seq 2 28); do
     before=scaled/checkpoints/step-$((step + 9)) after=scaled/checkpoints/step-$((step + 10))
     [ -d $before ] && [ -d $after ] || continue
     if grep "^{\"step\": $((step + 10)), .*loss_scale" scaled/metrics.jsonl | grep -q skipped; then
-        cmp $before/model.safetensors $after/model.safetensors >&2 || fail "skipped step $((step + 10)) changed weights"
+        cmp $before/model.safetensors $after/model.safetensors >&2 ||
+            fail "skipped step $((step + 10)) changed weights"
         skipped=$((${skipped:-0} + 1))
     else
-        ! cmp -s $before/model.safetensors $after/model.safetensors || fail "good step $((step + 10)) changed nothing"
+        ! cmp -s $before/model.safetensors $after/model.safetensors ||
+            fail "good step $((step + 10)) changed nothing"
     fi
 done
 [ "${skipped:-0}" -gt 1 ] || fail 'no skipped step was compared: the test says nothing'
@@ -66,7 +72,8 @@ want=$(sum scaled)
 for at in 1 9 18 19 20 21; do
     trained again ref fp16 "${scaling[@]}" --steps $at
     run 0 train --resume --dir again --steps 40
-    cmp <(numbers again loss_scale) <(numbers scaled loss_scale) >&2 || fail "resumed after $at: another scale"
+    cmp <(numbers again loss_scale) <(numbers scaled loss_scale) >&2 ||
+        fail "resumed after $at: another scale"
 done
 again=(--dir killed --set backend.use=ref --set precision.use=fp16 "${scaling[@]}")
 run 0 train "${again[@]}"
@@ -74,15 +81,18 @@ run 0 train "${again[@]}"
 killed=0
 for delay in 0.05 0.1 0.15 0.2 0.3; do
     rm -rf killed
-    timeout -s KILL $delay "$MICROGPT" train "${again[@]}" >out 2>err </dev/null || killed=$((killed + 1))
+    timeout -s KILL $delay "$MICROGPT" train "${again[@]}" >out 2>err </dev/null ||
+        killed=$((killed + 1))
     run 0 train --resume "${again[@]}"
     [ "$(sum killed)" = "$want" ] || fail "killed after $delay s and resumed: other bits"
 done
 [ $killed -gt 0 ] || fail 'no run was killed in time: the test says nothing'
 
 # More skipped steps than max_skipped are normal while the scale is sought, and an end when it is 1.
-trained search ref fp16 "${names_small[@]}" --set precision.fp16.scale_initial=1152921504606846976 --set train.max_skipped=3
-[ "$(grep -c skipped search/metrics.jsonl)" -gt 15 ] || fail 'fewer steps were skipped than the test needs'
+trained search ref fp16 "${names_small[@]}" --set precision.fp16.scale_initial=1152921504606846976 \
+    --set train.max_skipped=3
+[ "$(grep -c skipped search/metrics.jsonl)" -gt 15 ] ||
+    fail 'fewer steps were skipped than the test needs'
 run 1 train --dir lost --set backend.use=ref --set precision.use=fp16 "${names_small[@]}" \
     --set precision.fp16.scale_initial=8 --set train.max_skipped=3 --set train.lr=1000
 has err 'NaN or Inf .* 4 steps in a row .*loss scale 1,'
@@ -118,6 +128,7 @@ if grep -q 'backend cpu' err; then
 fi
 
 # fused_cpu leaves other formats to others, and says so.
-run 4 train --dir refused --set backend.use=ref --set precision.use=fp16 --set step.use=fused_cpu "${names_small[@]}"
+run 4 train --dir refused --set backend.use=ref --set precision.use=fp16 --set step.use=fused_cpu \
+    "${names_small[@]}"
 has err 'step. use = fused_cpu, but it cannot run this: needs '
 echo "amp: $checks checks"

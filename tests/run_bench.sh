@@ -47,7 +47,8 @@ run 0 bench -c "$toy" "${small[@]}" --json --seconds 1
 sound
 ask "r['vocab'] == 65 and 'tinyshakespeare.txt' in r['note']"
 ask "r['rows'] == 4 and r['columns'] == 16 and r['flops'] == 64 * 6 * (2 * 12 * 32 * 32 + 65 * 32 + 2 * 32 * 17)"
-run 0 bench -c "$toy" "${small[@]}" --json --seconds 1 --steps 2 --vocab 77 --set train.accumulate=3 \
+run 0 bench -c "$toy" "${small[@]}" --json --seconds 1 --steps 2 --vocab 77 \
+    --set train.accumulate=3 \
     --set model.dropout=0.1 --set train.clip=0.5
 ask "r['vocab'] == 77 and r['rows'] == 12 and all(s['samples'] <= 2 for s in ran)"
 

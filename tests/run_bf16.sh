@@ -1,5 +1,5 @@
-# Precision bf16: both recipes made small are learned as in fp32, the same on cpu and ref, whatever the
-# number of threads, killed or not; a device without BF16 is refused, with the reason.
+# Precision bf16: both recipes made small are learned as in fp32, the same on cpu and ref, whatever
+# the number of threads, killed or not; a device without BF16 is refused, with the reason.
 . "$abs_top_srcdir/tests/run.sh"
 . "$abs_top_srcdir/tests/recipes.sh"
 
@@ -15,13 +15,15 @@ head -c 300 toy-ref/latest/model.safetensors | grep -q '"F32"' || fail 'weights 
 run 0 generate --dir toy-ref --samples 1 --set generate.max_tokens=20
 
 # --- a processor without BF16 ---
-run 4 train --dir refused --set precision.use=bf16 --set backend.use=cpu --set backend.cpu.simd=baseline \
+run 4 train --dir refused --set precision.use=bf16 --set backend.use=cpu \
+    --set backend.cpu.simd=baseline \
     "${names_small[@]}"
 has err 'precision. use = bf16 with backend cpu: .*AVX512_BF16.*simd.*precision = fp32'
 [ ! -e refused ] || fail 'a refused run left a folder'
 
 # --- one with it ---
-if ! "$MICROGPT" train --dir probe --set precision.use=bf16 --set backend.use=cpu "${names_small[@]}" \
+if ! "$MICROGPT" train --dir probe --set precision.use=bf16 --set backend.use=cpu \
+        "${names_small[@]}" \
     --steps 1 >out 2>err; then
     has err 'AVX512_BF16'
     echo "bf16: $checks checks, all on ref: this processor or build has no AVX512_BF16"
@@ -87,7 +89,8 @@ for folder in toy toy-ref; do
     run 0 eval --dir $folder --json
     grep -o '[0-9]\.[0-9]*' out | head -1 >"$folder.eval"
 done
-paste toy.eval toy-ref.eval | awk '{ exit !($1 > 0 && $1 / $2 - 1 < 1e-3 && 1 - $1 / $2 < 1e-3) }' ||
+paste toy.eval toy-ref.eval |
+    awk '{ exit !($1 > 0 && $1 / $2 - 1 < 1e-3 && 1 - $1 / $2 < 1e-3) }' ||
     fail "eval differs: $(paste toy.eval toy-ref.eval)"
 run 0 generate --dir toy --samples 2 --set generate.max_tokens=40
 for folder in names names-ref; do

@@ -1,5 +1,5 @@
-# Tokenizer bpe through the whole program: documents and one text, training stopped and gone on with,
-# samples, evaluation; ids that are parts of characters, and prompts with any.
+# Tokenizer bpe through the whole program: documents and one text, training stopped and gone on
+# with, samples, evaluation; ids that are parts of characters, and prompts with any.
 . "$abs_top_srcdir/tests/run.sh"
 [ -e "$MICROGPT_PLUGIN_PATH/tokenizer_bpe.so" ] ||
     skip 'tokenizer bpe was not built: utf8proc is missing'
@@ -17,13 +17,15 @@ ln -sfn checkpoints/step-20 whole/latest
 run 0 train --resume -q --samples 0 --dir whole
 sum whole | cmp - first || fail 'stopped and gone on with: other bits'
 cmp whole/latest/tokenizer.json first.json || fail 'another tokenizer.json'
-grep -q '"type":"bpe","bos":"<|endoftext|>"' whole/latest/tokenizer.json || fail 'its tokenizer.json'
+grep -q '"type":"bpe","bos":"<|endoftext|>"' whole/latest/tokenizer.json ||
+    fail 'its tokenizer.json'
 grep -q '"Ġzo' whole/latest/tokenizer.json || fail '"zoë" is not learned'
 run 0 eval -q --dir whole
 run 0 generate -q --dir whole --prompt 'anna <|endoftext|>你 never seen: ß' --samples 3
 [ "$(grep -c '' out)" -ge 3 ] || fail 'three samples'
 run 0 generate -q --dir whole --samples 3 --json
-python3 -c 'import json, sys; [json.loads(line) for line in open("out", errors="surrogateescape")]' ||
+python3 -c \
+    'import json, sys; [json.loads(line) for line in open("out", errors="surrogateescape")]' ||
     fail 'samples as JSON'
 
 # One text. BOS is missed where the text has no word for it, and only there.

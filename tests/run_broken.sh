@@ -68,21 +68,21 @@ broken      DEFAULT_OUT_OF_RANGE          scheduler option floor has the default
 broken      SCHEDULER_IS_IMPURE           scheduler a second call gives another rate
 broken      SCHEDULER_GIVES_NAN           scheduler lr nan of
 broken      SCHEDULER_EXITS               scheduler the check ended the process (exit code 0)
-broken      ASKS_FOR_NO_OPTION            scheduler asks for option slope of [broken], which is not in its table
+broken ASKS_FOR_NO_OPTION scheduler asks for option slope of [broken], which is not in its table
 broken      SCHEDULER_LEAKS               scheduler bytes, again and again
 broken      RULE_CALLS_A_FUNCTION         optimizer "square_of" is called, which no device can
 broken      RULE_HAS_A_NAKED_LITERAL      optimizer "1.0" is a literal without its cast
 broken      SCALARS_REMEMBER              optimizer a second call gives other scalars
 broken      SCALARS_OVERFLOW              optimizer wrote scalar 2 of 2
 broken      SAMPLER_OUT_OF_RANGE          sampler   id 1 of 1
-broken      STEP_LIES                     step      covers UPDATE, and parameters and state are what they were
+broken STEP_LIES step covers UPDATE, and parameters and state are what they were
 bad_step    STEP_COVERS_NOTHING           step      covers 0, which is no set of stages
 bad_step    STEP_COVERS_TOO_MUCH          step      covers 5, which is no set of stages
 bad_step    STEP_TALKS_ON                 step      its reason does not end
 bad_step    STEP_GROWS_THE_BID            step      it changed the bid's size to
 bad_step    STEP_TAKES_ANY_SPEC           step      on a step with a field that it does not know
-bad_step    STEP_TAKES_ANY_PLAN           step      on a precision with a field that it does not know
-bad_step    STEP_IGNORES_SCALING          step      with loss scaling, step 1: loss scale 1, composed has 2
+bad_step STEP_TAKES_ANY_PLAN step on a precision with a field that it does not know
+bad_step STEP_IGNORES_SCALING step with loss scaling, step 1: loss scale 1, composed has 2
 bad_step    STEP_KNOWS_TWO_RULES          step      with a rule of its own, step
 bad_logger  LOGGER_GOES_ON                logger    it must be cut back to there
 bad_logger  LOGGER_FORGETS                logger    it must be cut back to there
@@ -95,27 +95,33 @@ TABLE
 
 # What every check finds is told once; and a run ends with one error, not as a crash.
 "$MICROGPT" plugins check "$scratch/ASKS_FOR_NO_OPTION.so" --kind scheduler >"$scratch/said" 2>&1
-[ "$(grep -c 'asks for option slope' "$scratch/said")" = 1 ] && grep -q '^ *As above\.$' "$scratch/said" ||
+[ "$(grep -c 'asks for option slope' "$scratch/said")" = 1 ] &&
+    grep -q '^ *As above\.$' "$scratch/said" ||
     { echo "one cause is told several times:"; cat "$scratch/said"; failed=$((failed + 1)); }
 mkdir "$scratch/asks"
 cp "$scratch/ASKS_FOR_NO_OPTION.so" "$scratch/asks/scheduler_broken.so"
 printf 'anna\nbob\ncarla\ndora\nemil\nfrida\ngustav\nhanna\nida\njonas\n' >"$scratch/few.txt"
-"$MICROGPT" train -q -c "$abs_top_srcdir/conf/microgpt.ini" -P "$scratch/asks" --set scheduler.use=broken \
+"$MICROGPT" train -q -c "$abs_top_srcdir/conf/microgpt.ini" -P "$scratch/asks" \
+    --set scheduler.use=broken \
     --steps 2 --dir "$scratch/run" --set dataset.path="$scratch/few.txt" >"$scratch/said" 2>&1
 code=$?
 [ $code -eq 4 ] && [ "$(grep -c 'error: ' "$scratch/said")" = 1 ] &&
-    grep -q "error: module $scratch/asks/scheduler_broken.so asks for option slope of" "$scratch/said" ||
-    { echo "train with a module that asks for no option of its own: exit code $code"; cat "$scratch/said"
+    grep -q "error: module $scratch/asks/scheduler_broken.so asks for option slope of" \
+    "$scratch/said" ||
+    { echo "train with a module that asks for no option of its own: exit code $code"
+        cat "$scratch/said"
       failed=$((failed + 1)); }
 
 # Inspect says of the text of a rule what check says of it.
 for json in '' --json; do
     # shellcheck disable=SC2086
-    "$MICROGPT" plugins inspect "$scratch/RULE_HAS_A_NAKED_LITERAL.so" $json >"$scratch/said" 2>&1 &&
+    "$MICROGPT" plugins inspect "$scratch/RULE_HAS_A_NAKED_LITERAL.so" $json \
+        >"$scratch/said" 2>&1 &&
         grep -qE 'devices(  no|_why_not": "?).*at character [0-9]+: .*1.0.* is a literal without its cast' "$scratch/said" ||
         { echo "inspect $json of a naked literal:"; cat "$scratch/said"; failed=$((failed + 1)); }
 done
-"$MICROGPT" plugins inspect optimizer/adamw >"$scratch/said" 2>&1 && grep -q 'devices  any' "$scratch/said" ||
+"$MICROGPT" plugins inspect optimizer/adamw >"$scratch/said" 2>&1 &&
+    grep -q 'devices  any' "$scratch/said" ||
     { echo "inspect adamw:"; cat "$scratch/said"; failed=$((failed + 1)); }
 
 # What waits for ever, with a limit of three seconds.
@@ -135,7 +141,8 @@ for how in "check $scratch/CONSTRUCTOR_FORKS.so" "list --why -P $scratch/forks";
     FORKED=$scratch/forked timeout 100 "$MICROGPT" plugins $how >"$scratch/said" 2>&1
     left=$(cat "$scratch/forked")
     sleep 0.2
-    if [ -z "$left" ] || grep -qE '^State:[[:space:]]+[^ZX[:space:]]' "/proc/$left/status" 2>/dev/null; then
+    if [ -z "$left" ] ||
+            grep -qE '^State:[[:space:]]+[^ZX[:space:]]' "/proc/$left/status" 2>/dev/null; then
         echo "plugins ${how%% *}: process ${left:-none} that a constructor started is still there:"
         tail -5 "$scratch/said"
         failed=$((failed + 1))
@@ -159,7 +166,8 @@ reports machine 'built for machine 20, expected'
 cp "$scratch/sound.so" "$scratch/open.so"
 chmod 666 "$scratch/open.so"
 reports open 'lets others write it'
-printf '#!/bin/sh\n# longer than the header of an ELF file, which has sixty-four bytes\n' >"$scratch/script.so"
+printf '#!/bin/sh\n# longer than the header of an ELF file, which has sixty-four bytes\n' \
+    >"$scratch/script.so"
 reports script 'expected'
 for name in bad_abi:'built for ABI 99.3' bad_symbol:'does not export microgpt_plugin_v1' \
     bad_undefined:'undefined symbol: mgpt_test_nobody_defines_this' \
@@ -174,7 +182,11 @@ asks() { # CODE WORDS ARGUMENTS...
     shift 2
     "$MICROGPT" plugins check "$@" >"$scratch/said" 2>&1
     [ $? -eq "$code" ] && grep -qF -- "$words" "$scratch/said" ||
-        { echo "plugins check $*: expected $code and \"$words\":"; cat "$scratch/said"; failed=$((failed + 1)); }
+        {
+            echo "plugins check $*: expected $code and \"$words\":"
+            cat "$scratch/said"
+            failed=$((failed + 1))
+        }
 }
 asks 2 'expected one file'
 asks 4 'No such file' "$scratch/absent.so"
@@ -186,8 +198,8 @@ asks 0 '"outcome": "pass"' "$scratch/sound.so" --kind scheduler --json
 asks 4 '"outcome": "fail"' "$scratch/SCHEDULER_IS_IMPURE.so" --kind scheduler --json
 asks 0 'seed 7' "$scratch/sound.so" --kind sampler --seed 7
 
-# In a run, with MICROGPT_VALIDATE=1: the plugin, the function and the rule; a sound run stays what it
-# is, bit for bit.
+# In a run, with MICROGPT_VALIDATE=1: the plugin, the function and the rule; a sound run stays what
+# it is, bit for bit.
 run() { # FOLDER SETTING...
     local folder=$1 settings=() s
     shift
@@ -223,13 +235,13 @@ while read -r source name kind module words; do
         failed=$((failed + 1))
     fi
 done <<'TABLE'
-broken      SCHEDULER_IS_IMPURE           scheduler broken validate: scheduler broken: lr: 0.01 at step 0, then
-broken      SCALARS_REMEMBER              optimizer broken validate: optimizer broken: scalars: two calls for step 0 differ
-broken      SCALARS_OVERFLOW              optimizer broken validate: optimizer broken: scalars: wrote scalar 2 of 2
+broken SCHEDULER_IS_IMPURE scheduler broken validate: scheduler broken: lr: 0.01 at step 0, then
+broken SCALARS_REMEMBER optimizer broken optimizer broken: scalars: two calls for step 0 differ
+broken SCALARS_OVERFLOW optimizer broken validate: optimizer broken: scalars: wrote scalar 2 of 2
 broken      SAMPLER_OUT_OF_RANGE          sampler   broken validate: sampler broken: next: gave id
-bad_backend BACKEND_WRITES_OUT_OF_BOUNDS  backend   wrong  validate: backend wrong: fill: wrote out of bounds: byte 1 past the end
-bad_backend BACKEND_FAILS_HALFWAY         backend   wrong  validate: backend wrong: fill: failed with status -4 and has written output 0
-bad_backend UPDATE_MAKES_NAN              backend   wrong  made 1 NaN of finite numbers, in the parameters
+bad_backend BACKEND_WRITES_OUT_OF_BOUNDS backend wrong fill: wrote out of bounds: byte 1
+bad_backend BACKEND_FAILS_HALFWAY backend wrong fill: failed with status -4 and has written output 0
+bad_backend UPDATE_MAKES_NAN backend wrong made 1 NaN of finite numbers, in the parameters
 bad_backend UPDATE_WRITES_GRADIENTS       backend   wrong  changed the gradients
 TABLE
 

@@ -1,5 +1,5 @@
-# Both recipes at small size on the emulated CUDA device, in every precision, and the first in one launch
-# too: the losses of ref, within 1e-5 each in fp32, within a thousandth in the others.
+# Both recipes at small size on the emulated CUDA device, in every precision, and the first in one
+# launch too: the losses of ref, within 1e-5 each in fp32, within a thousandth in the others.
 . "$abs_top_srcdir/tests/run.sh"
 . "$abs_top_srcdir/tests/recipes.sh"
 
@@ -44,7 +44,8 @@ for dropout in 0 0.2; do
     with toy$dropout.ref ref "$abs_top_srcdir/conf/toygpt.ini" $toy --set model.dropout=$dropout \
         --set precision.use=fp32
     # shellcheck disable=SC2086
-    with toy$dropout.emu cuda_emu "$abs_top_srcdir/conf/toygpt.ini" $toy --set model.dropout=$dropout \
+    with toy$dropout.emu cuda_emu "$abs_top_srcdir/conf/toygpt.ini" $toy \
+        --set model.dropout=$dropout \
         --set precision.use=fp32
     agree toy$dropout.ref toy$dropout.emu 1e-5
 done
@@ -72,14 +73,16 @@ for mode in tf32 bf16 fp16; do
         --set step.use=micro_cuda --set step.micro_cuda.threads=64
     agree names.$mode.micro names.$mode.ref 1e-3 relative
 done
-# The scale of the loss is sought within a launch, told for each step, and the same after a checkpoint.
+# The scale of the loss is sought within a launch, told for each step, and the same after a
+# checkpoint.
 scaling="$small --samples 0 --set precision.use=fp16 --set step.use=micro_cuda
     --set step.micro_cuda.threads=64 --set precision.fp16.scale_initial=134217728
     --set precision.fp16.scale_interval=2 --set scheduler.use=constant"
 scales() { sed -n 's/.*"loss_scale": *\([0-9.e+]*\).*/\1/p' "$1/metrics.jsonl"; }
 # shellcheck disable=SC2086
 with names.search cuda_emu "$ini" $scaling
-[ "$(grep -c '"skipped": true' names.search.run/metrics.jsonl)" -ge 4 ] || fail 'too little was skipped'
+[ "$(grep -c '"skipped": true' names.search.run/metrics.jsonl)" -ge 4 ] ||
+    fail 'too little was skipped'
 [ "$(scales names.search.run | wc -l)" -eq 20 ] || fail 'the scale is not told for each step'
 # shellcheck disable=SC2086
 with names.resumed cuda_emu "$ini" $scaling --steps 11
@@ -89,7 +92,8 @@ run 0 train -P "$MICROGPT_TEST_PLUGINS" --resume --dir names.resumed.run --steps
 
 # Turing has F16 alone; what it lacks it says.
 # shellcheck disable=SC2086
-with turing cuda_emu "$ini" $small --samples 0 --set precision.use=fp16 --set backend.cuda_emu.capability=75
+with turing cuda_emu "$ini" $small --samples 0 --set precision.use=fp16 \
+    --set backend.cuda_emu.capability=75
 agree turing names.fp16.ref 1e-3 relative
 # shellcheck disable=SC2086
 run 4 train -P "$MICROGPT_TEST_PLUGINS" -c "$ini" --dir refused $small --set precision.use=bf16 \
@@ -149,8 +153,10 @@ END
 read -ra compiler <<<"${CC:-cc}"
 umask 022 # the loader refuses what others may write
 mkdir strangers
-"${compiler[@]}" -std=c11 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden -O2 -ftree-vectorize \
-    -fno-math-errno -ffp-contract=off -I"$abs_top_srcdir/core" mine.c -o strangers/optimizer_mine.so \
+"${compiler[@]}" -std=c11 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden -O2 \
+    -ftree-vectorize \
+    -fno-math-errno -ffp-contract=off -I"$abs_top_srcdir/core" mine.c \
+    -o strangers/optimizer_mine.so \
     -lm || fail 'the optimizer does not compile'
 # shellcheck disable=SC2086
 with mine.ref ref "$ini" $small -P "$PWD/strangers" --set optimizer.use=mine

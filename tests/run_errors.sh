@@ -7,7 +7,8 @@ good="--steps 4 --val-every 2 --samples 0 --set dataset.path=few.txt"
 # shellcheck disable=SC2086
 run 0 train -c "$ini" $good --dir good
 
-# bad EXIT REGEX ARGUMENT...: refused with exactly one line on stderr that matches, and no other output.
+# bad EXIT REGEX ARGUMENT...: refused with exactly one line on stderr that matches, and no other
+# output.
 bad()
 {
     wanted=$1
@@ -57,13 +58,15 @@ bad 3 'steps = -1' train -c "$ini" --steps -1
 bad 3 'adamw.*beta3' train -c "$ini" --set optimizer.adamw.beta3=1
 printf '[train]\nsteps = \377\n' >bad.ini
 bad 3 'bad.ini:2: .*UTF-8' train -c bad.ini
-bad 3 'dataset.*BOS' train -c "$ini" --set tokenizer.char.bos=false --set dataset.path=few.txt --dir never
+bad 3 'dataset.*BOS' train -c "$ini" --set tokenizer.char.bos=false --set dataset.path=few.txt \
+    --dir never
 bad 3 '.' config check --set train.batch=0
 
 # --- modules ---
 bad 4 'adamv.*adamw' train -c "$ini" --set optimizer.use=adamv
 bad 4 'abacus' train -c "$ini" --set backend.use=abacus
-bad 4 'fp64.*F64|F64.*fp64' train -c "$ini" --set backend.use=cpu --set precision.use=fp64 --dir never \
+bad 4 'fp64.*F64|F64.*fp64' train -c "$ini" --set backend.use=cpu --set precision.use=fp64 \
+    --dir never \
     --set dataset.path=few.txt
 mkdir modules && chmod 755 modules
 # broken NAME REGEX: modules/optimizer_NAME.so is refused for that reason.
@@ -89,12 +92,14 @@ chmod 666 modules/optimizer_loose.so
 bad 4 'optimizer_loose.so.*lets others write' train -P modules -c "$ini" --set optimizer.use=loose
 
 # --- runs that do not fit ---
-bad 3 'needs .*TB of memory.*activations.*batch = 65536.*context = 1048576' train -c "$ini" --dir never \
+bad 3 'needs .*TB of memory.*activations.*batch = 65536.*context = 1048576' train -c "$ini" \
+    --dir never \
     --set dataset.path=few.txt --set train.batch=65536 --set model.context=1048576
 bad 3 'needs .*TB of memory.*parameters.*embd = 65536' train -c "$ini" --dir never \
     --set dataset.path=few.txt --set model.embd=65536 --set model.layers=30
 bad 3 'needs .*TB of memory.*accumulate = 65536' train -c "$ini" --dir never \
-    --set dataset.path=few.txt --set train.accumulate=65536 --set model.context=65536 --set train.batch=64
+    --set dataset.path=few.txt --set train.accumulate=65536 --set model.context=65536 \
+    --set train.batch=64
 
 # --- data ---
 bad 5 'nowhere.txt' train -c "$ini" --set dataset.path=nowhere.txt --dir never
@@ -105,12 +110,15 @@ bad 5 'blank.txt' train -c "$ini" --set dataset.path=blank.txt --dir never
 printf 'anna\n' >one.txt
 bad 5 'one.txt.*(1|one) document' train -c "$ini" --set dataset.path=one.txt --dir never
 printf 'anna\nbo\377b\n' >latin.txt
-bad 5 'latin.txt.*2.*UTF-8|UTF-8.*latin.txt.*2' train -c "$ini" --set dataset.path=latin.txt --dir never
+bad 5 'latin.txt.*2.*UTF-8|UTF-8.*latin.txt.*2' train -c "$ini" --set dataset.path=latin.txt \
+    --dir never
 has err 'iconv -f WINDOWS-1252 -t UTF-8 FILE >NEW'
 printf 'anna\nb\0b\n' >nul.txt
-bad 5 'nul.txt:2: byte 6 is NUL: not text; .*iconv -f UTF-16' train -c "$ini" --set dataset.path=nul.txt --dir never
+bad 5 'nul.txt:2: byte 6 is NUL: not text; .*iconv -f UTF-16' train -c "$ini" \
+    --set dataset.path=nul.txt --dir never
 printf '\377\376a\0\n\0' >wide.txt
-bad 5 'wide.txt:1: .*UTF-16.*iconv -f UTF-16 -t UTF-8' train -c "$ini" --set dataset.path=wide.txt --dir never
+bad 5 'wide.txt:1: .*UTF-16.*iconv -f UTF-16 -t UTF-8' train -c "$ini" --set dataset.path=wide.txt \
+    --dir never
 bad 5 '.' train -c "$ini" --set dataset.path=. --dir never
 if [ "$(id -u)" != 0 ]; then
     cp few.txt secret.txt
@@ -127,12 +135,15 @@ has err '1 of [0-9]+ documents are longer than the context.*--set model.context=
 bad 2 'Q' generate --dir good --prompt Q
 bad 5 'no checkpoint' generate --dir nowhere
 bad 5 '.' generate --dir good --checkpoint nowhere
-bad 5 'embd is 16 in the checkpoint, 32 in the configuration' train -c "$ini" $good --dir good --resume \
+bad 5 'embd is 16 in the checkpoint, 32 in the configuration' train -c "$ini" $good --dir good \
+    --resume \
     --set model.embd=32
 bad 3 'seed' train -c "$ini" $good --dir good --resume --seed 43
-bad 3 'optimizer. use = lion.*step-4 was trained with adamw.*use that.*--dir' train -c "$ini" $good --dir good --resume \
+bad 3 'optimizer. use = lion.*step-4 was trained with adamw.*use that.*--dir' train \
+    -c "$ini" $good --dir good --resume \
     --set optimizer.use=lion
-bad 3 'use = sgd.*trained with adamw' train -c "$ini" $good --dir good --resume --set optimizer.use=sgd
+bad 3 'use = sgd.*trained with adamw' train -c "$ini" $good --dir good --resume \
+    --set optimizer.use=sgd
 bad 3 'steps = 2.*done 4' train -c "$ini" --steps 2 --set dataset.path=few.txt --dir good --resume
 bad 3 'godo: no such folder; without --resume it would be a new run' train --resume --dir godo
 bad 3 'godo: no such folder' train --resume --explain --dir godo
@@ -169,7 +180,8 @@ cp -r good capped
 (
     trap '' XFSZ
     ulimit -f 16
-    "$MICROGPT" train -c "$ini" --steps 6 --samples 0 --set dataset.path=few.txt --dir capped --resume \
+    "$MICROGPT" train -c "$ini" --steps 6 --samples 0 --set dataset.path=few.txt --dir capped \
+        --resume \
         >out 2>err
 )
 [ $? = 1 ] || fail 'a checkpoint that does not fit: expected exit 1'
@@ -196,13 +208,15 @@ if [ "$(id -u)" != 0 ]; then
     bad 1 'locked.*[Pp]ermission' train -c "$ini" $good --dir locked/run
 fi
 # --- what is not finite ---
-"$MICROGPT" train -c "$ini" --steps 60 --val-every 0 --samples 0 --set dataset.path=few.txt --set train.lr=1000 \
+"$MICROGPT" train -c "$ini" --steps 60 --val-every 0 --samples 0 --set dataset.path=few.txt \
+    --set train.lr=1000 \
     --set train.weight_decay=1000 --set optimizer.use=sgd --set train.clip=0 \
     --set train.checkpoint_every=1 --set train.keep=1 --dir burnt >out 2>err </dev/null
 [ $? = 1 ] || fail 'a run that diverges: expected exit 1'
 has err 'is not saved|NaN or Inf'
 ls burnt/checkpoints | grep -q . || fail 'a run that diverges kept no checkpoint'
-command -v python3 >/dev/null && { python3 - burnt/checkpoints/*/model.safetensors <<'END' || fail 'a checkpoint holds NaN or Inf'; }
+! command -v python3 >/dev/null ||
+    python3 - burnt/checkpoints/*/model.safetensors <<'END' || fail 'a checkpoint holds NaN or Inf'
 import array, json, math, sys
 for path in sys.argv[1:]:
     with open(path, "rb") as file:

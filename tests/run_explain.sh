@@ -1,10 +1,12 @@
-# train --explain says what train then does: device, formats, step, update, copies; and it leaves nothing behind.
+# train --explain says what train then does: device, formats, step, update, copies; and it leaves
+# nothing behind.
 . "$abs_top_srcdir/tests/run.sh"
 
 data=(--set "dataset.path=$abs_top_srcdir/conf/data/given-names.txt" -P "$MICROGPT_TEST_PLUGINS")
 small=(-c "$ini" "${data[@]}" --steps 3 --samples 0 --val-docs 2)
 
-# explained BACKEND PRECISION STEP OPTION...: the explanation in out; a run with the same options uses them.
+# explained BACKEND PRECISION STEP OPTION...: the explanation in out; a run with the same options
+# uses them.
 explained()
 {
     backend=$1 precision=$2 step=$3
@@ -105,5 +107,6 @@ run 0 train "${small[@]}" --dir there --set backend.use=ref --set precision.use=
 before=$(cd there && find . -type f -exec sha256sum {} + | sort)
 run 0 train --resume --dir there --explain
 has out '^precision +bf16: .*config.ini:[0-9]+ says so$'
-[ "$before" = "$(cd there && find . -type f -exec sha256sum {} + | sort)" ] || fail '--explain touched a run'
+[ "$before" = "$(cd there && find . -type f -exec sha256sum {} + | sort)" ] ||
+    fail '--explain touched a run'
 echo "explain: $checks checks"

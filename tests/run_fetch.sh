@@ -2,7 +2,8 @@
 # whole or not at all, by mirror and proxy.
 . "$abs_top_srcdir/tests/run.sh"
 
-unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY MICROGPT_MIRROR
+unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY \
+    MICROGPT_MIRROR
 export XDG_CACHE_HOME=$scratch/cache
 cache=$scratch/cache/microgpt
 run 2 fetch
@@ -71,7 +72,8 @@ if [ -r "$names" ]; then
     has log '^/moved/names.txt -$'
     cmp "$cache/names.txt" "$names" || fail 'another text'
 
-    # Two at once: the second waits, and then has what the first has loaded. It does not wait forever.
+    # Two at once: the second waits, and then has what the first has loaded. It does not wait
+    # forever.
     rm "$cache/names.txt"
     : >log
     "$MICROGPT" fetch names --set fetch.mirror=$at/slow >first 2>&1 &
@@ -108,7 +110,8 @@ if [ -r "$names" ]; then
 
     # A proxy is asked, and the mirror of the configuration comes before that of the environment.
     rm "$cache/names.txt"
-    http_proxy=$at MICROGPT_MIRROR=$at/longer run 0 fetch names --set fetch.mirror=http://mirror.invalid/x
+    http_proxy=$at MICROGPT_MIRROR=$at/longer run 0 fetch names \
+        --set fetch.mirror=http://mirror.invalid/x
     has log '^http://mirror.invalid/x/names.txt -$'
 
     # A killed one is gone on from.

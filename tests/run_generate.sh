@@ -57,7 +57,8 @@ run 0 train -c "$ini" $tiny --dir lines --steps 30 --samples 2 --set model.heads
 for number in 1 2; do has out "^sample  $number:\$"; done
 for batch in 1 3; do
     run 0 generate --dir lines --samples 3 --max-tokens 100 --batch $batch
-    [ "$(grep -E '^--- ' out | tr '\n' ' ')" = '--- 2 --- --- 3 --- ' ] || fail 'samples are not parted'
+    [ "$(grep -E '^--- ' out | tr '\n' ' ')" = '--- 2 --- --- 3 --- ' ] ||
+        fail 'samples are not parted'
     [ "$(grep -B 1 '^--- 2 ---$' out | head -n 1)" = '' ] || fail 'no empty line between samples'
 done
 run 0 generate --dir lines --samples 3 --max-tokens 100 --json
@@ -83,7 +84,8 @@ say()
     shift 2
     printf '%b' "$lines" | "$MICROGPT" generate --dir run --interactive "$@" >out 2>err
     got=$?
-    [ "$got" = "$wanted" ] || fail "generate --interactive $* <<<$lines: exit $got, expected $wanted"
+    [ "$got" = "$wanted" ] ||
+        fail "generate --interactive $* <<<$lines: exit $got, expected $wanted"
     checks=$((checks + 1))
 }
 # The samples of one session are those of one command; an empty line is the prompt before it.
@@ -126,7 +128,8 @@ if python3 -c 'import pty' 2>/dev/null; then
     run 0 train -c "$ini" $tiny --dir endless --steps 30 --samples 0 --set model.heads=2 \
         --set dataset.use=text --set tokenizer.char.bos=false
     grep -q '^#define HAVE_LIBEDIT 1' "$abs_top_builddir/config.h" && how=edit || how=plain
-    timeout 120 python3 "$abs_top_srcdir/tests/interactive.py" "$MICROGPT" "$PWD/endless" $how >out 2>err ||
+    timeout 120 python3 "$abs_top_srcdir/tests/interactive.py" "$MICROGPT" "$PWD/endless" $how \
+        >out 2>err ||
         fail 'a session on a terminal went wrong'
     checks=$((checks + 1))
 fi

@@ -1,5 +1,5 @@
-# Step graph_cuda on the emulated CUDA device: the bits of the composed step, whatever the recipe and the
-# optimizer, with accumulation and dropout; killed and resumed, too.
+# Step graph_cuda on the emulated CUDA device: the bits of the composed step, whatever the recipe
+# and the optimizer, with accumulation and dropout; killed and resumed, too.
 . "$abs_top_srcdir/tests/run.sh"
 . "$abs_top_srcdir/tests/recipes.sh"
 
@@ -30,7 +30,8 @@ same()
     train "$name.graph" graph_cuda "$conf" "$@"
     [ "$(sum "$name.graph")" = "$(sum "$name.composed")" ] || fail "$name: other bits"
     [ "$(lines "$name.graph")" = "$(lines "$name.composed")" ] || fail "$name: other losses"
-    [ "$(lines "$name.graph" | wc -l)" -ge 10 ] || fail "$name: $(lines "$name.graph" | wc -l) losses"
+    [ "$(lines "$name.graph" | wc -l)" -ge 10 ] ||
+        fail "$name: $(lines "$name.graph" | wc -l) losses"
     checks=$((checks + 1))
 }
 
@@ -49,7 +50,8 @@ same toy.muon "$toyini" "${toy[@]}" --set optimizer.use=muon
 
 # The fastest that knows the model, unless another is named; on another device it says why not.
 # A small model is for micro_cuda, in any format; what it has no room for is for this one.
-run 0 train -P "$MICROGPT_TEST_PLUGINS" -c "$ini" --dir auto "${small[@]}" --set backend.use=cuda_emu \
+run 0 train -P "$MICROGPT_TEST_PLUGINS" -c "$ini" --dir auto "${small[@]}" \
+    --set backend.use=cuda_emu \
     --samples 0
 has err 'backend cuda_emu .* step micro_cuda'
 for mode in tf32 bf16 fp16; do
@@ -77,7 +79,8 @@ done
 kill -KILL $!
 wait $! 2>/dev/null
 [ -e killed/latest ] || fail 'no checkpoint within a minute'
-[ "$(lines killed | wc -l)" -lt 60 ] || fail 'the run was over before it was killed: this says nothing'
+[ "$(lines killed | wc -l)" -lt 60 ] ||
+    fail 'the run was over before it was killed: this says nothing'
 train killed graph_cuda "$ini" "${often[@]}" --resume
 [ "$(sum killed)" = "$(sum whole)" ] || fail 'killed and resumed: other bits'
 [ "$(lines killed)" = "$(lines whole)" ] || fail 'killed and resumed: other losses'

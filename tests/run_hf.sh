@@ -145,7 +145,8 @@ run 0 import hf-byte --dir tuned
 has err './microgpt.ini is not read by import; -c microgpt.ini reads it'
 has out "train --resume --dir 'tuned' --set dataset.path=FILE$"
 rm microgpt.ini
-for line in 'use = text' 'path = import:none' 'batch = 16' 'lr = 3e-4' 'warmup = 100' 'steps = 1000' \
+for line in 'use = text' 'path = import:none' 'batch = 16' 'lr = 3e-4' 'warmup = 100' \
+        'steps = 1000' \
     'max_tokens = 16' 'window = hop'; do
     has tuned/config.ini "^$line$"
 done
@@ -188,7 +189,8 @@ bash -c 'mkdir hf-again.tmp-$$ && touch hf-again.tmp-$$/config.json && exec "$0"
 [ -s hf-again/model.safetensors ] || fail 'nothing was exported'
 
 # A model without biases and gains exports as one whose biases are 0 and whose gains are 1.
-run 0 train $c --set model.bias=none --set model.norm_bias=false --set model.norm_gain=false --dir bare
+run 0 train $c --set model.bias=none --set model.norm_bias=false --set model.norm_gain=false \
+    --dir bare
 run 0 export --to hf hf-bare --dir bare
 run 0 import hf-bare $c --dir back-bare
 run 0 eval -q --dir bare
@@ -217,11 +219,14 @@ spoil()
 spoil config.json 's/"gpt2"/"gptj"/' 4 'offset [0-9]+: "model_type": expected "gpt2"'
 spoil config.json 's/"n_layer": 2/"n_layer": "2"/' 5 'offset [0-9]+: "n_layer": expected a whole'
 
-spoil config.json 's/"gelu_new"/"swish"/' 4 'offset [0-9]+: "activation_function": expected gelu_new'
+spoil config.json 's/"gelu_new"/"swish"/' 4 \
+    'offset [0-9]+: "activation_function": expected gelu_new'
 if [ "$bpe" ]; then
-    spoil tokenizer.json 's/"merges": \[\]/"merges": ["a b"]/' 5 'model.merges\[0\]: "a b": expected two'
+    spoil tokenizer.json 's/"merges": \[\]/"merges": ["a b"]/' 5 \
+        'model.merges\[0\]: "a b": expected two'
 fi
-spoil tokenizer.json 's/"normalizer": null/"normalizer": {"type": "NFC"}/' 4 'normalizer: expected null'
+spoil tokenizer.json 's/"normalizer": null/"normalizer": {"type": "NFC"}/' 4 \
+    'normalizer: expected null'
 spoil tokenizer.json 's/"BPE"/"WordPiece"/' 4 'model.type: expected "BPE"'
 rm -rf bad
 cp -r hf-byte bad

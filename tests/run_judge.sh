@@ -1,11 +1,13 @@
-# ToyGPT and optimizer muon against PyTorch, where there is one: `make judge` installs it in the build folder.
+# ToyGPT and optimizer muon against PyTorch, where there is one: `make judge` installs it in the
+# build folder.
 . "$abs_top_srcdir/tests/run.sh"
 
 judge=$abs_top_srcdir/tests/judge
 python=$abs_top_builddir/judge-venv/bin/python
 [ -x "$python" ] || python=$(command -v python3) || skip 'no python3'
 export PYTHONDONTWRITEBYTECODE=1 OMP_WAIT_POLICY=passive
-"$python" -c 'import torch, safetensors' 2>/dev/null || skip "no PyTorch with safetensors: make judge"
+"$python" -c 'import torch, safetensors' 2>/dev/null ||
+    skip "no PyTorch with safetensors: make judge"
 
 text=${names%/names.txt}/tinyshakespeare.txt
 [ -r "$text" ] || {
@@ -17,7 +19,8 @@ words = [''.join(draw.choices('etaoinshrdlucmfwypvbgkjqxz' * 3 + 'ETAOINSHRDLU,;
          for _ in range(300)]
 print(' '.join(draw.choice(words) for _ in range(20000)))" >"$text"
 }
-"$python" "$judge/parity.py" "$MICROGPT" "$abs_top_srcdir/conf/toygpt.ini" "$text" "$scratch" 2>err || {
+"$python" "$judge/parity.py" "$MICROGPT" "$abs_top_srcdir/conf/toygpt.ini" "$text" \
+    "$scratch" 2>err || {
     sed 's/^/  err: /' err | tail -5 >&2
     exit 1
 }

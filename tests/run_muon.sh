@@ -16,8 +16,10 @@ muon()
     dir=$1
     shift
     rm -rf "$dir"
-    run 0 train -c "$abs_top_srcdir/conf/toygpt.ini" --dir "$dir" --samples 0 --val-every 0 --steps 30 \
-        --set dataset.path="$text" "${toy_model[@]}" --set train.lr=1e-2 --set scheduler.use=constant \
+    run 0 train -c "$abs_top_srcdir/conf/toygpt.ini" --dir "$dir" --samples 0 --val-every 0 \
+        --steps 30 \
+        --set dataset.path="$text" "${toy_model[@]}" --set train.lr=1e-2 \
+        --set scheduler.use=constant \
         --set optimizer.use=muon "$@"
 }
 
@@ -56,7 +58,8 @@ for at in 1 11 29; do
     rm -rf resumed
     cp -r halted resumed
     rm -rf resumed/latest
-    (cd resumed/checkpoints && for step in step-*; do [ "${step#step-}" -le $at ] || rm -rf "$step"; done)
+    (cd resumed/checkpoints && for step in step-*; do [ "${step#step-}" -le $at ] ||
+        rm -rf "$step"; done)
     ln -s checkpoints/step-$at resumed/latest
     run 0 train --resume --dir resumed --set backend.cpu.threads=3
     [ "$(sum resumed)" = "$want" ] || fail "resumed at step $at: other bits"
@@ -73,7 +76,8 @@ has err 'was trained with muon'
 
 # A fused step leaves the update to the core, and computes the same.
 for step in composed fused_cpu; do
-    run 0 train -c "$ini" --dir "$step" --steps 30 --val-every 0 --samples 0 --set optimizer.use=muon \
+    run 0 train -c "$ini" --dir "$step" --steps 30 --val-every 0 --samples 0 \
+        --set optimizer.use=muon \
         --set backend.use=cpu --set precision.use=fp32 --set step.use=$step
 done
 agree composed fused_cpu

@@ -1,4 +1,5 @@
-# The main job: names are learned, printed, kept, continued, judged; nothing but the program is used.
+# The main job: names are learned, printed, kept, continued, judged; nothing but the program is
+# used.
 . "$abs_top_srcdir/tests/run.sh"
 
 run 0 train -c "$ini" --dir run
@@ -9,11 +10,13 @@ has out '^num params: 3632$'
 has out '^step    1/ 500 \| loss 3\.[0-9]{4} '
 has out '^step  500/ 500 \| loss [0-9]\.[0-9]{4} '
 [ "$(grep -c '^val loss: [0-9]\.[0-9]\{4\}$' out)" = 5 ] || fail 'expected 5 validations'
-[ "$(grep -cE '^sample [ 0-9]{2}: [a-z]{1,8}$' out)" -ge 18 ] || fail 'expected 20 samples, like names'
+[ "$(grep -cE '^sample [ 0-9]{2}: [a-z]{1,8}$' out)" -ge 18 ] ||
+    fail 'expected 20 samples, like names'
 [ "$(grep -c '^sample ' out)" = 20 ] || fail 'expected 20 samples'
 first=$(grep -m1 '^val loss' out | cut -d' ' -f3)
 last=$(grep '^val loss' out | tail -1 | cut -d' ' -f3)
-awk -v a="$first" -v b="$last" 'BEGIN { exit !(b < a) }' || fail "validation loss went from $first to $last"
+awk -v a="$first" -v b="$last" 'BEGIN { exit !(b < a) }' ||
+    fail "validation loss went from $first to $last"
 
 for file in model.safetensors state.safetensors config.json tokenizer.json manifest.json; do
     [ -s "run/latest/$file" ] || fail "no run/latest/$file"
@@ -105,7 +108,8 @@ wait $pid
 has err 'warning: stopped while sampling; all 3 steps are done and saved$'
 
 # A folder has one trainer at a time.
-"$MICROGPT" train -c "$ini" --dir busy --steps 100000000 --val-every 0 --set train.checkpoint_every=0 \
+"$MICROGPT" train -c "$ini" --dir busy --steps 100000000 --val-every 0 \
+    --set train.checkpoint_every=0 \
     --set logger.use=jsonl >/dev/null 2>&1 </dev/null &
 pid=$!
 for _ in 1 2 3 4 5 6 7 8 9 10; do

@@ -12,7 +12,8 @@ for program in chromium chromedriver; do
     command -v $program >/dev/null || skip "no $program (Debian: chromium, chromium-driver)"
 done
 export PYTHONDONTWRITEBYTECODE=1
-"$python" "$abs_top_srcdir/tests/page.py" "$abs_top_builddir/doc/microgpt.html" "${MGPT_SHOTS:-.}" ||
+"$python" "$abs_top_srcdir/tests/page.py" "$abs_top_builddir/doc/microgpt.html" \
+    "${MGPT_SHOTS:-.}" ||
     fail 'doc/microgpt.html'
 
 for name in short long; do

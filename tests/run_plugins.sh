@@ -1,6 +1,6 @@
 #!/bin/bash
-# microgpt plugins list and inspect survive modules that crash, hang or leave while they are loaded or
-# probed, and say which and what to do; what they print of sound ones can be pasted and parsed.
+# microgpt plugins list and inspect survive modules that crash, hang or leave while they are loaded
+# or probed, and say which and what to do; what they print of sound ones can be pasted and parsed.
 # shellcheck disable=SC2154 # abs_top_srcdir comes from the makefile
 . "$abs_top_srcdir/tests/run.sh"
 
@@ -15,7 +15,8 @@ build()
 {
     name=$1
     shift
-    "${compiler[@]}" -shared -fPIC -fvisibility=hidden -I "$abs_top_srcdir/core" -DNAME="\"$name\"" \
+    "${compiler[@]}" -shared -fPIC -fvisibility=hidden -I "$abs_top_srcdir/core" \
+        -DNAME="\"$name\"" \
         "$@" trouble.c -o "bad/scheduler_$name.so" || fail "scheduler $name does not compile"
 }
 
@@ -116,15 +117,16 @@ has out '^ +FAIL +loads '
 has out 'scheduler_cosine\.so holds scheduler sound; expected scheduler cosine, as the file is called'
 
 # A file is one by its path, also relative to the working directory.
-for file in bad/scheduler_sound.so ./bad/scheduler_sound.so ../"${here##*/}"/bad/scheduler_sound.so; do
+for file in bad/scheduler_sound.so ./bad/scheduler_sound.so \
+        ../"${here##*/}"/bad/scheduler_sound.so; do
     run 0 plugins inspect "$file"
     has out '^\[scheduler.sound\]$'
 done
 run 4 plugins inspect ./bad/scheduler_none.so
 has err "$here/bad/scheduler_none.so: cannot open: No such file"
 
-# What is typed is of the working directory, as -P is; in a file a path is absolute, and elsewhere the
-# search says what it skips.
+# What is typed is of the working directory, as -P is; in a file a path is absolute, and elsewhere
+# the search says what it skips.
 run 0 plugins list --set plugins.path=bad --why
 has out "^scheduler +sound .* $here/bad/scheduler_sound.so "
 run 0 config show --set plugins.load=bad/scheduler_sound.so --set scheduler.use=sound
@@ -133,7 +135,8 @@ printf '[plugins]\npath = bad\n' >relative.ini
 run 3 config check -c relative.ini
 has err "relative.ini:2: .plugins. path = bad: expected absolute paths: write $here/bad$"
 MICROGPT_PLUGIN_PATH=bad:worse:$MICROGPT_PLUGIN_PATH run 0 plugins list
-[ "$(grep -c 'warning: MICROGPT_PLUGIN_PATH: bad is skipped: expected absolute folders' err)" = 1 ] ||
+[ "$(grep -c 'warning: MICROGPT_PLUGIN_PATH: bad is skipped: expected absolute folders' err)" = 1 \
+    ] ||
     fail 'a relative folder of MICROGPT_PLUGIN_PATH is skipped without a word'
 
 # One that is in use may crash, too.

@@ -13,7 +13,8 @@ beside()
     run 0 train -c "$ini" --set backend.use=ref --set precision.use=fp64 \
         --set dataset.path="$data" --dir run "$@"
     sed 's/\( | loss [0-9.]*\) .*/\1/' out >c.out
-    diff python.out c.out >diff.out || { cat diff.out >&2; fail "not the lines of Python: $data $*"; }
+    diff python.out c.out >diff.out ||
+        { cat diff.out >&2; fail "not the lines of Python: $data $*"; }
     checks=$((checks + 1))
     rm -rf run32
     run 0 train -c "$ini" --set backend.use=cpu --set precision.use=fp32 \
@@ -30,7 +31,8 @@ END
 
 built_in=$abs_top_srcdir/conf/data/given-names.txt
 beside "$built_in" --steps 12 --val-every 4 --val-docs 5 --samples 6 --seed 42
-beside "$built_in" --steps 3 --val-every 0 --samples 3 --seed 18446744073709551615 --top-k 27 --temperature 1.3
+beside "$built_in" --steps 3 --val-every 0 --samples 3 --seed 18446744073709551615 --top-k 27 \
+    --temperature 1.3
 if [ -r "$names" ]; then
     beside "$names" --steps 6 --val-every 3 --val-docs 3 --samples 4 --seed 42
 elif [ "${CI:-}" = true ]; then

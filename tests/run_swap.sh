@@ -1,4 +1,5 @@
-# Every module is a line of the INI: swapped there, with nothing rebuilt, it runs and changes what it should.
+# Every module is a line of the INI: swapped there, with nothing rebuilt, it runs and changes what
+# it should.
 . "$abs_top_srcdir/tests/run.sh"
 
 # with NAME LINE...: trains with an INI of these lines alone; the run is in folder NAME.
@@ -35,14 +36,17 @@ has slow.err 'runs on the host, through copies'
 [ "$(sum plain)" != "$(sum linear)" ] || fail 'linear trained as cosine does'
 [ "$(sum linear)" != "$(sum constant)" ] || fail 'constant trained as linear does'
 [ "$(sum plain)" = "$(sum greedy)" ] || fail 'the sampler changed the training'
-grep '^sample' greedy.out | cut -d: -f2 | sort -u | wc -l | grep -qx 1 || fail 'greedy samples differ'
+grep '^sample' greedy.out | cut -d: -f2 | sort -u | wc -l | grep -qx 1 ||
+    fail 'greedy samples differ'
 has byte.out '^vocab size: 257$'
 has byte.out '^num params: '
 [ ! -s quiet.out ] || fail 'logger = jsonl printed'
 [ "$(grep -c loss quiet/metrics.jsonl)" -ge 8 ] || fail 'logger = jsonl kept nothing'
 head -c 200 ref64/latest/model.safetensors | grep -q F64 || fail 'fp64 did not keep F64'
-[ "$(losses ref | head -5)" = "$(losses ref64 | head -5)" ] || fail 'ref and ref in fp64 differ in 4 decimals'
-[ "$(losses ref | head -5)" = "$(losses plain | head -5)" ] || fail 'cpu and ref differ in 4 decimals'
+[ "$(losses ref | head -5)" = "$(losses ref64 | head -5)" ] ||
+    fail 'ref and ref in fp64 differ in 4 decimals'
+[ "$(losses ref | head -5)" = "$(losses plain | head -5)" ] ||
+    fail 'cpu and ref differ in 4 decimals'
 
 # A run knows the folders of -P: what goes on with it needs none.
 run 0 train -P "$MICROGPT_TEST_PLUGINS" -c slow.ini --dir far --steps 4

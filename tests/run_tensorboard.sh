@@ -17,7 +17,8 @@ ln -sfn checkpoints/step-40 tb/latest
 ln -sfn checkpoints/step-40 tb/best
 run 0 train $c --resume --steps 200 --samples 5
 mv out printed
-PYTHONDONTWRITEBYTECODE=1 "$python" "$abs_top_srcdir/tests/judge/tensorboard_log.py" tb printed 200 2>err || {
+PYTHONDONTWRITEBYTECODE=1 "$python" "$abs_top_srcdir/tests/judge/tensorboard_log.py" tb printed \
+    200 2>err || {
     sed 's/^/  err: /' err | tail -5 >&2
     exit 1
 }

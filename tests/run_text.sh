@@ -2,7 +2,8 @@
 . "$abs_top_srcdir/tests/run.sh"
 
 export XDG_CONFIG_HOME=$scratch/none
-for i in $(seq 400); do echo "It was the best of times, it was the worst of times: $i."; done >book.txt
+for i in $(seq 400); do echo "It was the best of times, it was the worst of times: $i."; done \
+        >book.txt
 echo '[train' >microgpt.ini # is not read
 few='--steps 20 --set generate.max_tokens=20 --set train.val_every=10 --set backend.use=cpu'
 run 0 train book.txt $few
@@ -44,7 +45,8 @@ run 0 train windows.txt $few
 has err "lines end in CR LF, which the model learns; tr -d '\\\\r'"
 sed -n 's/.*text: \([0-9]* characters, [0-9]*\) .*/\1/p' err >windows.count
 characters=$(wc -m <book.txt) lines=$(wc -l <book.txt)
-[ "$(cut -d' ' -f1 windows.count)" = $((characters + lines)) ] || fail "counted $(cat windows.count)"
+[ "$(cut -d' ' -f1 windows.count)" = $((characters + lines)) ] ||
+    fail "counted $(cat windows.count)"
 printf 'caf\351 %s' "$(cat book.txt)" >latin.txt
 run 5 train latin.txt
 has err 'latin.txt:1: byte 3 \(0xe9\) is not UTF-8; iconv -f WINDOWS-1252 -t UTF-8 FILE >NEW'

@@ -50,7 +50,8 @@ tensor()
     range=$(head -c $((8 + size)) "$file" | tail -c "$size" |
         grep -o "\"$2\":{[^}]*}" | sed 's/.*"data_offsets":\[\([0-9]*\),\([0-9]*\)\].*/\1 \2/')
     [ -n "$range" ] || fail "$file has no $2"
-    tail -c +$((9 + size + ${range% *})) "$file" | head -c $((${range#* } - ${range% *})) | sha256sum
+    tail -c +$((9 + size + ${range% *})) "$file" | head -c $((${range#* } - ${range% *})) |
+        sha256sum
 }
 
 # --- the recipe ---
@@ -68,16 +69,19 @@ near 1e-5 walk ref
 # moments FOLDER: where the val lines stand, by the step printed before them.
 moments() { awk '/^step/ { step = $2 + 0 } /^val loss/ { printf "%d ", step }' "$1.out"; }
 [ "$(moments cpu)" = '0 4 8 9 ' ] || fail "validated before steps after: $(moments cpu)"
-[ "$(sed -n 's/{"step": \([0-9]*\), "val_loss".*/\1/p' cpu/metrics.jsonl | tr '\n' ' ')" = '0 4 8 9 ' ] ||
+[ "$(sed -n 's/{"step": \([0-9]*\), "val_loss".*/\1/p' cpu/metrics.jsonl | tr '\n' ' ')" = \
+    '0 4 8 9 ' ] ||
     fail 'metrics.jsonl numbers the validations otherwise'
 [ "$(grep -cE '^val loss: [0-9]\.[0-9]{4} \| train loss: [0-9]\.[0-9]{4}$' cpu.out)" = 4 ] ||
     fail 'expected both losses four times'
 small after --set train.val_when=after --set train.val_train=false
 [ "$(moments after)" = '4 8 ' ] || fail "validated after steps: $(moments after)"
-[ "$(grep -cE '^val loss: [0-9]\.[0-9]{4}$' after.out)" = 2 ] || fail 'the line of val loss has changed'
+[ "$(grep -cE '^val loss: [0-9]\.[0-9]{4}$' after.out)" = 2 ] ||
+    fail 'the line of val loss has changed'
 small never --val-every 0
 for other in after never; do
-    [ "$(sha256sum <cpu/latest/model.safetensors)" = "$(sha256sum <$other/latest/model.safetensors)" ] ||
+    [ "$(sha256sum <cpu/latest/model.safetensors)" = \
+        "$(sha256sum <$other/latest/model.safetensors)" ] ||
         fail "validation ($other) disturbs training"
 done
 [ "$(readlink cpu/best)" = checkpoints/step-9 ] || fail "best is $(readlink cpu/best)"
@@ -90,16 +94,19 @@ has out '"train_loss": [0-9]'
 
 # --- micro-batches, dropout, clip, decay, other modules ---
 small whole --set model.dropout=0.2 --set train.batch=6
-small parts --set model.dropout=0.2 --set train.batch=2 --set train.accumulate=3 --set train.val_batches=15
+small parts --set model.dropout=0.2 --set train.batch=2 --set train.accumulate=3 \
+    --set train.val_batches=15
 near 1e-5 whole parts
-small parts_ref --set model.dropout=0.2 --set train.batch=2 --set train.accumulate=3 --set backend.use=ref \
+small parts_ref --set model.dropout=0.2 --set train.batch=2 --set train.accumulate=3 \
+    --set backend.use=ref \
     --set train.val_batches=15
 near 1e-5 parts parts_ref
 [ "$(numbers cpu loss)" != "$(numbers whole loss)" ] || fail 'dropout does nothing'
 small loose --set train.clip=1e6
 [ "$(sum loose)" = "$(sum cpu)" ] || fail 'a clip that is never reached changes bits'
 small tight --set train.clip=0.01
-[ "$(numbers tight grad_norm | head -1)" = "$(numbers cpu grad_norm | head -1)" ] || fail 'grad_norm is clipped'
+[ "$(numbers tight grad_norm | head -1)" = "$(numbers cpu grad_norm | head -1)" ] ||
+    fail 'grad_norm is clipped'
 [ "$(sum tight)" != "$(sum cpu)" ] || fail 'clip does nothing'
 small tight_ref --set train.clip=0.01 --set backend.use=ref
 near 1e-5 tight tight_ref
@@ -108,26 +115,32 @@ small none --steps 1 --set train.weight_decay=0
 small matrices --steps 1
 small all --steps 1 --set train.decay=all
 for name in h.0.attn.qkv.weight h.1.mlp.fc.weight wte.weight wpe.weight lm_head.weight; do
-    [ "$(tensor matrices $name)" = "$(tensor all $name)" ] || fail "$name: decays otherwise among all"
+    [ "$(tensor matrices $name)" = "$(tensor all $name)" ] ||
+        fail "$name: decays otherwise among all"
     [ "$(tensor matrices $name)" != "$(tensor none $name)" ] || fail "$name: does not decay"
 done
 for name in h.0.ln_1.weight h.1.mlp.fc.bias ln_f.weight h.0.attn.proj.bias; do
     [ "$(tensor matrices $name)" = "$(tensor none $name)" ] || fail "$name: decays"
-    [ "$(tensor matrices $name)" != "$(tensor all $name)" ] || fail "$name: decays with the matrices alone"
+    [ "$(tensor matrices $name)" != "$(tensor all $name)" ] ||
+        fail "$name: decays with the matrices alone"
 done
 
-modules=(--set optimizer.use=lion --set train.lr=1e-4 --set scheduler.use=wsd --set scheduler.wsd.decay=4
+modules=(--set optimizer.use=lion --set train.lr=1e-4 --set scheduler.use=wsd
+    --set scheduler.wsd.decay=4
     --set scheduler.wsd.warmup=2 --set scheduler.wsd.floor=2e-5)
 small lion "${modules[@]}"
-[ "$(numbers lion lr | tr '\n' ' ')" = '5e-05 0.0001 0.0001 0.0001 0.0001 0.0001 0.0001 8e-05 6e-05 4e-05 ' ] ||
+[ "$(numbers lion lr | tr '\n' ' ')" = \
+    '5e-05 0.0001 0.0001 0.0001 0.0001 0.0001 0.0001 8e-05 6e-05 4e-05 ' ] ||
     [ "$(numbers lion lr | awk '{ printf "%g ", 1e5 * $1 }')" = '5 10 10 10 10 10 10 8 6 4 ' ] ||
     fail "wsd gives $(numbers lion lr | tr '\n' ' ')"
 small lion_ref "${modules[@]}" --set backend.use=ref
 near 1e-4 lion lion_ref # a sign turns at once where a gradient is near 0
-numbers lion val_loss | awk 'NR == 1 { a = $1 } { b = $1 } END { exit !(b < a) }' || fail 'lion learns nothing'
+numbers lion val_loss | awk 'NR == 1 { a = $1 } { b = $1 } END { exit !(b < a) }' ||
+    fail 'lion learns nothing'
 
 # --- killed and resumed ---
-state=(--steps 60 --val-every 7 --set train.accumulate=3 --set model.dropout=0.2 --set train.patience=50
+state=(--steps 60 --val-every 7 --set train.accumulate=3 --set model.dropout=0.2
+    --set train.patience=50
     --set train.checkpoint_every=5)
 small plain "${state[@]}"
 want=$(sum plain)
@@ -144,7 +157,8 @@ resume()
     shift 2
     run 0 train -c "$toy" "${small[@]}" "$@" --dir "$folder" --resume
     [ "$(sum "$folder")" = "$want" ] || fail "$what and resumed: other bits"
-    [ "$(readlink "$folder/best")" = "$(readlink plain/best)" ] || fail "$what and resumed: another best"
+    [ "$(readlink "$folder/best")" = "$(readlink plain/best)" ] ||
+        fail "$what and resumed: another best"
     for key in '"loss"' '"val_loss"'; do
         [ "$(grep -o "^{\"step\": [0-9]*, $key: [^,]*" "$folder/metrics.jsonl")" = \
             "$(grep -o "^{\"step\": [0-9]*, $key: [^,]*" plain/metrics.jsonl)" ] ||
@@ -200,7 +214,8 @@ for when in before after; do
     has err 'microgpt train --resume'
     step=0
     [ $when = before ] || step=7
-    [ "$(readlink slow/latest)" = checkpoints/step-$step ] || fail "saved $(readlink slow/latest), expected $step"
+    [ "$(readlink slow/latest)" = checkpoints/step-$step ] ||
+        fail "saved $(readlink slow/latest), expected $step"
     resume slow "stopped in a validation ($when)" "${state[@]}" --set train.val_when=$when
 done
 
@@ -214,7 +229,8 @@ got=$?
 has err 'warning: stopped$'
 
 # --- early stopping ---
-stops=(--steps 400 --val-every 3 --set train.patience=4 --set train.lr=3 --set scheduler.use=constant
+stops=(--steps 400 --val-every 3 --set train.patience=4 --set train.lr=3
+    --set scheduler.use=constant
     --set train.checkpoint_every=7 --samples 1 --set generate.max_tokens=5)
 small plain "${stops[@]}"
 has plain.out '^note: stopped early, after step [0-9]+: no validation loss below [0-9.]+ in 4$'
@@ -230,14 +246,16 @@ has err 'plain: stopped early, after step [0-9]+; a larger \[train\] patience go
 if grep -q '^step' out; then fail 'a run that had stopped early went on'; fi
 for delay in 0.02 0.03 0.04 0.06; do
     rm -rf run
-    { timeout -s KILL $delay "$MICROGPT" train -c "$toy" "${small[@]}" "${stops[@]}" --dir run >out 2>err </dev/null
+    { timeout -s KILL $delay "$MICROGPT" train -c "$toy" "${small[@]}" "${stops[@]}" --dir run \
+        >out 2>err </dev/null
     } 2>/dev/null
     resume run "killed after $delay s" "${stops[@]}"
 done
 
 # --- writing ---
 run 0 generate --dir cpu --samples 1 --max-tokens 100 --seed 3
-[ "$(wc -m <out)" = 101 ] || fail "generate wrote $(wc -m <out) characters, expected 100 and a newline"
+[ "$(wc -m <out)" = 101 ] ||
+    fail "generate wrote $(wc -m <out) characters, expected 100 and a newline"
 mv out first
 run 0 generate --dir cpu --samples 1 --max-tokens 100 --seed 3
 cmp -s first out || fail 'the same seed wrote another text'
@@ -246,7 +264,8 @@ run 0 generate --dir cpu --samples 2 --max-tokens 100 --seed 3 --set generate.wi
 [ "$(grep -c 'window = hop' err)" = 1 ] || fail 'a hopping window is to be told, once'
 "$MICROGPT" generate --dir cpu --max-tokens 100 --seed 3 --samples 1 --prompt "$(head -c 3 out)" \
     --set generate.window=hop >both 2>&1 </dev/null || fail 'generate with a prompt'
-head -n 1 both | grep -q '^microgpt: .*window = hop' || fail 'the hopping window is told within the text'
+head -n 1 both | grep -q '^microgpt: .*window = hop' ||
+    fail 'the hopping window is told within the text'
 run 0 generate --dir cpu --samples 1 --max-tokens 5 --seed 3 --set generate.window=hop
 [ ! -s err ] || fail 'a window that cannot hop is told'
 run 0 generate --dir cpu --samples 2 --max-tokens 100 --seed 3 --set generate.window=hop

@@ -1,5 +1,5 @@
-# Folders of Hugging Face transformers, where that is installed (`make judge` does it): it opens what
-# we export, we open what it writes, and both compute the same.
+# Folders of Hugging Face transformers, where that is installed (`make judge` does it): it opens
+# what we export, we open what it writes, and both compute the same.
 . "$abs_top_srcdir/tests/run.sh"
 
 judge=$abs_top_srcdir/tests/judge

@@ -45,7 +45,8 @@ is "$(data page.html '[s["step"] for s in r["samples"]]')" '[15, 30, 40]' 'the s
 grep -v '"sample"' a/metrics.jsonl | sed 's/, "tokens_per_s.*//' >a.lines
 grep -v '"sample"' peeked/metrics.jsonl | sed 's/, "tokens_per_s.*//' | cmp - a.lines ||
     fail 'the metrics of a run that was looked at are others'
-[ "$(grep '"step": 40, "index"' peeked/metrics.jsonl)" = "$(grep '"step": 40, "index"' a/metrics.jsonl)" ] ||
+[ "$(grep '"step": 40, "index"' peeked/metrics.jsonl)" = \
+    "$(grep '"step": 40, "index"' a/metrics.jsonl)" ] ||
     fail 'the samples at the end are others'
 train --dir 'strange' --steps 20 --set tokenizer.use=byte --set train.sample_every=1
 python3 -c 'import json; [json.loads(line) for line in open("strange/metrics.jsonl")]' ||

@@ -23,7 +23,8 @@ scratch=$(mktemp -d) || exit 99
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch" || exit 99
 failed=0
-read -ra kinds <<<"$("$microgpt" plugins new nothing x 2>&1 | sed -n 's/.*expected one of //p' | tr -d ,)"
+read -ra kinds \
+    <<<"$("$microgpt" plugins new nothing x 2>&1 | sed -n 's/.*expected one of //p' | tr -d ,)"
 [ ${#kinds[@]} -ge 9 ] || { echo "templates: found only the kinds ${kinds[*]}"; exit 1; }
 
 # says COMMAND...: its output in the log of the project, shown when it fails.
@@ -45,9 +46,11 @@ by_make() { # KIND LANG
         cd "$1-$name" || exit 1
         says make CPPFLAGS='-Werror -pedantic' check || exit 1
 
-        grep -q "^run.sh: trained with $1 $name\$" log || { echo "FAIL: $1 $name: no training"; exit 1; }
+        grep -q "^run.sh: trained with $1 $name\$" log ||
+            { echo "FAIL: $1 $name: no training"; exit 1; }
         says make DESTDIR="$scratch/to" install
-        find "$scratch/to" -name "$1_$name.so" | grep -q . || { echo "FAIL: $1: not installed"; exit 1; }
+        find "$scratch/to" -name "$1_$name.so" | grep -q . ||
+            { echo "FAIL: $1: not installed"; exit 1; }
     ) || failed=1
 }
 
@@ -102,14 +105,16 @@ for words in 'optimizer mine' 'optimiser other' 'optimizer Other' 'optimizer ../
     "$microgpt" plugins new $words >../log 2>&1
     [ $? = 2 ] || { echo "FAIL: plugins new $words: $(cat ../log)"; failed=1; }
 done
-[ "$(ls -A)" = mine ] && [ "$(ls -A mine)" = file ] || { echo 'FAIL: something was left behind'; failed=1; }
+[ "$(ls -A)" = mine ] && [ "$(ls -A mine)" = file ] ||
+    { echo 'FAIL: something was left behind'; failed=1; }
 # A disk that is full, as a limit on the size of files.
 (
     trap '' XFSZ
     ulimit -f 1
     exec "$microgpt" plugins new optimizer late 2>/dev/null
 )
-[ $? = 1 ] && [ "$(ls -A)" = mine ] || { echo "FAIL: a write that fails leaves $(ls -A)"; failed=1; }
+[ $? = 1 ] && [ "$(ls -A)" = mine ] ||
+    { echo "FAIL: a write that fails leaves $(ls -A)"; failed=1; }
 if [ "$(id -u)" != 0 ]; then
     mkdir shut && chmod 555 shut && cd shut || exit 99
     "$microgpt" plugins new optimizer mine >../../log 2>&1
@@ -123,15 +128,17 @@ if [ -n "${MGPT_INSTALLED:-}" ]; then
     links=0
     while IFS=: read -r page link; do
         links=$((links + 1))
-        [ -e "${page%/*}/${link%%#*}" ] || { echo "FAIL: $page: the link $link leads nowhere"; failed=1; }
-    done < <(cd "$MGPT_EXAMPLES/.." && grep -oHE '\]\([^)#][^)]*\)' "$PWD"/*.md "$PWD"/examples/*/*.md |
+        [ -e "${page%/*}/${link%%#*}" ] ||
+            { echo "FAIL: $page: the link $link leads nowhere"; failed=1; }
+    done < <(cd "$MGPT_EXAMPLES/.." &&
+        grep -oHE '\]\([^)#][^)]*\)' "$PWD"/*.md "$PWD"/examples/*/*.md |
         sed -e 's/\](\(.*\))$/\1/' | grep -vE ':(https?:|/)')
     [ $links -gt 10 ] || { echo "FAIL: found $links links in $MGPT_EXAMPLES/.."; failed=1; }
     echo "templates: $links links of installed pages"
 fi
 
-# The examples; and the optimizer's rule gives the same losses where it is compiled for a device: the
-# emulation of one, which only the build folder has.
+# The examples; and the optimizer's rule gives the same losses where it is compiled for a device:
+# the emulation of one, which only the build folder has.
 emulation=$abs_top_builddir/tests/plugins/.libs
 losses() { # BACKEND: of 5 steps
     "$microgpt" train -c microgpt.ini --steps 5 --samples 0 --dir "$1" --set backend.use="$1" \
@@ -166,14 +173,16 @@ for example in "${MGPT_EXAMPLES:-$abs_top_srcdir/doc/examples}"/*/; do
     (
         cd "example-$name" || exit 1
         says make CPPFLAGS='-Werror -pedantic' check || exit 1
-        grep -q "^run.sh: trained with [a-z]* $name\$" log || { echo "FAIL: $name: no training"; exit 1; }
+        grep -q "^run.sh: trained with [a-z]* $name\$" log ||
+            { echo "FAIL: $name: no training"; exit 1; }
         if [ "$name" = ademamix ] && [ -e "$emulation/backend_cuda_emu.so" ]; then
             seq -f 'name%gx' 40 | tr 0-9 a-j >names.txt
             printf '[dataset]\npath = names.txt\n[train]\nval_every = 0\n' >microgpt.ini
             export MICROGPT_PLUGIN_PATH
             MICROGPT_PLUGIN_PATH=$($PKG_CONFIG --variable=plugindir microgpt)
             losses cpu && losses cuda_emu || exit 1
-            paste cpu.losses cuda_emu.losses | awk '{ d = $1 - $2; if (d * d > 1e-6) bad = 1 } END { exit bad }' ||
+            paste cpu.losses cuda_emu.losses |
+                awk '{ d = $1 - $2; if (d * d > 1e-6) bad = 1 } END { exit bad }' ||
                 { echo "FAIL: ademamix on cuda_emu: $(paste cpu.losses cuda_emu.losses)"; exit 1; }
             echo 'templates: ademamix has the same losses on cpu and cuda_emu'
         fi

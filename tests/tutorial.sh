@@ -1,6 +1,6 @@
 #!/bin/bash
-# doc/add-a-plugin.md as a reader would follow it: its commands, in one shell and in order, and its C
-# put in the place of what has the same names in the file that its first line tells.
+# doc/add-a-plugin.md as a reader would follow it: its commands, in one shell and in order, and its
+# C put in the place of what has the same names in the file that its first line tells.
 set -u
 doc=$abs_top_srcdir/doc/add-a-plugin.md
 command -v python3 >/dev/null && command -v pkg-config >/dev/null ||
@@ -76,5 +76,6 @@ done
 awk '/^step +[0-9]+\/ *200 / { split($0, part, "loss "); split(part[2], loss, " ")
                                if (NR && ++n <= 20) first += loss[1]; if (n > 180) last += loss[1] }
      END { exit !(n == 200 && last < 0.95 * first) }' said ||
-    { echo "FAIL: $doc: the run of 200 steps did not learn"; grep '^step' said | tail -n 3; exit 1; }
+    { echo "FAIL: $doc: the run of 200 steps did not learn"; grep '^step' said |
+    tail -n 3; exit 1; }
 echo "tutorial: $n blocks of $doc"

@@ -34,7 +34,8 @@ fi
         "$program" "$command" --help >"$3"
         words=$(sed -n "1s/^Usage: microgpt $command \[OPTION\]\.\.\. *//p" "$3")
         echo ".SS \"$command${words:+ $words}\""
-        sed -n "s/^microgpt $command: \(.\)/\1/p" "$3" | awk '{ print toupper(substr($0, 1, 1)) substr($0, 2) }'
+        sed -n "s/^microgpt $command: \(.\)/\1/p" "$3" |
+            awk '{ print toupper(substr($0, 1, 1)) substr($0, 2) }'
         options 'Options:' <"$3"
     done
 rm -f "$3"

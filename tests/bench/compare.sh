@@ -1,17 +1,20 @@
 #!/bin/bash
-# ToyGPT in PyTorch and in microgpt, by turns: tests/bench/compare.sh [MICROGPT [OPTION...]], from the build folder.
-# Each round times some steps of each in a process of its own; at the end the median step of each over the rounds, and
-# how many times as long as microgpt it took: the median of the rounds' ratios, and their spread. OPTIONs go to
-# microgpt train. The environment may set: PYTHON (with torch; judge-venv/bin/python after `make judge`), DATA (a text),
-# THREADS (all), ROUNDS (5), STEPS (10 a round), WHAT (contenders: installed plain eager compile autocast
-# autocast-compile). `installed` is PyTorch as it comes; the others wait passively, and update in one fused pass.
-# Other settings of the recipe, for both: SIZES="layers=2 embd=32", as keys of the two programs.
+# ToyGPT in PyTorch and in microgpt, by turns: tests/bench/compare.sh [MICROGPT [OPTION...]], from
+# the build folder. Each round times some steps of each in a process of its own; at the end the
+# median step of each over the rounds, and how many times as long as microgpt it took: the median of
+# the rounds' ratios, and their spread. OPTIONs go to microgpt train. The environment may set:
+# PYTHON (with torch; judge-venv/bin/python after `make judge`), DATA (a text), THREADS (all),
+# ROUNDS (5), STEPS (10 a round), WHAT (contenders: installed plain eager compile autocast
+# autocast-compile). `installed` is PyTorch as it comes; the others wait passively, and update in
+# one fused pass. Other settings of the recipe, for both: SIZES="layers=2 embd=32", as keys of the
+# two programs.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 microgpt=${1:-./microgpt}
 [ $# = 0 ] || shift
 : "${PYTHON:=$PWD/judge-venv/bin/python}" "${THREADS:=$(nproc)}" "${ROUNDS:=5}" "${STEPS:=10}"
-: "${WHAT:=installed plain eager compile}" "${DATA:=$root/../shared/data/tinyshakespeare.txt}" "${SIZES:=}"
+: "${WHAT:=installed plain eager compile}" "${DATA:=$root/../shared/data/tinyshakespeare.txt}" \
+    "${SIZES:=}"
 : "${MICROGPT_PLUGIN_PATH:=$(cd "$(dirname "$microgpt")" && pwd)/plugins/.libs}"
 export MICROGPT_PLUGIN_PATH PYTHONDONTWRITEBYTECODE=1
 unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE OMP_NUM_THREADS OMP_WAIT_POLICY
@@ -36,10 +39,13 @@ done
 time_microgpt()
 {
     rm -rf "$scratch/run"
-    "$microgpt" train -q -c "$root/conf/toygpt.ini" --dir "$scratch/run" --steps $((STEPS + 3)) --val-every 0 --samples 0 \
-        --set dataset.path="$DATA" --set logger.use=jsonl --set backend.cpu.threads="$THREADS" "${ours[@]}" "$@"
+    "$microgpt" train -q -c "$root/conf/toygpt.ini" --dir "$scratch/run" --steps $((STEPS + 3)) \
+        --val-every 0 --samples 0 \
+        --set dataset.path="$DATA" --set logger.use=jsonl --set backend.cpu.threads="$THREADS" \
+        "${ours[@]}" "$@"
     sed -n 's/.*"loss".*"seconds": \([0-9.e+-]*\).*/\1/p' "$scratch/run/metrics.jsonl" |
-        awk 'NR > 3 { print $1 - last } { last = $1 }' | sort -g | awk '{ t[NR] = $1 } END { print t[int((NR + 1) / 2)] }'
+        awk 'NR > 3 { print $1 - last } { last = $1 }' | sort -g |
+        awk '{ t[NR] = $1 } END { print t[int((NR + 1) / 2)] }'
 }
 
 time_torch()
@@ -55,7 +61,8 @@ time_torch()
     autocast-compile) words+=(--autocast --compile) ;;
     *) echo "compare.sh: WHAT = $1: no such contender" >&2; exit 2 ;;
     esac
-    env "${wait[@]}" "$PYTHON" "$root/tests/judge/toygpt.py" --data "$DATA" --crops philox --threads "$THREADS" \
+    env "${wait[@]}" "$PYTHON" "$root/tests/judge/toygpt.py" --data "$DATA" --crops philox \
+        --threads "$THREADS" \
         --time "$STEPS" "${theirs[@]}" "${words[@]}" 2>"$scratch/err" >"$scratch/out" ||
         { tail -5 "$scratch/err" >&2; exit 1; }
     sed 's/.*"seconds": \([0-9.e+-]*\).*/\1/' "$scratch/out"

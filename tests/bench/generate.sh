@@ -1,13 +1,15 @@
 #!/bin/bash
-# How long 2000 characters take: tests/bench/generate.sh RUN [MICROGPT [MICROGPT...]]
-# RUN is the folder of a trained run, such as that of ToyGPT. In each round every program writes one sample with the
-# window recomputed and with it hopping, and PyTorch's loop writes as many with the same weights, by turns; then the
-# median and fastest seconds of each, and how many times as long PyTorch took: the median of the rounds' ratios, and
-# their spread. Ours is the whole program from start to end; PyTorch's is the loop alone, after ten characters.
-# The environment may set: PYTHON (with torch and safetensors; judge-venv/bin/python after `make judge`), DATA (the text
-# RUN is of), CHARACTERS (2000), THREADS ("1 2"), ROUNDS (3), TORCH (passive installed: threads that wait asleep, or as
-# PyTorch comes). A program that knows no [generate] window is timed as it is. Only runs of the ToyGPT recipe, of these
-# SIZES="layers=2 embd=32" where they differ, have a rival in PyTorch.
+# How long 2000 characters take: tests/bench/generate.sh RUN [MICROGPT [MICROGPT...]] RUN is the
+# folder of a trained run, such as that of ToyGPT. In each round every program writes one sample
+# with the window recomputed and with it hopping, and PyTorch's loop writes as many with the same
+# weights, by turns; then the median and fastest seconds of each, and how many times as long PyTorch
+# took: the median of the rounds' ratios, and their spread. Ours is the whole program from start to
+# end; PyTorch's is the loop alone, after ten characters. The environment may set: PYTHON (with
+# torch and safetensors; judge-venv/bin/python after `make judge`), DATA (the text RUN is of),
+# CHARACTERS (2000), THREADS ("1 2"), ROUNDS (3), TORCH (passive installed: threads that wait
+# asleep, or as PyTorch comes). A program that knows no [generate] window is timed as it is. Only
+# runs of the ToyGPT recipe, of these SIZES="layers=2 embd=32" where they differ, have a rival in
+# PyTorch.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 run=${1:?usage: generate.sh RUN [MICROGPT...]}
@@ -33,7 +35,8 @@ time_microgpt()
     shift
     see_modules "$program"
     /usr/bin/env time -f %e -o "$scratch/seconds" "$program" generate --dir "$run" --samples 1 \
-        --max-tokens "$CHARACTERS" "$@" >"$scratch/text" 2>"$scratch/err" || { cat "$scratch/err" >&2; exit 1; }
+        --max-tokens "$CHARACTERS" "$@" >"$scratch/text" 2>"$scratch/err" ||
+        { cat "$scratch/err" >&2; exit 1; }
     tail -1 "$scratch/seconds"
 }
 
@@ -42,8 +45,10 @@ time_torch() # passive | installed, threads
     local wait=()
     [ "$1" != passive ] || wait=(OMP_WAIT_POLICY=passive)
     # shellcheck disable=SC2086 # sizes are words
-    env "${wait[@]}" "$PYTHON" "$root/tests/judge/toygpt.py" --data "$DATA" --threads "$2" --generate "$CHARACTERS" \
-        --weights "$weights" $sizes 2>"$scratch/err" >"$scratch/out" || { tail -5 "$scratch/err" >&2; exit 1; }
+    env "${wait[@]}" "$PYTHON" "$root/tests/judge/toygpt.py" --data "$DATA" --threads "$2" \
+        --generate "$CHARACTERS" \
+        --weights "$weights" $sizes 2>"$scratch/err" >"$scratch/out" ||
+        { tail -5 "$scratch/err" >&2; exit 1; }
     sed 's/.*"seconds": \([0-9.e+-]*\).*/\1/' "$scratch/out"
 }
 
@@ -104,7 +109,10 @@ awk -v rival="torch-${rivals[0]-}" '
             }
             m = middle(t, rounds)
             printf "%-8s %-28s %9.2f %9.2f", part[1], part[2], m, t[1]
-            if (base in known && rounds in r) { x = middle(r, rounds); printf " %9.2f   %.2f .. %.2f", x, r[1], r[rounds] }
+            if (base in known && rounds in r) {
+                x = middle(r, rounds)
+                printf " %9.2f   %.2f .. %.2f", x, r[1], r[rounds]
+            }
             printf "\n"
         }
     }' "$scratch/times"

@@ -1,17 +1,21 @@
 #!/bin/bash
-# A training step of GPT-2 124M here and in PyTorch, by turns: tests/bench/gpt2.sh [MICROGPT], from the build folder.
-# 12 layers, 12 heads, 768 wide, 50257 ids, the head tied to the embedding, GELU (tanh), biases, AdamW; B rows of T random
-# ids, fp32. The context is T, so the table of positions has T rows rather than 1024: 0.6 % of the parameters. Ours is
-# the median full step of `microgpt bench --only cpu`, which also holds the first steps against ref; PyTorch's that of
-# tests/judge/gpt2.py, with threads that wait asleep and a fused AdamW. Prints the medians over the rounds, and how many
-# times as long PyTorch took: the median of the rounds' ratios, and their spread. 5 GB of memory.
-# The environment may set: PYTHON (with torch; judge-venv/bin/python after `make judge`), THREADS (all), ROUNDS (3),
-# STEPS (5 a round), LONG (60: seconds that bench may take; on a slow machine more), B (4), T (64), WHAT (eager compile).
+# A training step of GPT-2 124M here and in PyTorch, by turns: tests/bench/gpt2.sh [MICROGPT], from
+# the build folder. 12 layers, 12 heads, 768 wide, 50257 ids, the head tied to the embedding, GELU
+# (tanh), biases, AdamW; B rows of T random ids, fp32. The context is T, so the table of positions
+# has T rows rather than 1024: 0.6 % of the parameters. Ours is the median full step of `microgpt
+# bench --only cpu`, which also holds the first steps against ref; PyTorch's that of
+# tests/judge/gpt2.py, with threads that wait asleep and a fused AdamW. Prints the medians over the
+# rounds, and how many times as long PyTorch took: the median of the rounds' ratios, and their
+# spread. 5 GB of memory. The environment may set: PYTHON (with torch; judge-venv/bin/python after
+# `make judge`), THREADS (all), ROUNDS (3), STEPS (5 a round), LONG (60: seconds that bench may
+# take; on a slow machine more), B (4), T (64), WHAT (eager compile).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 microgpt=${1:-./microgpt}
-: "${PYTHON:=$PWD/judge-venv/bin/python}" "${THREADS:=$(nproc)}" "${ROUNDS:=3}" "${STEPS:=5}" "${LONG:=60}"
-: "${B:=4}" "${T:=64}" "${WHAT:=eager}" "${MICROGPT_PLUGIN_PATH:=$(cd "$(dirname "$microgpt")" && pwd)/plugins/.libs}"
+: "${PYTHON:=$PWD/judge-venv/bin/python}" "${THREADS:=$(nproc)}" "${ROUNDS:=3}" "${STEPS:=5}" \
+    "${LONG:=60}"
+: "${B:=4}" "${T:=64}" "${WHAT:=eager}" \
+    "${MICROGPT_PLUGIN_PATH:=$(cd "$(dirname "$microgpt")" && pwd)/plugins/.libs}"
 export MICROGPT_PLUGIN_PATH PYTHONDONTWRITEBYTECODE=1
 unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE OMP_NUM_THREADS OMP_WAIT_POLICY
 scratch=$(mktemp -d)
@@ -48,7 +52,8 @@ END
 # Seconds of the median full step. bench exits 1 when a step is not what ref computes.
 time_microgpt()
 {
-    "$microgpt" bench -c "$scratch/gpt2.ini" --only cpu --vocab 50257 --steps "$STEPS" --seconds "$LONG" --json \
+    "$microgpt" bench -c "$scratch/gpt2.ini" --only cpu --vocab 50257 --steps "$STEPS" \
+        --seconds "$LONG" --json \
         >"$scratch/out" 2>"$scratch/err" || { tail -5 "$scratch/err" >&2; exit 1; }
     python3 - "$scratch/out" "$B" "$T" <<'END'
 import json, sys
@@ -64,8 +69,10 @@ time_torch() # eager | compile
 {
     words=()
     [ "$1" = eager ] || words=(--compile)
-    OMP_WAIT_POLICY=passive "$PYTHON" "$root/tests/judge/gpt2.py" --threads "$THREADS" --steps "$STEPS" --rows "$B" \
-        --columns "$T" ${words[@]+"${words[@]}"} >"$scratch/out" 2>"$scratch/err" || { tail -5 "$scratch/err" >&2; exit 1; }
+    OMP_WAIT_POLICY=passive "$PYTHON" "$root/tests/judge/gpt2.py" --threads "$THREADS" \
+        --steps "$STEPS" --rows "$B" \
+        --columns "$T" ${words[@]+"${words[@]}"} >"$scratch/out" 2>"$scratch/err" ||
+        { tail -5 "$scratch/err" >&2; exit 1; }
     sed 's/.*"seconds": \([0-9.e+-]*\).*/\1/' "$scratch/out"
 }
 

@@ -1,16 +1,18 @@
 #!/bin/bash
-# The cpu backend's products against those of libraries: tests/bench/products.sh, from the build folder. Builds
-# tests/bench/products there; then, for each shape rows x K x N of a linear layer and for y = x w^T, dx = dy w and
-# dw += dy^T x, ours, oneDNN's sgemm and OpenBLAS's (Debian: libdnnl-dev, libopenblas-dev) take turns, each in a process
-# of its own. Prints the median over the rounds in GFLOP/s, and what share of the best ours is: the median of the
-# rounds' shares, and their spread. Libraries that are absent are named.
-# The environment may set: THREADS ("1 2"), ROUNDS (5), SHAPES (those of ToyGPT, 32 windows of 128, of GPT-2, 4 of 64, and
-# 1024x1024x1024).
+# The cpu backend's products against those of libraries: tests/bench/products.sh, from the build
+# folder. Builds tests/bench/products there; then, for each shape rows x K x N of a linear layer and
+# for y = x w^T, dx = dy w and dw += dy^T x, ours, oneDNN's sgemm and OpenBLAS's (Debian:
+# libdnnl-dev, libopenblas-dev) take turns, each in a process of its own. Prints the median over the
+# rounds in GFLOP/s, and what share of the best ours is: the median of the rounds' shares, and their
+# spread. Libraries that are absent are named.
+# The environment may set: THREADS ("1 2"), ROUNDS (5), SHAPES (those of ToyGPT, 32 windows of 128,
+# of GPT-2, 4 of 64, and 1024x1024x1024).
 set -euo pipefail
 : "${SHAPES:=4096x128x384 4096x128x512 4096x512x128 256x768x3072 256x768x2304 256x3072x768 1024x1024x1024}"
 : "${THREADS:=1 2}" "${ROUNDS:=5}" "${MICROGPT_PLUGIN_PATH:=$PWD/plugins/.libs}"
 export MICROGPT_PLUGIN_PATH
-unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE OMP_NUM_THREADS OMP_WAIT_POLICY OPENBLAS_NUM_THREADS GOMP_SPINCOUNT
+unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE OMP_NUM_THREADS OMP_WAIT_POLICY OPENBLAS_NUM_THREADS \
+    GOMP_SPINCOUNT
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 make -s tests/bench/products
@@ -23,7 +25,8 @@ for library in onednn openblas; do
         echo "products.sh: no $library: $(head -1 "$scratch/err")"
     fi
 done
-[ "$who" != cpu ] || echo "products.sh: nobody to compare with (Debian: libdnnl-dev, libopenblas-dev)"
+[ "$who" != cpu ] ||
+    echo "products.sh: nobody to compare with (Debian: libdnnl-dev, libopenblas-dev)"
 
 for round in $(seq "$ROUNDS"); do
     for threads in $THREADS; do
@@ -68,7 +71,8 @@ awk -v who="$who" '
             }
             for (r = 1; r <= rounds; r++) {
                 best = time[key, "cpu", r]
-                for (i = 1; i <= n; i++) if (time[key, names[i], r] < best) best = time[key, names[i], r]
+                for (i = 1; i <= n; i++)
+                    if (time[key, names[i], r] < best) best = time[key, names[i], r]
                 share[r] = best / time[key, "cpu", r]
             }
             m = middle(share, rounds)

@@ -11,7 +11,8 @@ set -eu
 : "${TARGETS:=safetensors config tokenizer ini manifest$(grep -q 'define HAVE_UTF8PROC' config.h && echo ' bpe')}"
 src=$1
 shift
-command -v "$CLANG" >/dev/null || { echo "fuzz: no $CLANG; install clang, or set CLANG" >&2; exit 1; }
+command -v "$CLANG" >/dev/null ||
+    { echo "fuzz: no $CLANG; install clang, or set CLANG" >&2; exit 1; }
 checks="-fsanitize=address,undefined -Wno-unused-command-line-argument"
 mkdir -p tests/fuzz/objects tests/fuzz/found
 compile()
@@ -44,14 +45,16 @@ for name in $TARGETS; do
     [ "$name" = bpe ] && module=$bpe || module=
     rm -f tests/fuzz/objects/$name.o
     compile "$src/tests/fuzz/$name.c" tests/fuzz/objects/$name.o
-    "$CLANG" -g $checks -fsanitize=fuzzer tests/fuzz/objects/$name.o $module tests/fuzz/libcore.a $flags \
+    "$CLANG" -g $checks -fsanitize=fuzzer tests/fuzz/objects/$name.o $module tests/fuzz/libcore.a \
+        $flags \
         -o tests/fuzz/$name
     mkdir -p tests/fuzz/found/$name
     echo "fuzz: $name, $RUNS runs"
     dictionary=$src/tests/fuzz/$name.dict
     [ -f "$dictionary" ] && dictionary=-dict=$dictionary || dictionary=
     tests/fuzz/$name -runs="$RUNS" -max_total_time="$SECONDS_EACH" -max_len=4096 -timeout=10 \
-        -rss_limit_mb=512 -print_final_stats=1 -artifact_prefix=tests/fuzz/crash-$name- $dictionary \
+        -rss_limit_mb=512 -print_final_stats=1 -artifact_prefix=tests/fuzz/crash-$name- \
+        $dictionary \
         tests/fuzz/found/$name "$src/tests/fuzz/corpus/$name" 2>tests/fuzz/$name.log || {
         tail -30 tests/fuzz/$name.log >&2
         exit 1
