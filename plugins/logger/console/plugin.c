@@ -57,7 +57,7 @@ static void print_text(const struct mgpt_logger *l, const struct mgpt_event *e)
 {
     size_t size = mgpt_event_text_size(e), n;
 
-    if (!l->terminal) {
+    if (size && !l->terminal) {
         (void)fwrite(e->text, 1, size, stdout);
         return;
     }
@@ -125,7 +125,7 @@ static enum mgpt_status event(struct mgpt_logger *l, const struct mgpt_event *e,
         putchar('\n');
     } else if (e->type == MGPT_EVENT_SAMPLE) {
         console_live_clear(&l->line);
-        bool lines = memchr(e->text, '\n', mgpt_event_text_size(e));
+        bool lines = e->text && memchr(e->text, '\n', mgpt_event_text_size(e));
         printf("sample %2llu:%c", (unsigned long long)e->index, lines ? '\n' : ' ');
         print_text(l, e);
         putchar('\n');
