@@ -48,9 +48,8 @@ sound
 ask "r['vocab'] == 65 and 'tinyshakespeare.txt' in r['note']"
 ask "r['rows'] == 4 and r['columns'] == 16 and r['flops'] == 64 * 6 * (2 * 12 * 32 * 32 + 65 * 32 + 2 * 32 * 17)"
 run 0 bench -c "$toy" "${small[@]}" --json --seconds 1 --steps 2 --vocab 77 \
-    --set train.accumulate=3 \
-    --set model.dropout=0.1 --set train.clip=0.5
-ask "r['vocab'] == 77 and r['rows'] == 12 and all(s['samples'] <= 2 for s in ran)"
+    --set model.vocab=80 --set train.accumulate=3 --set model.dropout=0.1 --set train.clip=0.5
+ask "r['vocab'] == 80 and r['rows'] == 12 and all(s['samples'] <= 2 for s in ran)"
 
 # For people: a line for each, and nothing on stderr but why there is no GPU.
 run 0 bench -c "$ini" --seconds 0.5 --vocab 27

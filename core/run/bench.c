@@ -450,6 +450,7 @@ enum mgpt_status mgpt_bench_run(struct mgpt_bench *bench, const struct mgpt_benc
     if (status == MGPT_OK)
         status = mgpt_model_from_conf(conf, bench->vocab, &model, error);
     if (status == MGPT_OK) {
+        bench->vocab = model.vocab;
         small = (struct mgpt_step_spec){.model = &model,
                                         .rows = bench->rows,
                                         .columns = bench->columns,
