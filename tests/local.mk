@@ -35,6 +35,7 @@ CHECK_TESTS = \
     %D%/check_samples \
     %D%/check_scaling \
     %D%/check_step \
+    %D%/check_tensor \
     %D%/check_tensorboard \
     %D%/check_text \
     %D%/check_tf32 \
@@ -219,6 +220,7 @@ LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 %C%_check_native_SOURCES = %D%/check_native.c %D%/native_rig.h %D%/native_text.h
 %C%_check_devices_SOURCES = %D%/check_devices.c %D%/native_rig.h %D%/native_text.h
 %C%_check_devices_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
+%C%_check_tensor_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
 %C%_check_native_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
 
 %C%_check_micro_SOURCES = %D%/check_micro.c %D%/micro_rig.c %D%/micro_rig.h

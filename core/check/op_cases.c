@@ -18,8 +18,8 @@ struct dims {
 };
 
 static const struct dims fixed[] = {
-    {1, 1, 1, 1},   {3, 1, 17, 5},   {1, 8, 16, 48},  {2, 17, 33, 19},
-    {5, 8, 64, 40}, {1, 40, 9, 130}, {1, 2, 530, 19}, {1, 270, 5, 70}, /* past blocks of 256 */
+    {1, 1, 1, 1},    {3, 1, 17, 5},   {1, 8, 16, 48},  {2, 17, 33, 19}, {5, 8, 64, 40},
+    {1, 40, 9, 130}, {1, 2, 530, 19}, {1, 270, 5, 70}, {1, 67, 100, 2}, /* past blocks */
 };
 static const struct dims large = {8, 128, 64, 300};
 #define N_FIXED ((int)(sizeof fixed / sizeof fixed[0]))

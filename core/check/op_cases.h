@@ -13,7 +13,7 @@ struct mgpt_op_case {
 };
 
 #define OP_CASE_LARGE (-1) /* index of a case worth many threads */
-#define OP_CASE_SHAPES 11  /* every variant comes in so many, the smallest first */
+#define OP_CASE_SHAPES 12  /* every variant comes in so many, the smallest first */
 
 /* Cases 0..count-1 of an op. The same arguments give the same case. */
 int mgpt_op_case_count(uint32_t code);

@@ -80,9 +80,9 @@ enum mgpt_op_code {
     /* y = dropout(softmax(q k^T / sqrt(D), causal)) v, per head; query head h reads kv head
      * h / (H / KV). T x T is never stored, but by the reference. Dao et al. 2022, algorithm 1.
      * Scores, softmax and sums are in F32 at least, whatever the format of qkv; a device may round
-     * probabilities, and backward the scores' gradients, to the format of qkv where it multiplies
-     * them. With MGPT_OP_TF32, q, k, v and dy count as operands of products where they are F32, and
-     * the sums of dy y are taken from dy as it is.
+     * probabilities, and backward the scores' gradients, where it multiplies them, to the format of
+     * qkv or, with MGPT_OP_TF32, as that rounds. With it q, k, v and dy count as operands of
+     * products where they are F32, and the sums of dy y are taken from dy as it is.
      * in: qkv(B,T,(H+2KV)D): q, k, v side by side, [state] (with dropout)
      * out: y(B,T,HD), [lse(B,H,T): log of the sum of exp of the scaled scores],
      *      [cache(2,B,S,KV*D)]: k and v of rows position.. are written first, then rows

@@ -79,7 +79,10 @@ __global__ void product(uint32_t format, float *d)
         int l = each * t + r * 4 * each;
         b[0][r] = bits_in(format, value(l, g + 3), value(l + 1, g + 3));
     }
-    multiply<1, 1>(format, sum, a, b);
+    if (format == CUDA_TF32)
+        multiply<32, 1, 1>(format, sum, a, b);
+    else
+        multiply<16, 1, 1>(format, sum, a, b);
     for (int r = 0; r < 4; r++)
         d[(g + r / 2 * 8) * 8 + 2 * t + r % 2] = sum[0][0][r];
 }

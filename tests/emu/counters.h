@@ -10,6 +10,7 @@ struct emu_counters {
     unsigned long kernels;  /* launches of kernels, those of programs among them */
     unsigned long programs; /* launches of kernels compiled at run time */
     unsigned long products; /* calls of cuBLASLt */
+    unsigned long tensor;   /* calls of multiply() by kernels, a warp each: tensor cores at work */
     unsigned long copies;
     unsigned long graphs;   /* launches of graphs */
     unsigned long captured; /* launches, products and copies that were taken down */

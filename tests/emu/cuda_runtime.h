@@ -31,6 +31,10 @@ struct dim3 {
     }
 };
 
+struct alignas(8) float2 {
+    float x, y;
+};
+
 struct alignas(16) float4 {
     float x, y, z, w;
 };
@@ -42,6 +46,11 @@ struct alignas(16) uint4 {
 static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w)
 {
     return {x, y, z, w};
+}
+
+static inline float2 make_float2(float x, float y)
+{
+    return {x, y};
 }
 
 static inline float4 make_float4(float x, float y, float z, float w)

@@ -3,6 +3,7 @@
 
 #include <microgpt/tensor.h>
 
+#include "cuda_runtime_api.h"
 #include "fibres.h"
 #include "ops.h"
 
@@ -120,10 +121,19 @@ static int unpack_row(uint32_t format, const void *const lanes[], size_t at, siz
     return 8 * values;
 }
 
+/* Tensor cores would leave out the lower bits of TF32, which is not how it is rounded. */
+static void check_rounded(const uint32_t *bits, size_t n, const char *file, int line)
+{
+    for (size_t i = 0; i < n; i++)
+        if (bits[i] & 0x1fff && std::isfinite(float_of_bits(bits[i])))
+            emu_fault("%s:%d: an operand of a product is not rounded to TF32: %a", file, line,
+                      (double)float_of_bits(bits[i]));
+}
+
 #define MOST 16 /* fragments of an operand in one call */
 
-void emu_multiply(uint32_t format, int m, int n, float *d, const uint32_t *a, const uint32_t *b,
-                  const char *file, int line)
+void emu_multiply(int bits, uint32_t format, int m, int n, float *d, const uint32_t *a,
+                  const uint32_t *b, const char *file, int line)
 {
     uint32_t mine[MOST * 6]; /* m fragments of a, n of b */
     const void *lanes[LANES];
@@ -132,6 +142,12 @@ void emu_multiply(uint32_t format, int m, int n, float *d, const uint32_t *a, co
 
     memcpy(mine, a, size_a * sizeof *mine);
     memcpy(mine + size_a, b, size_b * sizeof *mine);
+    if (bits == 32) {
+        format = CUDA_TF32;
+        check_rounded(mine, size_a + size_b, file, line);
+    }
+    if (emu_now->lane == 0)
+        emu_counters.tensor++;
     emu_gather(mine, (size_a + size_b) * sizeof *mine, lanes, file, line);
     for (int j = 0; j < n; j++) {
         float columns[2][16];

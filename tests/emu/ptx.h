@@ -94,14 +94,14 @@ template <int LEFT> static inline void copies_wait(void)
 /* ---- products ---- */
 
 /* M x N of them, with one exchange: d[i][j] starts at d + 4 (i N + j), and so on. */
-void emu_multiply(uint32_t format, int m, int n, float *d, const uint32_t *a, const uint32_t *b,
-                  const char *file, int line);
+void emu_multiply(int bits, uint32_t format, int m, int n, float *d, const uint32_t *a,
+                  const uint32_t *b, const char *file, int line);
 
-template <int M, int N>
+template <int BITS, int M, int N>
 static inline void multiply(uint32_t format, float d[M][N][4], const uint32_t a[M][4],
                             const uint32_t b[N][2], EMU_HERE)
 {
-    emu_multiply(format, M, N, &d[0][0][0], &a[0][0], &b[0][0], file, line);
+    emu_multiply(BITS, format, M, N, &d[0][0][0], &a[0][0], &b[0][0], file, line);
 }
 
 #endif

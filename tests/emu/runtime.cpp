@@ -41,7 +41,9 @@ const size_t shared_usual = 48 << 10; /* of a launch, unless the kernel asked fo
 
 size_t shared_most()
 {
-    return (size_t)(capability < 80 ? 64 : capability < 90 ? 163 : 227) << 10;
+    bool small = capability == 86 || capability == 89 || capability >= 120;
+
+    return (size_t)(capability < 80 ? 64 : small ? 99 : capability < 90 ? 163 : 227) << 10;
 }
 
 cudaError_t fail(cudaError_t code)

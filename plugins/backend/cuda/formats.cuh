@@ -41,6 +41,15 @@ static __device__ inline void put(const struct cuda_mixed &x, int64_t i, float v
         static_cast<uint16_t *>(x.at)[i] = short_bits(x.format, value);
 }
 
+/* Elements i and i + 1 of a tensor, i even. */
+static __device__ inline void put_pair(const struct cuda_mixed &x, int64_t i, float low, float high)
+{
+    if (x.format == MGPT_F32)
+        static_cast<float2 *>(x.at)[i / 2] = make_float2(low, high);
+    else
+        static_cast<uint32_t *>(x.at)[i / 2] = short_pair(x.format, low, high);
+}
+
 /* Four elements from i on, whose address is a multiple of 16, or of 8 where they have 16 bits. */
 static __device__ inline float4 get_four(const struct cuda_mixed &x, int64_t i)
 {

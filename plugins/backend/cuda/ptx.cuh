@@ -201,12 +201,13 @@ static __device__ inline void mma_tf32(float d[4], const uint32_t a[4], const ui
     _Pragma("unroll") for (int i = 0; i < M; i++) _Pragma("unroll") for (int j = 0; j < N; j++)    \
         mma(d[i][j], a[i], b[j])
 
-/* M x N such products: d[i][j] += a[i] b[j], in the format that all operands have. */
-template <int M, int N>
+/* M x N such products: d[i][j] += a[i] b[j]. BITS of an operand: 32 is TF32, 16 what `format` says,
+ * BF16 or F16. */
+template <int BITS, int M, int N>
 static __device__ inline void multiply(uint32_t format, float d[M][N][4], const uint32_t a[M][4],
                                        const uint32_t b[N][2])
 {
-    if (format == CUDA_TF32)
+    if (BITS == 32)
         ALL_PRODUCTS(mma_tf32);
     else if (format == MGPT_BF16)
         ALL_PRODUCTS(mma_bf16);

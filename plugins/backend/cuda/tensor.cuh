@@ -111,32 +111,51 @@ static __device__ inline void load_chunks(const struct matrix &m, int way, uint3
     }
 }
 
-/* ---- fragments of tiles of 16 bits; see ptx.cuh for which lane has what ---- */
+/* F32 that this thread loaded so becomes TF32 where it lies: once it is there, and before the
+ * barrier that shows it to others. Elements of 16 bits are as they should be. */
+template <int ROWS, int WIDE, int STRIDE> static __device__ inline void round_chunks(uint32_t *tile)
+{
+    for (int e = (int)threadIdx.x; e < ROWS * WIDE / CHUNK; e += TENSOR_THREADS) {
+        int r = e / (WIDE / CHUNK), c = e % (WIDE / CHUNK) * CHUNK;
+        float4 *chunk = reinterpret_cast<float4 *>(tile + r * STRIDE + c);
+#pragma unroll
+        for (int i = 0; i < CHUNK / 4; i++)
+            chunk[i] = make_float4(tf32_float(chunk[i].x), tf32_float(chunk[i].y),
+                                   tf32_float(chunk[i].z), tf32_float(chunk[i].w));
+    }
+}
+
+template <int ROWS, int WIDE, int STRIDE> static __device__ inline void round_chunks(uint16_t *)
+{
+}
+
+/* ---- fragments of tiles; see ptx.cuh for which lane has what ---- */
 
 static __device__ inline int lane_of(void)
 {
     return (int)threadIdx.x % CUDA_WARP;
 }
 
-/* 16 rows and 16 columns of a, or of b's transpose: rows of the tile are rows of a, columns of
- * b. */
-template <int STRIDE> static __device__ inline void rows_of_a(const uint16_t *tile, uint32_t a[4])
+/* 16 rows of a, or of b's transpose, and the terms of one product, 16 or 8 of TF32 (to ldmatrix two
+ * neighbours of 16 bits): rows of the tile are rows of a, columns of b. */
+template <int STRIDE, class T> static __device__ inline void rows_of_a(const T *tile, uint32_t a[4])
 {
     int lane = lane_of();
 
-    load_matrices(a, tile + lane % 16 * STRIDE + lane / 16 * 8);
+    load_matrices(a, tile + lane % 16 * STRIDE + lane / 16 * (16 / (int)sizeof(T)));
 }
 
 /* b[0] and b[1]: columns 0..7 and 8..15 of b are rows of the tile. */
-template <int STRIDE>
-static __device__ inline void columns_of_b(const uint16_t *tile, uint32_t b[2][2])
+template <int STRIDE, class T>
+static __device__ inline void columns_of_b(const T *tile, uint32_t b[2][2])
 {
     int lane = lane_of();
 
-    load_matrices(&b[0][0], tile + (lane / 16 * 8 + lane % 8) * STRIDE + lane / 8 % 2 * 8);
+    load_matrices(&b[0][0], tile + (lane / 16 * 8 + lane % 8) * STRIDE +
+                                lane / 8 % 2 * (16 / (int)sizeof(T)));
 }
 
-/* The same where the tile has the terms of the sum as its rows. */
+/* The same where the tile has the terms of the sum as its rows; of 16 bits. */
 template <int STRIDE>
 static __device__ inline void columns_of_a(const uint16_t *tile, uint32_t a[4])
 {

@@ -1,21 +1,19 @@
-/* Causal attention on tensor cores, forward, in 16 bits: attention.cu in other clothes.
+/* Causal attention on tensor cores, forward, in 16 bits or TF32: attention.cu in other clothes.
  *
- * A block takes 64 queries of one head and goes over the keys that they see, 64 at a time. While
+ * A block takes 64 queries of one head and goes over the keys that they see, SPAN at a time. While
  * scores are made of keys the values are on their way, and the next keys while values are added. */
 #include "tensor_attention.cuh"
 
-#define BLOCK_KEYS 64
-
 /* Scores of 2 rows become 2^(score - new maximum); what was summed so far shrinks. In powers of 2:
  * `scale` has log2 e in it. ahead: of the first key before the first query. */
-template <int WIDE>
-static __device__ inline void soften_tile(float scale, int ahead, float score[1][BLOCK_KEYS / 8][4],
+template <int SPAN_ROWS, int WIDE>
+static __device__ inline void soften_tile(float scale, int ahead, float score[1][SPAN_ROWS / 8][4],
                                           float m[2], float l[2], float sum[1][WIDE / 8][4])
 {
     float most[2] = {m[0], m[1]}, shrink[2];
 
 #pragma unroll
-    for (int n = 0; n < BLOCK_KEYS / 8; n++)
+    for (int n = 0; n < SPAN_ROWS / 8; n++)
 #pragma unroll
         for (int e = 0; e < 4; e++) {
             float x = score[0][n][e] * scale;
@@ -32,7 +30,7 @@ static __device__ inline void soften_tile(float scale, int ahead, float score[1]
         l[r] *= shrink[r];
     }
 #pragma unroll
-    for (int n = 0; n < BLOCK_KEYS / 8; n++)
+    for (int n = 0; n < SPAN_ROWS / 8; n++)
 #pragma unroll
         for (int e = 0; e < 4; e++) {
             score[0][n][e] = power_of_2(score[0][n][e] - m[e / 2]);
@@ -46,45 +44,51 @@ static __device__ inline void soften_tile(float scale, int ahead, float score[1]
 }
 
 /* Grid: tiles of queries, the last first since it has most to do; heads; sequences. */
-template <int WIDE>
+template <int BITS, int WIDE>
 static __global__ void __launch_bounds__(TENSOR_THREADS, blocks_wanted<WIDE>())
     tensor_attention(struct attention a)
 {
-    constexpr int TILE = BLOCK_ROWS * tile_row<WIDE>();
-    CUDA_SHARED(uint16_t, q);
-    uint16_t *k = q + TILE, *v = k + TILE;
-    unsigned char *keep = reinterpret_cast<unsigned char *>(v + TILE);
+    constexpr int SPAN_ROWS = forward_span<BITS, WIDE>(), ROW = tile_row<BITS, WIDE>();
+    typedef typename element<BITS>::type type;
+    CUDA_SHARED(type, q);
+    type *k = q + BLOCK_ROWS * ROW, *v = k + SPAN_ROWS * ROW;
+    unsigned char *keep = reinterpret_cast<unsigned char *>(v + SPAN_ROWS * ROW);
     int64_t t0 = (int64_t)(gridDim.x - 1 - blockIdx.x) * BLOCK_ROWS, h = blockIdx.y, b = blockIdx.z;
     int64_t g = h / (a.H / a.KV), end = t0 + BLOCK_ROWS < a.T ? t0 + BLOCK_ROWS : a.T;
     struct rows keys = kv_rows(a, 0, b, g), values = kv_rows(a, 1, b, g);
+    uint32_t format = format_of<BITS>(a);
     float m[2] = {-INFINITY, -INFINITY}, l[2] = {}, factor[2], sum[1][WIDE / 8][4] = {};
 
-    load_head<BLOCK_ROWS, WIDE>(a, head_of_qkv(a, a.qkv, b, h), t0, q);
-    load_head<BLOCK_KEYS, WIDE>(a, keys, 0, k);
+    load_head<BITS, BLOCK_ROWS, WIDE>(a, head_of_qkv(a, a.qkv, b, h), t0, q);
+    load_head<BITS, SPAN_ROWS, WIDE>(a, keys, 0, k);
     copies_commit();
-    for (int64_t s0 = 0; s0 < end; s0 += BLOCK_KEYS) {
-        float score[1][BLOCK_KEYS / 8][4];
-        load_head<BLOCK_KEYS, WIDE>(a, values, s0, v);
+    for (int64_t s0 = 0; s0 < end; s0 += SPAN_ROWS) {
+        float score[1][SPAN_ROWS / 8][4];
+        load_head<BITS, SPAN_ROWS, WIDE>(a, values, s0, v);
         copies_commit();
         if (a.draws.state)
-            draw_tile<BLOCK_ROWS, BLOCK_KEYS, TENSOR_THREADS>(a, b, h, t0, s0, keep);
+            draw_tile<BLOCK_ROWS, SPAN_ROWS, TENSOR_THREADS>(a, b, h, t0, s0, keep);
         copies_wait<1>();
+        if (s0 == 0)
+            round_head<BITS, BLOCK_ROWS, WIDE>(q);
+        round_head<BITS, SPAN_ROWS, WIDE>(k);
         __syncthreads();
-        dot_tile<BLOCK_KEYS, WIDE>(a.qkv.format, q, k, score);
-        soften_tile<WIDE>(a.scale * LOG2_E, (int)(s0 - t0), score, m, l, sum);
+        dot_tile<BITS, SPAN_ROWS, WIDE>(format, q, k, score);
+        soften_tile<SPAN_ROWS, WIDE>(a.scale * LOG2_E, (int)(s0 - t0), score, m, l, sum);
         copies_wait<0>();
+        round_head<BITS, SPAN_ROWS, WIDE>(v);
         __syncthreads();
-        if (s0 + BLOCK_KEYS < end)
-            load_head<BLOCK_KEYS, WIDE>(a, keys, s0 + BLOCK_KEYS, k);
+        if (s0 + SPAN_ROWS < end)
+            load_head<BITS, SPAN_ROWS, WIDE>(a, keys, s0 + SPAN_ROWS, k);
         copies_commit();
         if (a.draws.state)
 #pragma unroll
-            for (int n = 0; n < BLOCK_KEYS / 8; n++)
+            for (int n = 0; n < SPAN_ROWS / 8; n++)
 #pragma unroll
                 for (int e = 0; e < 4; e++)
                     score[0][n][e] *=
-                        keep[row_of(e) * BLOCK_KEYS + column_of(n, e)] ? a.draws.factor : 0.0f;
-        add_tile<BLOCK_KEYS, WIDE>(a.qkv.format, score, v, sum);
+                        keep[row_of(e) * SPAN_ROWS + column_of(n, e)] ? a.draws.factor : 0.0f;
+        add_tile<BITS, SPAN_ROWS, WIDE>(format, score, v, sum);
         __syncthreads();
     }
     for (int r = 0; r < 2; r++) {
@@ -98,22 +102,32 @@ static __global__ void __launch_bounds__(TENSOR_THREADS, blocks_wanted<WIDE>())
     store_tile<WIDE>(a, sum, factor, head_of_y(a, a.y, b, h), t0);
 }
 
-template <int WIDE>
+template <int BITS, int WIDE>
 static enum mgpt_status launch_tensor_forward(struct mgpt_device *device, const struct attention &a,
                                               struct mgpt_error *error)
 {
+    constexpr int SPAN_ROWS = forward_span<BITS, WIDE>();
     dim3 grid((unsigned)cuda_pieces(a.T, BLOCK_ROWS), (unsigned)a.H, (unsigned)a.B);
-    size_t bytes = 3 * BLOCK_ROWS * tile_row<WIDE>() * sizeof(uint16_t) + BLOCK_ROWS * BLOCK_KEYS;
+    size_t bytes =
+        (BLOCK_ROWS + 2 * SPAN_ROWS) * tile_row<BITS, WIDE>() * BITS / 8 + BLOCK_ROWS * SPAN_ROWS;
 
-    ATTENTION_LAUNCH(tensor_attention<WIDE>, grid, TENSOR_THREADS, bytes, device, a, error);
+    ATTENTION_LAUNCH((tensor_attention<BITS, WIDE>), grid, TENSOR_THREADS, bytes, device, a, error);
+}
+
+template <int BITS>
+static enum mgpt_status launch_forward_of(struct mgpt_device *device, const struct attention &a,
+                                          struct mgpt_error *error)
+{
+    if (a.D <= 16)
+        return launch_tensor_forward<BITS, 16>(device, a, error);
+    if (a.D <= 64)
+        return launch_tensor_forward<BITS, 64>(device, a, error);
+    return launch_tensor_forward<BITS, 128>(device, a, error);
 }
 
 enum mgpt_status cuda_tensor_attention(struct mgpt_device *device, const struct attention *a,
                                        struct mgpt_error *error)
 {
-    if (a->D <= 16)
-        return launch_tensor_forward<16>(device, *a, error);
-    if (a->D <= 64)
-        return launch_tensor_forward<64>(device, *a, error);
-    return launch_tensor_forward<128>(device, *a, error);
+    return a->qkv.format == MGPT_F32 ? launch_forward_of<32>(device, *a, error)
+                                     : launch_forward_of<16>(device, *a, error);
 }

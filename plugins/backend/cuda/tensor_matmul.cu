@@ -149,7 +149,7 @@ static __device__ inline void multiply_stage(const typename element<bits_of<FORM
         fragment_a<A_TERMS>(a, i + 16, k, x[1]);
         fragment_b<B_TERMS>(b, j, k, y);
         fragment_b<B_TERMS>(b, j + 16, k, y + 2);
-        multiply<2, 4>(FORMAT, sum, x, y);
+        multiply<bits_of<FORMAT>(), 2, 4>(FORMAT, sum, x, y);
     }
 }
 
