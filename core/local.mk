@@ -74,6 +74,7 @@ libmicrogpt_la_SOURCES = \
     %D%/check/update_lab.c %D%/check/update_lab.h \
     %D%/conf/check.c \
     %D%/conf/conf.c %D%/conf/conf.h \
+    %D%/conf/faults.c %D%/conf/faults.h \
     %D%/conf/ini.c %D%/conf/ini.h \
     %D%/conf/print.c \
     %D%/conf/schema.c %D%/conf/schema.h \

@@ -126,7 +126,7 @@ static void read_shipped(void)
     snprintf(path, sizeof path, "%s/conf/microgpt.ini", top ? top : "..");
     n_lines = 0;
     memset(lines, 0, sizeof lines);
-    ck_ok(mgpt_ini_read(path, keep_line, NULL, &error));
+    ck_ok(mgpt_ini_read(path, &(struct mgpt_ini_visitor){.take = keep_line}, &error));
 }
 
 static void expect_line(const char *section, const struct mgpt_option *option)

@@ -4,11 +4,13 @@
 
 #include "conf/conf.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "conf/ini.h"
 #include "conf/schema.h"
 #include "conf/state.h"
 #include "plugin/kinds.h"
@@ -80,9 +82,39 @@ static enum mgpt_status each_entry(struct mgpt_conf *conf,
     enum mgpt_status status = MGPT_OK;
     for (int command_line = 0; command_line < 2; command_line++)
         for (size_t i = 0; i < conf->n_entries && status == MGPT_OK; i++)
-            if ((conf->entries[i].file == 0) == command_line)
-                status = visit(conf, &conf->entries[i], error);
+            if ((conf->entries[i].file == 0) == command_line && !conf->entries[i].unchecked)
+                status = mgpt_conf_forgive(conf, &conf->entries[i],
+                                           visit(conf, &conf->entries[i], error), error);
     return status;
+}
+
+/* What else stands in the section of `e` is passed over: nobody can say whether it is right. In the
+ * file of `e` alone, or everywhere. How many settings these are comes back. */
+static size_t pass_over(struct mgpt_conf *conf, const char *section, const unsigned *file)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < conf->n_entries; i++) {
+        struct mgpt_conf_entry *e = &conf->entries[i];
+        if (!e->unchecked && (!file || e->file == *file) && !strcmp(e->section, section)) {
+            e->unchecked = true;
+            n++;
+        }
+    }
+    return n;
+}
+
+/* After a section of `e`, which is refused. Where all mistakes are wanted it is told once. */
+static void lose_section(struct mgpt_conf *conf, const struct mgpt_conf_entry *e)
+{
+    if (!conf->faults)
+        return;
+    for (size_t i = 0; i < conf->n_entries; i++) {
+        const struct mgpt_conf_entry *other = &conf->entries[i];
+        if (other->file == e->file && !strcmp(other->section, e->section))
+            conf->faults->modules |= !strcmp(other->key, "path") || !strcmp(other->key, "load");
+    }
+    conf->faults->lost = true;
+    conf->faults->unchecked += pass_over(conf, e->section, &e->file) - 1;
 }
 
 static enum mgpt_status set_core(struct mgpt_conf *conf, struct mgpt_conf_entry *e,
@@ -92,22 +124,23 @@ static enum mgpt_status set_core(struct mgpt_conf *conf, struct mgpt_conf_entry 
     const char *module = module_name(e->section);
     if (config)
         return mgpt_config_set(config, e->key, e->value, e->origin, error);
-    if (!module)
-        return refuse_section(e, error);
-    if (!mgpt_module_name_valid(module))
-        return mgpt_fail(error, MGPT_CONFIG,
-                         "%s: [%s] %s = %s: expected a module's name of a-z, 0-9, _ and -",
-                         e->origin, e->section, e->key, e->value);
-    return MGPT_OK;
+    if (module && mgpt_module_name_valid(module))
+        return MGPT_OK;
+    lose_section(conf, e);
+    return module ? mgpt_fail(error, MGPT_CONFIG,
+                              "%s: [%s] %s = %s: expected a module's name of a-z, 0-9, _ and -",
+                              e->origin, e->section, e->key, e->value)
+                  : refuse_section(e, error);
 }
 
 /* Warns once a section, of which `e` is the first entry met. */
 static void give_up(struct mgpt_conf *conf, const struct mgpt_conf_entry *e, const char *cause)
 {
-    mgpt_log(MGPT_LOG_WARN, "%s: [%s] is not checked: %s", e->origin, e->section, cause);
-    for (size_t i = 0; i < conf->n_entries; i++)
-        if (!strcmp(conf->entries[i].section, e->section))
-            conf->entries[i].unchecked = true;
+    size_t n = pass_over(conf, e->section, NULL);
+    if (conf->faults && conf->faults->modules)
+        conf->faults->unchecked += n; /* the module may be where a lost setting says */
+    else
+        mgpt_log(MGPT_LOG_WARN, "%s: [%s] is not checked: %s", e->origin, e->section, cause);
 }
 
 static enum mgpt_status set_module(struct mgpt_conf *conf, struct mgpt_conf_entry *e,
@@ -117,7 +150,7 @@ static enum mgpt_status set_module(struct mgpt_conf *conf, struct mgpt_conf_entr
     struct mgpt_config *config = NULL;
     struct mgpt_error cause;
     enum mgpt_status status = MGPT_OK;
-    if (!name || e->unchecked)
+    if (!name)
         return MGPT_OK;
     char *kind = strndup(e->section, (size_t)(name - 1 - e->section));
     if (!kind)
@@ -195,13 +228,11 @@ static enum mgpt_status each_path(struct mgpt_conf *conf, const char *key,
     while (status == MGPT_OK && (path = strsep(&next, ":"))) {
         if (!*path)
             continue;
-        if (*path != '/') {
-            status = refuse_relative(conf, key, path, error);
-            break;
-        }
-        status = give(conf->registry, path, &cause);
-        if (status != MGPT_OK)
+        status = *path == '/' ? give(conf->registry, path, &cause)
+                              : refuse_relative(conf, key, path, error);
+        if (status != MGPT_OK && *path == '/')
             mgpt_fail(error, status, "%s: [plugins] %s: %s", origin, key, cause.text);
+        status = mgpt_conf_blame(conf, "plugins", key, status, error);
     }
     free(copy);
     return status;
@@ -235,6 +266,22 @@ static bool spared(const struct mgpt_conf *conf, const char *kind)
     return false;
 }
 
+/* A module that is refused. Where all mistakes are wanted, one that is not found is none when what
+ * says where modules are is wrong or lost; and what its section says cannot be judged. */
+static enum mgpt_status refuse_module(struct mgpt_conf *conf, const char *kind, const char *name,
+                                      enum mgpt_status status, struct mgpt_error *error)
+{
+    char section[MGPT_INI_NAME + 1];
+    if (!conf->faults)
+        return status;
+    (void)snprintf(section, sizeof section, "%s.%s", kind, name);
+    conf->faults->unchecked += pass_over(conf, section, NULL);
+    if (status != MGPT_PLUGIN || !conf->faults->modules)
+        return mgpt_conf_blame(conf, kind, "use", status, error);
+    conf->faults->unchecked++;
+    return MGPT_OK;
+}
+
 static enum mgpt_status use_module(struct mgpt_conf *conf, const char *kind, const char *name,
                                    struct mgpt_error *error)
 {
@@ -244,19 +291,26 @@ static enum mgpt_status use_module(struct mgpt_conf *conf, const char *kind, con
     if (chosen_later(kind, name))
         return MGPT_OK;
     if (!mgpt_module_name_valid(name))
-        return mgpt_fail(error, MGPT_CONFIG,
-                         "%s: [%s] use = %s: expected a module's name of a-z, 0-9, _ and -", origin,
-                         kind, name);
+        return mgpt_conf_blame(
+            conf, kind, "use",
+            mgpt_fail(error, MGPT_CONFIG,
+                      "%s: [%s] use = %s: expected a module's name of a-z, 0-9, _ and -", origin,
+                      kind, name),
+            error);
     enum mgpt_status status = mgpt_conf_open(conf, kind, name, &config, &cause);
-    return status == MGPT_OK || (status == MGPT_PLUGIN && spared(conf, kind))
-               ? MGPT_OK
-               : mgpt_fail(error, status, "%s: [%s] use = %s: %s", origin, kind, name, cause.text);
+    if (status == MGPT_OK || (status == MGPT_PLUGIN && spared(conf, kind)))
+        return MGPT_OK;
+    mgpt_fail(error, status, "%s: [%s] use = %s: %s", origin, kind, name, cause.text);
+    return refuse_module(conf, kind, name, status, error);
 }
 
 static enum mgpt_status use_kind(struct mgpt_conf *conf, const struct mgpt_section *section,
                                  struct mgpt_error *error)
 {
     const char *use = mgpt_conf_text(conf, section->name, "use");
+    if (!mgpt_conf_sound(conf, section->name) &&
+        !strcmp(mgpt_conf_origin(conf, section->name, "use"), "default"))
+        return MGPT_OK; /* what was meant is not known */
     if (section->options[0].type != MGPT_OPTION_LIST)
         return use_module(conf, section->name, use, error);
     char *copy = strdup(strcmp(use, "none") ? use : ""), *next = copy, *name;

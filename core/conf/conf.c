@@ -96,10 +96,80 @@ static enum mgpt_status add(struct mgpt_conf *conf, const struct mgpt_conf_entry
     return MGPT_OK;
 }
 
+/* ---- mistakes, when all are wanted ---- */
+
+void mgpt_conf_collect(struct mgpt_conf *conf, struct mgpt_faults *faults)
+{
+    conf->faults = faults;
+}
+
+enum mgpt_status mgpt_conf_forgive(struct mgpt_conf *conf, const struct mgpt_conf_entry *e,
+                                   enum mgpt_status status, struct mgpt_error *error)
+{
+    struct mgpt_fault_place at = {.origin = "default"};
+    if (!conf->faults || status == MGPT_OK || status == MGPT_NOMEM)
+        return status;
+    if (e)
+        at = (struct mgpt_fault_place){e->origin, e->section, e->key, e->value, e->file, e->line};
+    conf->faults->modules |= at.section && !strcmp(at.section, "plugins");
+    return mgpt_faults_add(conf->faults, &at, error) == MGPT_OK
+               ? MGPT_OK
+               : mgpt_fail(error, MGPT_NOMEM, "no memory for the mistakes of the configuration");
+}
+
+bool mgpt_conf_sound(const struct mgpt_conf *conf, const char *section)
+{
+    const struct mgpt_faults *faults = conf->faults;
+    if (!faults)
+        return true;
+    for (size_t i = 0; i < faults->n; i++)
+        if (faults->items[i].section && !strcmp(faults->items[i].section, section))
+            return false;
+    return !faults->lost && !faults->more;
+}
+
+enum mgpt_status mgpt_conf_blame(struct mgpt_conf *conf, const char *section, const char *key,
+                                 enum mgpt_status status, struct mgpt_error *error)
+{
+    const char *origin = mgpt_conf_origin(conf, section, key);
+    const struct mgpt_conf_entry *e = NULL;
+    for (size_t i = 0; i < conf->n_entries; i++)
+        if (conf->entries[i].origin == origin) /* mgpt_config_set keeps the pointer */
+            e = &conf->entries[i];
+    return mgpt_conf_forgive(conf, e, status, error);
+}
+
+/* ---- files ---- */
+
 struct file {
     struct mgpt_conf *conf;
     const char *path;
 };
+
+/* A setting in a section that cannot be known; only where mistakes are collected. */
+static enum mgpt_status lose(struct mgpt_conf *conf, const char *key)
+{
+    conf->faults->lost = true;
+    conf->faults->modules |= !strcmp(key, "path") || !strcmp(key, "load"); /* those of [plugins] */
+    conf->faults->unchecked++;
+    return MGPT_OK;
+}
+
+static enum mgpt_status refuse(void *user, const char *section, unsigned line,
+                               struct mgpt_error *error)
+{
+    struct file *file = user;
+    struct mgpt_string origin = {0};
+    mgpt_string_format(&origin, "%s:%u", file->path, line);
+    struct mgpt_conf_entry e = {.section = (char *)(uintptr_t)section,
+                                .origin = origin.data,
+                                .file = file->conf->files,
+                                .line = line};
+    enum mgpt_status status = origin.failed ? mgpt_fail(error, MGPT_NOMEM, "no memory")
+                                            : mgpt_conf_forgive(file->conf, &e, MGPT_CONFIG, error);
+    mgpt_string_finish(&origin);
+    return status;
+}
 
 static enum mgpt_status take(void *user, const struct mgpt_ini_entry *e, struct mgpt_error *error)
 {
@@ -107,6 +177,8 @@ static enum mgpt_status take(void *user, const struct mgpt_ini_entry *e, struct 
     struct mgpt_conf *conf = file->conf;
     struct mgpt_string origin = {0};
     enum mgpt_status status = MGPT_OK;
+    if (!e->section)
+        return lose(conf, e->key);
     mgpt_string_format(&origin, "%s:%u", file->path, e->line);
     if (origin.failed)
         status = mgpt_fail(error, MGPT_NOMEM, "%s: no memory", file->path);
@@ -118,15 +190,16 @@ static enum mgpt_status take(void *user, const struct mgpt_ini_entry *e, struct 
                                "%s: [%s] %s = %s: line %u has this key already, as %s", origin.data,
                                e->section, e->key, e->value, old->line, old->value);
     }
-    if (status == MGPT_OK) {
-        struct mgpt_conf_entry entry = {.section = (char *)e->section,
-                                        .key = (char *)e->key,
-                                        .value = (char *)e->value,
-                                        .origin = origin.data,
-                                        .file = conf->files,
-                                        .line = e->line};
+    struct mgpt_conf_entry entry = {.section = (char *)e->section,
+                                    .key = (char *)e->key,
+                                    .value = (char *)e->value,
+                                    .origin = origin.data,
+                                    .file = conf->files,
+                                    .line = e->line};
+    if (status == MGPT_OK)
         status = add(conf, &entry, error);
-    }
+    if (status != MGPT_OK && conf->n_entries < MAX_ENTRIES)
+        status = mgpt_conf_forgive(conf, &entry, status, error);
     mgpt_string_finish(&origin);
     return status;
 }
@@ -134,23 +207,26 @@ static enum mgpt_status take(void *user, const struct mgpt_ini_entry *e, struct 
 enum mgpt_status mgpt_conf_read(struct mgpt_conf *conf, const char *path, struct mgpt_error *error)
 {
     struct file file = {conf, path};
+    struct mgpt_ini_visitor visitor = {take, conf->faults ? refuse : NULL, &file};
     conf->files++;
-    return mgpt_ini_read(path, take, &file, error);
+    return mgpt_ini_read(path, &visitor, error);
 }
 
 enum mgpt_status mgpt_conf_read_text(struct mgpt_conf *conf, const char *name, const char *text,
                                      size_t size, struct mgpt_error *error)
 {
     struct file file = {conf, name};
+    struct mgpt_ini_visitor visitor = {take, conf->faults ? refuse : NULL, &file};
     conf->files++;
-    return mgpt_ini_parse(name, text, size, take, &file, error);
+    return mgpt_ini_parse(name, text, size, &visitor, error);
 }
 
 enum mgpt_status mgpt_conf_set(struct mgpt_conf *conf, const char *assignment, const char *origin,
                                struct mgpt_error *error)
 {
     char *copy = strdup(assignment), *equals = copy ? strchr(copy, '=') : NULL, *dot = NULL;
-    enum mgpt_status status = MGPT_CONFIG;
+    struct mgpt_conf_entry entry = {.origin = (char *)(uintptr_t)origin};
+    enum mgpt_status status;
     if (!copy)
         return mgpt_fail(error, MGPT_NOMEM, "%s: no memory", origin);
     if (equals) {
@@ -159,17 +235,17 @@ enum mgpt_status mgpt_conf_set(struct mgpt_conf *conf, const char *assignment, c
     }
     if (dot) {
         *dot = 0;
-        struct mgpt_conf_entry entry = {.section = mgpt_trim(copy),
-                                        .key = mgpt_trim(dot + 1),
-                                        .value = mgpt_trim(equals + 1),
-                                        .origin = (char *)origin};
-        if (*entry.section && *entry.key)
-            status = add(conf, &entry, error);
-        else
-            dot = NULL;
+        entry.section = mgpt_trim(copy);
+        entry.key = mgpt_trim(dot + 1);
+        entry.value = mgpt_trim(equals + 1);
     }
+    status = dot && *entry.section && *entry.key
+                 ? add(conf, &entry, error)
+                 : mgpt_fail(error, MGPT_CONFIG, "%s: expected section.key=value", origin);
+    if (conf->n_entries < MAX_ENTRIES)
+        status = mgpt_conf_forgive(conf, &entry, status, error);
     free(copy);
-    return dot ? status : mgpt_fail(error, MGPT_CONFIG, "%s: expected section.key=value", origin);
+    return status;
 }
 
 /* ---- sections ---- */

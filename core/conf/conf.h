@@ -41,6 +41,17 @@ bool mgpt_conf_reserved(const char *kind, const char *name);
 enum mgpt_status mgpt_conf_check(struct mgpt_conf *conf, struct mgpt_registry *registry,
                                  struct mgpt_error *error);
 
+/* From here on reading, setting and checking collect mistakes (they outlive conf) and go on after
+ * each, so that all are found. What another mistake may have caused is not among them. MGPT_OK then
+ * does not say that there were none. */
+struct mgpt_faults;
+void mgpt_conf_collect(struct mgpt_conf *conf, struct mgpt_faults *faults);
+/* Is what `section` says, with its defaults, what was meant: no mistake in it, nothing lost? */
+bool mgpt_conf_sound(const struct mgpt_conf *conf, const char *section);
+/* A mistake that showed later, by the value of a key of the core; as mgpt_conf_forgive. */
+enum mgpt_status mgpt_conf_blame(struct mgpt_conf *conf, const char *section, const char *key,
+                                 enum mgpt_status status, struct mgpt_error *error);
+
 /* Values of the core's sections, given or default. The key must be in the schema (else abort: a
  * bug). */
 int64_t mgpt_conf_int(const struct mgpt_conf *conf, const char *section, const char *key);

@@ -23,12 +23,12 @@
 struct reader {
     const char *path, *at, *end;
     unsigned line;
+    char section[MGPT_INI_NAME + 1];
     char value[MGPT_INI_LINE + 1]; /* of the line that inih has */
     bool in_section;
+    bool lost; /* the section is not known: a line that may have named it is refused */
     enum mgpt_status status; /* after the first failure nothing more is read */
-    enum mgpt_status (*take)(void *user, const struct mgpt_ini_entry *entry,
-                             struct mgpt_error *error);
-    void *user;
+    const struct mgpt_ini_visitor *visitor;
     struct mgpt_error *error;
 };
 
@@ -49,6 +49,10 @@ static enum mgpt_status check_bytes(struct reader *r, const char *line, size_t s
     size_t valid = mgpt_utf8_check(line, size);
     for (size_t i = 0; i < valid; i++) {
         unsigned char c = (unsigned char)line[i];
+        if (c == 0) { /* what follows is no text either */
+            r->at = r->end;
+            r->lost = true;
+        }
         if ((c < 0x20 && c != '\t') || c == 0x7f)
             return mgpt_fail(r->error, MGPT_CONFIG, "%s:%u: byte %zu is 0x%02x, expected text",
                              r->path, r->line, i + 1, c);
@@ -96,7 +100,10 @@ static enum mgpt_status check_section(struct reader *r, const char *line, size_t
         return mgpt_fail(r->error, MGPT_CONFIG,
                          "%s:%u: %.*s: the section's name has %zu bytes, expected at most %d",
                          r->path, r->line, (int)size, line, name, MGPT_INI_NAME);
+    memcpy(r->section, line + 1, name);
+    r->section[name] = 0;
     r->in_section = true;
+    r->lost = false;
     *part = name + 2;
     return MGPT_OK;
 }
@@ -114,9 +121,11 @@ static enum mgpt_status check_entry(struct reader *r, const char *line, size_t s
     if (!equals || !key)
         return mgpt_fail(r->error, MGPT_CONFIG, "%s:%u: %.*s: expected key = value", r->path,
                          r->line, (int)size, line);
-    if (!r->in_section)
+    if (!r->in_section) {
+        r->in_section = r->lost = true; /* told once */
         return mgpt_fail(r->error, MGPT_CONFIG, "%s:%u: %.*s: expected a [section] first", r->path,
                          r->line, (int)size, line);
+    }
     if (key > MGPT_INI_NAME)
         return mgpt_fail(r->error, MGPT_CONFIG,
                          "%s:%u: %.*s: the key has %zu bytes, expected at most %d", r->path,
@@ -147,22 +156,46 @@ static enum mgpt_status check_line(struct reader *r, const char *line, size_t si
     return (line[0] == '[' ? check_section : check_entry)(r, line, size, part);
 }
 
+/* May a line that is refused have named a section: "[train", " [train]", "train]"? */
+static bool names_section(const char *line, size_t size)
+{
+    size_t first = 0;
+    while (first < size && mgpt_blank(line[first]))
+        first++;
+    return first < size &&
+           (line[first] == '[' || (line[size - 1] == ']' && !memchr(line, '=', size)));
+}
+
+/* Is the line refused, and is the next one to be read all the same? */
+static bool passes_over(struct reader *r, const char *line, size_t size)
+{
+    if (r->status == MGPT_OK || !r->visitor->refuse)
+        return false;
+    if (names_section(line, size))
+        r->in_section = r->lost = true;
+    r->status =
+        r->visitor->refuse(r->visitor->user, r->lost ? NULL : r->section, r->line, r->error);
+    return r->status == MGPT_OK;
+}
+
 /* inih's reader, as fgets: at most num - 1 bytes and a 0 into `out`. */
 static char *read_line(char *out, int num, void *stream)
 {
     struct reader *r = stream;
     const char *line;
-    size_t size, part;
+    size_t size, part = 0;
 
     assert(num > MGPT_INI_NAME + 2); /* of inih's 200 */
     if (r->status != MGPT_OK || r->at == r->end)
         return NULL;
     next_line(r, &line, &size);
     r->status = check_bytes(r, line, size);
-    if (r->status != MGPT_OK)
-        return NULL;
-    size = without_comment(line, size);
-    r->status = check_line(r, line, size, &part);
+    if (r->status == MGPT_OK) {
+        size = without_comment(line, size);
+        r->status = check_line(r, line, size, &part);
+    }
+    if (passes_over(r, line, size))
+        part = size = 0;
     if (r->status != MGPT_OK)
         return NULL;
     memcpy(out, line, part);
@@ -175,20 +208,17 @@ static char *read_line(char *out, int num, void *stream)
 static int handle(void *user, const char *section, const char *key, const char *value)
 {
     struct reader *r = user;
-    struct mgpt_ini_entry entry = {section, key, r->value, r->line};
+    struct mgpt_ini_entry entry = {r->lost ? NULL : section, key, r->value, r->line};
     (void)value;
-    r->status = r->take(r->user, &entry, r->error);
+    r->status = r->visitor->take(r->visitor->user, &entry, r->error);
     return r->status == MGPT_OK;
 }
 
 enum mgpt_status mgpt_ini_parse(const char *path, const char *text, size_t size,
-                                enum mgpt_status (*take)(void *user,
-                                                         const struct mgpt_ini_entry *entry,
-                                                         struct mgpt_error *error),
-                                void *user, struct mgpt_error *error)
+                                const struct mgpt_ini_visitor *visitor, struct mgpt_error *error)
 {
     struct reader reader = {
-        .path = path, .at = text, .end = text + size, .take = take, .user = user, .error = error};
+        .path = path, .at = text, .end = text + size, .visitor = visitor, .error = error};
     if (size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) /* a byte order mark */
         reader.at += 3;
     int result = ini_parse_stream(read_line, &reader, handle, &reader);
@@ -198,11 +228,8 @@ enum mgpt_status mgpt_ini_parse(const char *path, const char *text, size_t size,
     return reader.status;
 }
 
-enum mgpt_status mgpt_ini_read(const char *path,
-                               enum mgpt_status (*take)(void *user,
-                                                        const struct mgpt_ini_entry *entry,
-                                                        struct mgpt_error *error),
-                               void *user, struct mgpt_error *error)
+enum mgpt_status mgpt_ini_read(const char *path, const struct mgpt_ini_visitor *visitor,
+                               struct mgpt_error *error)
 {
     char *data = NULL;
     size_t size = 0;
@@ -210,7 +237,7 @@ enum mgpt_status mgpt_ini_read(const char *path,
     enum mgpt_status status = mgpt_file_read(path, FILE_LIMIT, &data, &size, &cause);
     if (status != MGPT_OK)
         return mgpt_fail(error, status == MGPT_NOMEM ? status : MGPT_CONFIG, "%s", cause.text);
-    status = mgpt_ini_parse(path, data, size, take, user, error);
+    status = mgpt_ini_parse(path, data, size, visitor, error);
     free(data);
     return status;
 }

@@ -12,22 +12,28 @@
 
 /* One "key = value". The texts live for the call. */
 struct mgpt_ini_entry {
-    const char *section, *key, *value;
-    unsigned line; /* counted from 1 */
+    const char *section, *key, *value; /* section NULL: see `refuse` */
+    unsigned line;                     /* counted from 1 */
 };
 
-/* Hands every entry of the file to `take`, in order, until that fails. MGPT_CONFIG: "path:line:
- * found, expected". */
-enum mgpt_status mgpt_ini_read(const char *path,
-                               enum mgpt_status (*take)(void *user,
-                                                        const struct mgpt_ini_entry *entry,
-                                                        struct mgpt_error *error),
-                               void *user, struct mgpt_error *error);
+/* Who is told what a file says. */
+struct mgpt_ini_visitor {
+    enum mgpt_status (*take)(void *user, const struct mgpt_ini_entry *entry,
+                             struct mgpt_error *error);
+    /* A line that is refused, in `section` or, when that is NULL, in one that cannot be known.
+     * MGPT_OK goes on with the next line; after one that may have been a [section], entries have
+     * none up to the next that can be read. NULL: the reading ends there. */
+    enum mgpt_status (*refuse)(void *user, const char *section, unsigned line,
+                               struct mgpt_error *error);
+    void *user;
+};
+
+/* Hands every entry of the file to the visitor, in order, until that fails. MGPT_CONFIG:
+ * "path:line: found, expected". */
+enum mgpt_status mgpt_ini_read(const char *path, const struct mgpt_ini_visitor *visitor,
+                               struct mgpt_error *error);
 /* The same for a text in memory; `path` is for messages. */
 enum mgpt_status mgpt_ini_parse(const char *path, const char *text, size_t size,
-                                enum mgpt_status (*take)(void *user,
-                                                         const struct mgpt_ini_entry *entry,
-                                                         struct mgpt_error *error),
-                                void *user, struct mgpt_error *error);
+                                const struct mgpt_ini_visitor *visitor, struct mgpt_error *error);
 
 #endif

@@ -3,6 +3,7 @@
 #define MGPT_CONF_STATE_H
 
 #include "conf/conf.h"
+#include "conf/faults.h"
 
 /* "key = value" as it was given. All owned. */
 struct mgpt_conf_entry {
@@ -10,7 +11,7 @@ struct mgpt_conf_entry {
     char *origin;  /* "microgpt.ini:12", "--steps 10" */
     unsigned file; /* counted from 1; 0: the command line */
     unsigned line;
-    bool unchecked; /* of a module that was not found */
+    bool unchecked; /* of a module that was not found, or in a section that does not exist */
 };
 
 struct mgpt_conf {
@@ -21,7 +22,8 @@ struct mgpt_conf {
     struct mgpt_config **sections; /* see mgpt_conf_at; none before the check */
     size_t n_sections, sections_capacity;
     struct mgpt_registry *registry;
-    const char *const *spared; /* see mgpt_conf_spare */
+    const char *const *spared;  /* see mgpt_conf_spare */
+    struct mgpt_faults *faults; /* see mgpt_conf_collect */
 };
 
 /* The values of a section ("train", "optimizer.adamw"), or NULL. */
@@ -33,6 +35,10 @@ enum mgpt_status mgpt_conf_open(struct mgpt_conf *conf, const char *kind, const 
 /* Takes `config` and puts it where mgpt_conf_at says. MGPT_NOMEM: destroys it. */
 enum mgpt_status mgpt_conf_adopt(struct mgpt_conf *conf, struct mgpt_config *config,
                                  struct mgpt_error *error);
+/* A mistake in what was given as `e` (NULL: in a default): where mistakes are collected it is put
+ * there, and MGPT_OK comes back. Else, or when `status` is no mistake, that. */
+enum mgpt_status mgpt_conf_forgive(struct mgpt_conf *conf, const struct mgpt_conf_entry *e,
+                                   enum mgpt_status status, struct mgpt_error *error);
 /* Why `key = value` could not be read back from an INI, or NULL. */
 const char *mgpt_conf_unwritable(const char *key, const char *value);
 
