@@ -206,6 +206,7 @@ microgpt_SOURCES = \
     %D%/cli/cmd_plugins_check.c \
     %D%/cli/cmd_train.c \
     %D%/cli/cmd_watch.c \
+    %D%/cli/config_check.c \
     %D%/cli/configure.c \
     %D%/cli/explain.c \
     %D%/cli/interactive.c %D%/cli/interactive.h \

@@ -29,6 +29,22 @@ static const struct {
     {"config shwo", 2, "config: expected one word, show or check"},
     {"config check -c nowhere.ini", 3, "nowhere.ini"},
     {"config check", 3, "microgpt.ini:2: [train] stpes = 1: no such key; did you mean steps?"},
+    {"config check", 3, "microgpt: error: microgpt.ini: 1 mistake\n"},
+    {"config check -c bad.ini", 3,
+     "bad.ini:2: [model] heads = 3 does not divide embd = 16; expected a divisor of embd\n"
+     "bad.ini:3: [model] kv_heads = 2 does not divide heads = 3; expected a divisor of heads\n"
+     "bad.ini:4: [model] norm_bias = true needs norm_gain = true\n"
+     "bad.ini:6: [train] lr = x: expected a number above 0, at most 1000\n"
+     "bad.ini:8: [generate] stop = a|: an empty string; expected strings parted by |\n"
+     "microgpt: error: bad.ini: 5 mistakes\n"},
+    {"config check -c bad.ini --set modle.x=3 --set trian.x=1",
+     3, /* heads may be meant otherwise */
+     "microgpt: error: bad.ini: 3 mistakes\n"},
+    {"config check -c bad.ini --json", 3,
+     "{\n      \"origin\": \"bad.ini:6\",\n      \"line\": 6,\n      \"section\": \"train\",\n"
+     "      \"key\": \"lr\",\n      \"value\": \"x\",\n      \"text\": \"bad.ini:6: [train] lr"},
+    {"config check -c lost.ini", 3,
+     "microgpt: error: lost.ini: 1 mistake; 2 more settings can be checked when it is mended\n"},
     {"config check -c good.ini", 0, "good.ini: OK\n"},
     {"config check -c good.ini --json", 0, "\"ok\": true"},
     {"config check -c good.ini --set train.lr=x", 3,
@@ -48,9 +64,14 @@ START_TEST(program_reports_mistakes_with_their_exit_code)
     char command[4096];
     size_t size;
     const char bad[] = "[train]\nstpes = 1\n", good[] = "[train]\nsteps = 7\n";
+    const char worse[] = "[model]\nheads = 3\nkv_heads = 2\nnorm_bias = true\n"
+                         "[train]\nlr = x\n[generate]\nstop = a|\n";
+    const char lost[] = "[trian]\nsteps = 7\nlr = 1\nseed = 1\n";
     setenv("MICROGPT_PLUGIN_PATH", plugin_path, 1);
     put_bytes("microgpt.ini", bad, sizeof bad - 1);
     put_bytes("good.ini", good, sizeof good - 1);
+    put_bytes("bad.ini", worse, sizeof worse - 1);
+    put_bytes("lost.ini", lost, sizeof lost - 1);
     snprintf(command, sizeof command, "\"$MICROGPT\" %s >out 2>&1 </dev/null", runs[_i].arguments);
     int result = system(command);
     char *output = get_bytes("out", &size);

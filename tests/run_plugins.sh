@@ -133,7 +133,7 @@ run 0 config show --set plugins.load=bad/scheduler_sound.so --set scheduler.use=
 has out "^load = $here/bad/scheduler_sound.so "
 printf '[plugins]\npath = bad\n' >relative.ini
 run 3 config check -c relative.ini
-has err "relative.ini:2: .plugins. path = bad: expected absolute paths: write $here/bad$"
+has out "relative.ini:2: .plugins. path = bad: expected absolute paths: write $here/bad$"
 MICROGPT_PLUGIN_PATH=bad:worse:$MICROGPT_PLUGIN_PATH run 0 plugins list
 [ "$(grep -c 'warning: MICROGPT_PLUGIN_PATH: bad is skipped: expected absolute folders' err)" = 1 \
     ] ||

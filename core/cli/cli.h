@@ -53,7 +53,8 @@ struct mgpt_cli {
     /* For a command, before it configures: "section.key=value" lines over those of the file, under
      * those typed; and where they come from. Both live as long as the configuration. */
     const char *settings, *settings_origin;
-    const char *no_file; /* and without -c no INI is read: "when a text is named" */
+    struct mgpt_faults *faults; /* and mistakes are collected here: mgpt_conf_collect; or NULL */
+    const char *no_file;        /* and without -c no INI is read: "when a text is named" */
 };
 
 /* MGPT_USAGE, with the nearest command or option. Finish it in any case. */
@@ -80,6 +81,11 @@ enum mgpt_status mgpt_cli_configure(struct mgpt_cli *cli, struct mgpt_conf **con
  * is one. */
 enum mgpt_status mgpt_cli_configure_run(struct mgpt_cli *cli, struct mgpt_conf **conf,
                                         struct mgpt_registry **registry, struct mgpt_error *error);
+
+/* The INI in use, or that there is none; for messages. */
+const char *mgpt_cli_source(const struct mgpt_cli *cli);
+/* config check: prints every mistake of the configuration. */
+enum mgpt_status mgpt_cli_config_check(struct mgpt_cli *cli, struct mgpt_error *error);
 
 /* The folder of the run as it was typed; NULL: it was not. */
 const char *mgpt_cli_typed_dir(const struct mgpt_cli *cli);

@@ -1,5 +1,5 @@
-/* microgpt config: the settings in effect and where each came from; or only whether they are sound.
- */
+/* microgpt config: the settings in effect and where each came from. For config check see
+ * config_check.c. */
 #include <config.h>
 
 #include <inttypes.h>
@@ -7,13 +7,6 @@
 
 #include "base/json.h"
 #include "cli/cli.h"
-
-static const char defaults[] = "built-in defaults";
-
-static const char *source(const struct mgpt_cli *cli)
-{
-    return cli->config_path ? cli->config_path : defaults;
-}
 
 /* ---- JSON ---- */
 
@@ -73,7 +66,12 @@ static enum mgpt_status show_json(const struct mgpt_cli *cli, const struct mgpt_
     return mgpt_json_print(object, error);
 }
 
-/* ---- the two words ---- */
+/* ---- the words ---- */
+
+const char *mgpt_cli_source(const struct mgpt_cli *cli)
+{
+    return cli->config_path ? cli->config_path : "built-in defaults";
+}
 
 static enum mgpt_status show(const struct mgpt_cli *cli, const struct mgpt_conf *conf,
                              struct mgpt_error *error)
@@ -81,7 +79,7 @@ static enum mgpt_status show(const struct mgpt_cli *cli, const struct mgpt_conf 
     if (cli->json)
         return show_json(cli, conf, error);
     struct mgpt_string text = {0};
-    mgpt_string_format(&text, "# %s\n", source(cli));
+    mgpt_string_format(&text, "# %s\n", mgpt_cli_source(cli));
     mgpt_conf_print(conf, true, &text);
     if (text.failed)
         mgpt_fail(error, MGPT_NOMEM, "no memory for the output");
@@ -92,25 +90,18 @@ static enum mgpt_status show(const struct mgpt_cli *cli, const struct mgpt_conf 
     return status;
 }
 
-static enum mgpt_status check(const struct mgpt_cli *cli, struct mgpt_error *error)
-{
-    if (cli->json)
-        return mgpt_json_print(json_pack("{s:b, s:o}", "ok", 1, "file", source_json(cli)), error);
-    printf("%s: OK\n", source(cli));
-    return MGPT_OK;
-}
-
 enum mgpt_status mgpt_cmd_config(struct mgpt_cli *cli, struct mgpt_error *error)
 {
     struct mgpt_conf *conf;
     struct mgpt_registry *registry;
     const char *word = cli->n_operands == 1 ? cli->operands[0] : "";
-    bool showing = !strcmp(word, "show");
-    if (!showing && strcmp(word, "check"))
+    if (!strcmp(word, "check"))
+        return mgpt_cli_config_check(cli, error);
+    if (strcmp(word, "show"))
         return mgpt_fail(error, MGPT_USAGE, "config: expected one word, show or check");
     enum mgpt_status status = mgpt_cli_configure(cli, &conf, &registry, error);
     if (status == MGPT_OK)
-        status = showing ? show(cli, conf, error) : check(cli, error);
+        status = show(cli, conf, error);
     mgpt_conf_destroy(conf);
     mgpt_registry_destroy(registry);
     return status;

@@ -56,7 +56,7 @@ static enum mgpt_status examine(struct mgpt_cli *cli, struct mgpt_findings *f,
 
     if (status != MGPT_OK)
         mgpt_findings_problem(f, status, "configuration",
-                              "correct it there (microgpt config check says the same)", "%s",
+                              "correct it there; microgpt config check lists every mistake", "%s",
                               why.text);
     else
         mgpt_findings_ok(f, "configuration", "%s",

@@ -130,6 +130,8 @@ static enum mgpt_status configure_from(struct mgpt_cli *cli, char *path, struct 
     enum mgpt_status status = mgpt_cli_registry(cli, registry, error);
     if (status == MGPT_OK)
         status = mgpt_conf_create(conf, error);
+    if (status == MGPT_OK)
+        mgpt_conf_collect(*conf, cli->faults);
     if (status == MGPT_OK && path)
         status = mgpt_conf_read(*conf, path, error);
     if (status == MGPT_OK)

@@ -90,6 +90,41 @@ static enum mgpt_status check_limits(const struct mgpt_model *m, struct mgpt_err
     return MGPT_OK;
 }
 
+/* What two keys must be to each other, with limits observed and nothing 0. */
+static enum mgpt_status check_heads(const struct mgpt_model *m, struct mgpt_error *error)
+{
+    if (m->embd % m->heads == 0)
+        return MGPT_OK;
+    return mgpt_fail(error, MGPT_INVALID,
+                     "heads = %u does not divide embd = %u; expected a divisor of embd", m->heads,
+                     m->embd);
+}
+
+static enum mgpt_status check_kv_heads(const struct mgpt_model *m, struct mgpt_error *error)
+{
+    if (m->heads % m->kv_heads == 0)
+        return MGPT_OK;
+    return mgpt_fail(error, MGPT_INVALID,
+                     "kv_heads = %u does not divide heads = %u; expected a divisor of heads",
+                     m->kv_heads, m->heads);
+}
+
+static enum mgpt_status check_norm_bias(const struct mgpt_model *m, struct mgpt_error *error)
+{
+    if (!m->norm_bias || m->norm_gain)
+        return MGPT_OK;
+    return mgpt_fail(error, MGPT_INVALID, "norm_bias = true needs norm_gain = true");
+}
+
+static const struct {
+    const char *key, *other;
+    enum mgpt_status (*check)(const struct mgpt_model *m, struct mgpt_error *error);
+} pairs[MGPT_MODEL_PAIRS] = {
+    {"heads", "embd", check_heads},
+    {"kv_heads", "heads", check_kv_heads},
+    {"norm_bias", "norm_gain", check_norm_bias},
+};
+
 enum mgpt_status mgpt_model_check(const struct mgpt_model *m, struct mgpt_error *error)
 {
     enum mgpt_status status = check_limits(m, error);
@@ -98,17 +133,46 @@ enum mgpt_status mgpt_model_check(const struct mgpt_model *m, struct mgpt_error 
         return status;
     if (!m->layers || !m->heads || !m->kv_heads || !m->embd || !m->mlp || !m->context || !m->vocab)
         return mgpt_fail(error, MGPT_INVALID, "a model needs at least 1 of everything");
-    if (m->embd % m->heads)
-        return mgpt_fail(error, MGPT_INVALID,
-                         "heads = %u does not divide embd = %u; expected a divisor of embd",
-                         m->heads, m->embd);
-    if (m->heads % m->kv_heads)
-        return mgpt_fail(error, MGPT_INVALID,
-                         "kv_heads = %u does not divide heads = %u; expected a divisor of heads",
-                         m->kv_heads, m->heads);
-    if (m->norm_bias && !m->norm_gain)
-        return mgpt_fail(error, MGPT_INVALID, "norm_bias = true needs norm_gain = true");
-    return MGPT_OK;
+    for (size_t i = 0; i < MGPT_MODEL_PAIRS && status == MGPT_OK; i++)
+        status = pairs[i].check(m, error);
+    return status;
+}
+
+enum mgpt_status mgpt_model_check_pair(const struct mgpt_conf *conf, const struct mgpt_model *model,
+                                       size_t i, const char **key, struct mgpt_error *error)
+{
+    struct mgpt_error why;
+
+    if (pairs[i].check(model, &why) == MGPT_OK)
+        return MGPT_OK;
+    *key = pairs[i].key; /* what was given is at fault, not a default */
+    if (strcmp(mgpt_conf_origin(conf, "model", *key), "default") == 0)
+        *key = pairs[i].other;
+    return mgpt_fail(error, MGPT_CONFIG, "%s: [model] %s", mgpt_conf_origin(conf, "model", *key),
+                     why.text);
+}
+
+void mgpt_model_read(const struct mgpt_conf *conf, uint32_t vocab, struct mgpt_model *model)
+{
+    memset(model, 0, sizeof *model);
+    model->size = sizeof *model;
+    model->vocab = vocab;
+    for (size_t i = 0; i < N_FIELDS; i++) {
+        const struct field *f = &fields[i];
+        switch (f->type) {
+        case NUMBER: *whole(model, f) = (uint32_t)mgpt_conf_int(conf, "model", f->name); break;
+        case FLAG: *whole(model, f) = mgpt_conf_bool(conf, "model", f->name); break;
+        case REAL: *real(model, f) = mgpt_conf_float(conf, "model", f->name); break;
+        case ENUM:
+            *whole(model, f) = (uint32_t)choice(f->choices, mgpt_conf_text(conf, "model", f->name));
+            break;
+        case SET: *whole(model, f) = mgpt_conf_choices(conf, "model", f->name); break;
+        }
+    }
+    if (!model->kv_heads)
+        model->kv_heads = model->heads;
+    if (!model->mlp)
+        model->mlp = 4 * model->embd;
 }
 
 /* `ids` of the tokenizer, and rows behind them where [model] vocab asks for more. */
@@ -130,32 +194,15 @@ enum mgpt_status mgpt_model_from_conf(const struct mgpt_conf *conf, uint32_t ids
                                       struct mgpt_model *model, struct mgpt_error *error)
 {
     struct mgpt_error why;
+    const char *key;
 
-    memset(model, 0, sizeof *model);
-    model->size = sizeof *model;
-    if (set_vocab(conf, ids, model, error) != MGPT_OK)
-        return MGPT_CONFIG;
-    for (size_t i = 0; i < N_FIELDS; i++) {
-        const struct field *f = &fields[i];
-        switch (f->type) {
-        case NUMBER: *whole(model, f) = (uint32_t)mgpt_conf_int(conf, "model", f->name); break;
-        case FLAG: *whole(model, f) = mgpt_conf_bool(conf, "model", f->name); break;
-        case REAL: *real(model, f) = mgpt_conf_float(conf, "model", f->name); break;
-        case ENUM:
-            *whole(model, f) = (uint32_t)choice(f->choices, mgpt_conf_text(conf, "model", f->name));
-            break;
-        case SET: *whole(model, f) = mgpt_conf_choices(conf, "model", f->name); break;
-        }
-    }
-    if (!model->kv_heads)
-        model->kv_heads = model->heads;
-    if (!model->mlp)
-        model->mlp = 4 * model->embd;
-    if (mgpt_model_check(model, &why) == MGPT_OK)
-        return MGPT_OK;
-    return mgpt_fail(error, MGPT_CONFIG, "[model] (heads: %s, embd: %s): %s",
-                     mgpt_conf_origin(conf, "model", "heads"),
-                     mgpt_conf_origin(conf, "model", "embd"), why.text);
+    mgpt_model_read(conf, ids, model);
+    enum mgpt_status status = set_vocab(conf, ids, model, error);
+    for (size_t i = 0; i < MGPT_MODEL_PAIRS && status == MGPT_OK; i++)
+        status = mgpt_model_check_pair(conf, model, i, &key, error);
+    if (status == MGPT_OK && mgpt_model_check(model, &why) != MGPT_OK)
+        status = mgpt_fail(error, MGPT_CONFIG, "[model]: %s", why.text);
+    return status;
 }
 
 static json_t *field_to_json(const struct mgpt_model *model, const struct field *f)

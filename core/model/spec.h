@@ -12,6 +12,14 @@
 enum mgpt_status mgpt_model_from_conf(const struct mgpt_conf *conf, uint32_t ids,
                                       struct mgpt_model *model, struct mgpt_error *error);
 
+/* The same unchecked; vocab is not looked at. */
+void mgpt_model_read(const struct mgpt_conf *conf, uint32_t vocab, struct mgpt_model *model);
+
+/* What pair `i` of keys must be to each other. MGPT_CONFIG, and *key is the one that was given. */
+#define MGPT_MODEL_PAIRS 3
+enum mgpt_status mgpt_model_check_pair(const struct mgpt_conf *conf, const struct mgpt_model *model,
+                                       size_t i, const char **key, struct mgpt_error *error);
+
 /* Do the numbers make a model? MGPT_INVALID says which do not: heads that do not divide embd, ...
  */
 enum mgpt_status mgpt_model_check(const struct mgpt_model *model, struct mgpt_error *error);

@@ -351,6 +351,8 @@ static enum mgpt_status fill_session(struct mgpt_session *s, const struct mgpt_h
     if (status == MGPT_OK)
         status = mgpt_session_optimizer(s, error);
     if (status == MGPT_OK)
+        status = mgpt_session_scheduler(s, error);
+    if (status == MGPT_OK)
         status = mgpt_session_shape(s, error);
     if (status == MGPT_OK && mgpt_model_match(&hf->model, &s->model, &why) != MGPT_OK)
         return mgpt_fail(error, MGPT_CONFIG, "%s: %s", hf->dir, why.text);

@@ -31,6 +31,8 @@ enum mgpt_status mgpt_rig_open(struct mgpt_rig *rig, struct mgpt_conf *conf,
     if (status == MGPT_OK)
         status = mgpt_session_optimizer(s, error);
     if (status == MGPT_OK)
+        status = mgpt_session_scheduler(s, error);
+    if (status == MGPT_OK)
         status = mgpt_session_shape_for(s, vocab, error);
     if (status != MGPT_OK)
         return status;

@@ -249,9 +249,15 @@ enum mgpt_status mgpt_session_optimizer(struct mgpt_session *s, struct mgpt_erro
         !(MGPT_HAS(s->optimizer_api, record) && s->optimizer_api->record))
         return mgpt_fail(error, MGPT_PLUGIN, "optimizer %s: expected `record` beside `takes`",
                          mgpt_conf_text(s->conf, "optimizer", "use"));
-    status = s->optimizer_api->create(mgpt_host(), config, &s->optimizer, error);
-    if (status == MGPT_OK)
-        status = use(s, MGPT_KIND_SCHEDULER, "scheduler", &api, &config, error);
+    return s->optimizer_api->create(mgpt_host(), config, &s->optimizer, error);
+}
+
+enum mgpt_status mgpt_session_scheduler(struct mgpt_session *s, struct mgpt_error *error)
+{
+    const struct mgpt_config *config;
+    const void *api;
+    enum mgpt_status status = use(s, MGPT_KIND_SCHEDULER, "scheduler", &api, &config, error);
+
     if (status != MGPT_OK)
         return status;
     s->scheduler_api = api;

@@ -86,6 +86,7 @@ enum mgpt_status mgpt_session_step_state(struct mgpt_session *s, struct mgpt_ten
 enum mgpt_status mgpt_session_passes(struct mgpt_session *s, int64_t batch,
                                      struct mgpt_error *error);
 enum mgpt_status mgpt_session_optimizer(struct mgpt_session *s, struct mgpt_error *error);
+enum mgpt_status mgpt_session_scheduler(struct mgpt_session *s, struct mgpt_error *error);
 enum mgpt_status mgpt_session_sampler(struct mgpt_session *s, struct mgpt_error *error);
 void mgpt_session_close(struct mgpt_session *s);
 

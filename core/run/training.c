@@ -192,6 +192,8 @@ static enum mgpt_status open_session(struct mgpt_training *r, struct mgpt_error 
         status = mgpt_session_data(s, r->checkpoint, error);
     if (status == MGPT_OK)
         status = mgpt_session_optimizer(s, error);
+    if (status == MGPT_OK)
+        status = mgpt_session_scheduler(s, error);
     return status == MGPT_OK ? mgpt_session_shape(s, error) : status;
 }
 
