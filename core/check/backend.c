@@ -436,7 +436,15 @@ static void leaks_of(const struct mgpt_component *c)
     mgpt_check_device_close(&d);
 }
 
+static void check_made(const struct mgpt_component *component)
+{
+    struct mgpt_check_device d = mgpt_check_device_open(component, NULL, NULL);
+
+    mgpt_check_device_close(&d);
+}
+
 const struct mgpt_check_case mgpt_check_backend[] = {
+    {MGPT_CHECK_MADE, "no run could begin with it", check_made, 0},
     {"memory_keeps_what_is_uploaded_and_refuses_what_is_past_its_end",
      "parameters and checkpoints would not be what was written", memory_of, 0},
     {"caps_fill_no_more_than_the_caller_has",

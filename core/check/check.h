@@ -95,6 +95,10 @@ struct mgpt_check_case {
     unsigned seconds; /* it may take; 0: as most do */
 };
 
+/* The name of the first case of kinds that are made or opened without much around them: when it
+ * fails, the others would say the same, and are not tried. */
+#define MGPT_CHECK_MADE "is_made_with_its_defaults"
+
 struct mgpt_contract {
     const char *kind; /* "optimizer" */
     const struct mgpt_check_case *cases;

@@ -183,7 +183,17 @@ static void check_left(const struct mgpt_component *component)
     mgpt_check_leaks(component, once);
 }
 
+static void check_made(const struct mgpt_component *component)
+{
+    struct dataset_bench_setup setup = dataset_bench_usual(dataset_bench_corpus());
+    struct mgpt_dataset *data = NULL;
+
+    check_ok(dataset_bench_open(component, &setup, &data, error));
+    dataset_bench_close(component->api, data);
+}
+
 const struct mgpt_check_case mgpt_check_dataset[] = {
+    {MGPT_CHECK_MADE, "no run could begin with it", check_made, 0},
     {"batches_fit_and_are_counted",
      "the loss would be divided by another number of targets than there are, or memory overwritten",
      check_batches, 0},

@@ -207,7 +207,18 @@ static void check_left(const struct mgpt_component *component)
     mgpt_check_leaks(component, once);
 }
 
+static void check_made(const struct mgpt_component *component)
+{
+    struct mgpt_run_info run = logger_bench_run_info(mgpt_check_folder, 0);
+
+    logger_bench_print_to(mgpt_check_path("printed"));
+    struct logger_bench b =
+        logger_bench_opened(component, mgpt_check_settings(component, NULL), &run);
+    b.api->close(b.it);
+}
+
 const struct mgpt_check_case mgpt_check_logger[] = {
+    {MGPT_CHECK_MADE, "no run could begin with it", check_made, 0},
     {"takes_every_event",
      "a run would stop at an event that the module does not know, or that has no number",
      check_events, 0},

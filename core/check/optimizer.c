@@ -338,7 +338,16 @@ static void check_left(const struct mgpt_component *component)
     mgpt_check_leaks(component, once);
 }
 
+static void check_made(const struct mgpt_component *component)
+{
+    struct optimizer_bench b;
+
+    optimizer_bench_open(&b, component, mgpt_check_settings(component, NULL));
+    b.api->destroy(b.it);
+}
+
 const struct mgpt_check_case mgpt_check_optimizer[] = {
+    {MGPT_CHECK_MADE, "no run could begin with it", check_made, 0},
     {"rule_counts_what_it_names",
      "devices would hand other arrays and scalars to the rule than it wants", check_table, 0},
     {"rule_keeps_to_the_language",

@@ -125,7 +125,16 @@ static void check_left(const struct mgpt_component *component)
     mgpt_check_leaks(component, once);
 }
 
+static void check_made(const struct mgpt_component *component)
+{
+    struct sampler_bench b;
+
+    sampler_bench_open(&b, component, SAMPLER_BENCH_N, mgpt_check_settings(component, NULL));
+    b.api->destroy(b.it);
+}
+
 const struct mgpt_check_case mgpt_check_sampler[] = {
+    {MGPT_CHECK_MADE, "no run could begin with it", check_made, 0},
     {"picks_an_id_that_exists",
      "generation would read past the vocabulary, or samples would change with what was sampled "
      "before",

@@ -69,7 +69,19 @@ static void check_left(const struct mgpt_component *component)
     mgpt_check_leaks(component, once);
 }
 
+static void check_made(const struct mgpt_component *component)
+{
+    const struct mgpt_scheduler_api *api = component->api;
+    struct mgpt_config *config = mgpt_check_settings(component, NULL);
+    struct mgpt_scheduler *s = NULL;
+
+    check_ok(api->create(mgpt_host(), config, &s, error));
+    api->destroy(s);
+    mgpt_config_destroy(config);
+}
+
 const struct mgpt_check_case mgpt_check_scheduler[] = {
+    {MGPT_CHECK_MADE, "no run could begin with it", check_made, 0},
     {"gives_finite_rates",
      "training would run at a rate that is no number, negative, or another one after a resume",
      check_range, 0},

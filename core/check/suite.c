@@ -143,6 +143,11 @@ static void play_case(void *context, int to)
 
 /* ---- findings ---- */
 
+bool mgpt_outcome_failed(enum mgpt_outcome outcome)
+{
+    return outcome == MGPT_FAILED || outcome == MGPT_CRASHED || outcome == MGPT_TIMEOUT;
+}
+
 /* Joins what the lines of one letter say; malloc, or NULL without memory. Lines that come again are
  * told once. */
 static char *lines_of(const struct mgpt_child *child, char letter)
@@ -238,7 +243,8 @@ static enum mgpt_status add(struct mgpt_suite *suite, struct mgpt_case_result *f
         return mgpt_fail(error, MGPT_NOMEM, "no memory for what the checks find");
     }
     all[suite->n++] = *f;
-    suite->failed += f->outcome >= MGPT_FAILED;
+    suite->failed += mgpt_outcome_failed(f->outcome);
+    suite->untried += f->outcome == MGPT_UNTRIED;
     if (suite->on_finding)
         suite->on_finding(f, suite->context);
     return MGPT_OK;
@@ -286,12 +292,27 @@ static enum mgpt_status run_case(struct mgpt_suite *suite, struct task *task,
     return status;
 }
 
+/* A case that could only say again why there is no instance. */
+static enum mgpt_status pass_over(struct mgpt_suite *suite, const struct task *task,
+                                  struct mgpt_error *error)
+{
+    struct mgpt_case_result f = {.check = task->what->name,
+                                 .means = task->what->means,
+                                 .outcome = MGPT_UNTRIED,
+                                 .text = strdup("not tried: there is no instance to try it on"),
+                                 .output = strdup("")};
+
+    (void)snprintf(f.kind, sizeof f.kind, "%.*s", (int)strcspn(task->kind, "/"), task->kind);
+    (void)snprintf(f.name, sizeof f.name, "%s", task->name);
+    return add(suite, &f, error);
+}
+
 static enum mgpt_status run_module(struct mgpt_suite *suite, const char *kind, const char *name,
                                    struct mgpt_error *error)
 {
     struct task task = {.suite = suite, .kind = kind, .name = name};
     char plain[32];
-    enum mgpt_outcome outcome = MGPT_PASSED;
+    enum mgpt_outcome outcome = MGPT_PASSED, first = MGPT_PASSED;
     enum mgpt_status status = run_case(suite, &task, &outcome, error);
 
     (void)snprintf(plain, sizeof plain, "%.*s", (int)strcspn(kind, "/"), kind);
@@ -299,8 +320,11 @@ static enum mgpt_status run_module(struct mgpt_suite *suite, const char *kind, c
     if (outcome != MGPT_PASSED) /* it cannot run here */
         return status;
     for (size_t i = 0; cases && cases[i].name && status == MGPT_OK; i++) {
+        bool unmade =
+            i > 0 && !strcmp(cases[0].name, MGPT_CHECK_MADE) && mgpt_outcome_failed(first);
         task.what = &cases[i];
-        status = run_case(suite, &task, &outcome, error);
+        status = unmade ? pass_over(suite, &task, error) : run_case(suite, &task, &outcome, error);
+        first = i ? first : outcome;
     }
     return status;
 }

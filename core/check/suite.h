@@ -12,8 +12,11 @@ enum mgpt_outcome {
     MGPT_SKIPPED = 1, /* does not apply, or cannot be tried here */
     MGPT_FAILED = 2,  /* an assertion, with its text */
     MGPT_CRASHED = 3, /* a signal, or an exit */
-    MGPT_TIMEOUT = 4
+    MGPT_TIMEOUT = 4,
+    MGPT_UNTRIED = 5 /* for want of an instance: MGPT_CHECK_MADE failed */
 };
+
+bool mgpt_outcome_failed(enum mgpt_outcome outcome);
 
 /* What came of one case. Texts are owned. */
 struct mgpt_case_result {
@@ -37,7 +40,7 @@ struct mgpt_suite {
     void *context;
     /* filled by run; finish frees */
     struct mgpt_case_result *findings;
-    size_t n, failed;
+    size_t n, failed, untried;
 };
 
 /* Loads the file and checks each module in it. MGPT_OK also when checks failed: see `failed`. An

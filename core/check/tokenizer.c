@@ -340,7 +340,19 @@ static void check_left(const struct mgpt_component *component)
     mgpt_check_leaks(component, once);
 }
 
+static void check_made(const struct mgpt_component *component)
+{
+    const struct mgpt_tokenizer_api *api = component->api;
+    struct mgpt_config *config = mgpt_check_settings(component, NULL);
+    struct mgpt_tokenizer *it = NULL;
+
+    check_ok(api->create(mgpt_host(), config, &it, error));
+    api->destroy(it);
+    mgpt_config_destroy(config);
+}
+
 const struct mgpt_check_case mgpt_check_tokenizer[] = {
+    {MGPT_CHECK_MADE, "no run could begin with it", check_made, 0},
     {"gives_back_the_text", "what the model learns from, and what it writes, is another text",
      check_text, 0},
     {"bos_is_an_id_without_text",

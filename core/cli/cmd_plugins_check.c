@@ -15,46 +15,78 @@
 
 #define USUAL_SEED 20240917
 
-static const char *const outcomes[] = {"pass", "skip", "fail", "crash", "timeout"};
+static const char *const outcomes[] = {"pass", "skip", "fail", "crash", "timeout", "untried"};
+static const char *const words[] = {"ok", "skip", "FAIL", "CRASH", "HANGS", "skip"};
 
 /* ---- a table ---- */
 
-/* What stands above: the module, and its last failure. */
+/* What stands above: the module and what was last told of it; and the checks since that say the
+ * same. */
 struct above {
-    char module[256], failure[2048];
+    char module[256], told[2048];
+    enum mgpt_outcome outcome;
+    struct mgpt_string names; /* of those checks, parted by commas */
+    size_t n;
 };
 
-/* A module that fails when it is made fails every check, in the same words: they are told once. */
+/* One cause can fail all checks, in the same words. It is told once, and then who else met it. */
 static bool is_told(const struct mgpt_case_result *f, struct above *above)
 {
-    char this[sizeof above->failure];
+    char this[sizeof above->told];
 
-    (void)snprintf(this, sizeof this, "%s\n%s", f->text, f->output);
-    if (strcmp(this, above->failure) == 0)
+    if (f->outcome == MGPT_PASSED || f->outcome == MGPT_UNTRIED)
+        return f->outcome == MGPT_UNTRIED;
+    (void)snprintf(this, sizeof this, "%d %s\n%s", (int)f->outcome, f->text, f->output);
+    if (strcmp(this, above->told) == 0)
         return true;
-    memcpy(above->failure, this, sizeof this);
+    memcpy(above->told, this, sizeof this);
     return false;
+}
+
+static void print_same(struct above *above)
+{
+    const char *why = above->outcome == MGPT_UNTRIED        ? "not tried, for want of an instance"
+                      : mgpt_outcome_failed(above->outcome) ? "for the same cause"
+                                                            : "for the same reason";
+
+    if (above->n)
+        printf("  %-5s %zu more check%s, %s: %s\n", words[above->outcome], above->n,
+               above->n == 1 ? "" : "s", why, above->names.failed ? "?" : above->names.data);
+    mgpt_string_finish(&above->names);
+    above->names = (struct mgpt_string){0};
+    above->n = 0;
+}
+
+static void begin_module(const struct mgpt_case_result *f, struct above *above)
+{
+    char this[sizeof above->module];
+
+    (void)snprintf(this, sizeof this, "%s %s", f->kind, f->name);
+    if (!f->kind[0] || strcmp(above->module, this) == 0)
+        return;
+    print_same(above);
+    printf("%s\n", this);
+    memcpy(above->module, this, sizeof this);
+    above->told[0] = '\0';
 }
 
 static void print_finding(const struct mgpt_case_result *f, void *context)
 {
-    static const char *const words[] = {"ok", "skip", "FAIL", "CRASH", "HANGS"};
     struct above *above = context;
-    char this[sizeof above->module];
 
-    (void)snprintf(this, sizeof this, "%s %s", f->kind, f->name);
-    if (f->kind[0] && strcmp(above->module, this) != 0) {
-        printf("%s\n", this);
-        *above = (struct above){0};
-        memcpy(above->module, this, sizeof this);
+    begin_module(f, above);
+    bool told = is_told(f, above);
+    if (!told || f->outcome != above->outcome)
+        print_same(above);
+    above->outcome = f->outcome;
+    if (told) {
+        mgpt_string_format(&above->names, "%s%s", above->n++ ? ", " : "", f->check);
+        return;
     }
     printf("  %-5s %-66s %6.2f s\n", words[f->outcome], f->check, f->seconds);
-    bool told = f->outcome >= MGPT_FAILED && is_told(f, above);
-    if (told)
-        printf("        As above.\n");
-    else if (f->text[0] && f->outcome != MGPT_PASSED)
+    if (f->text[0] && f->outcome != MGPT_PASSED)
         printf("        %s\n", f->text);
-    if (f->outcome >= MGPT_FAILED && !told) {
+    if (mgpt_outcome_failed(f->outcome)) {
         printf("        It matters: %s.\n", f->means);
         if (f->output[0])
             printf("        It last said: %s\n", f->output);
@@ -64,14 +96,15 @@ static void print_finding(const struct mgpt_case_result *f, void *context)
     (void)fflush(stdout);
 }
 
-static void print_sum(const struct mgpt_suite *suite)
+static void print_sum(const struct mgpt_suite *suite, struct above *above)
 {
-    size_t n[MGPT_TIMEOUT + 1] = {0};
+    size_t n[MGPT_UNTRIED + 1] = {0};
 
+    print_same(above);
     for (size_t i = 0; i < suite->n; i++)
         n[suite->findings[i].outcome]++;
     printf("%zu passed, %zu failed, %zu skipped; seed %llu\n", n[MGPT_PASSED], suite->failed,
-           n[MGPT_SKIPPED], (unsigned long long)suite->seed);
+           n[MGPT_SKIPPED] + suite->untried, (unsigned long long)suite->seed);
 }
 
 /* ---- JSON ---- */
@@ -140,7 +173,7 @@ static char **folders_of(const struct mgpt_cli *cli)
 enum mgpt_status mgpt_cmd_plugins_check(struct mgpt_cli *cli, struct mgpt_error *error)
 {
     struct mgpt_suite suite = {0};
-    struct above above = {"", ""};
+    struct above above = {.module = ""};
     char path[4096];
     enum mgpt_status status = read_options(cli, &suite, error);
 
@@ -161,10 +194,11 @@ enum mgpt_status mgpt_cmd_plugins_check(struct mgpt_cli *cli, struct mgpt_error 
     if (status == MGPT_OK && cli->json)
         status = print_json(&suite, error);
     if (status == MGPT_OK && !cli->json)
-        print_sum(&suite);
+        print_sum(&suite, &above);
     if (status == MGPT_OK && suite.failed)
         status = mgpt_fail(error, MGPT_PLUGIN, "%s: %zu of %zu checks failed", path, suite.failed,
-                           suite.n);
+                           suite.n - suite.untried);
+    mgpt_string_finish(&above.names);
     mgpt_suite_finish(&suite);
     free_folders(folders);
     return status;
