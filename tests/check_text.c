@@ -15,6 +15,16 @@
 
 /* ---- strings ---- */
 
+START_TEST(a_shell_takes_any_text_as_one_word)
+{
+    struct mgpt_string s = {0};
+    mgpt_shell_add(&s, "");
+    mgpt_shell_add(&s, "it's $HOME");
+    ck_assert_str_eq(s.data, "'''it'\\''s $HOME'");
+    mgpt_string_finish(&s);
+}
+END_TEST
+
 START_TEST(string_grows_and_stays_terminated)
 {
     struct mgpt_string s = {0};
@@ -442,6 +452,7 @@ int main(void)
     tcase_add_loop_test(tests, shows_what_a_terminal_must_not_have, 0,
                         (int)(sizeof shown / sizeof *shown));
     tcase_add_test(tests, string_grows_and_stays_terminated);
+    tcase_add_test(tests, a_shell_takes_any_text_as_one_word);
     tcase_add_test(tests, string_fails_once_and_for_good);
     tcase_add_loop_test(tests, finds_the_first_byte_that_is_not_utf8, 0, COUNT(utf8));
     tcase_add_loop_test(tests, finds_a_character_that_has_only_begun, 0, COUNT(begun));

@@ -28,7 +28,7 @@ bad 2 'tarin.*train' tarin
 bad 2 'step' train --stepz 5
 bad 2 'steps' train --steps
 bad 2 'expected only options; see microgpt eval' eval surplus
-bad 2 'expected only options; did you mean --dir good\?$' generate good
+bad 2 'expected only options; did you mean --dir .good.\?$' generate good
 bad 2 'expected only options; see microgpt bench' bench good
 bad 2 'metrics.jsonl' train --json
 bad 3 'section.key=value' train --set nonsense
@@ -201,6 +201,16 @@ step=$(sed -n 's/.*; step \([0-9]*\) of .*/\1/p' err)
 [ "$(grep -c '"loss"' cut/metrics.jsonl)" = "$step" ] || fail 'metrics.jsonl lacks steps'
 run 0 train --resume --dir cut
 [ "$(sum cut)" = "$(sum whole)" ] || fail 'the run that went on is another one'
+# The command that goes on can be pasted, whatever the folder is called.
+odd="it's \$HOME \"one\""
+# shellcheck disable=SC2086
+"$MICROGPT" train -c "$ini" $long --dir "$odd" 2>err | head -n 3 >out
+next=$(sed -n 's/.*To go on: microgpt //p' err)
+eval "\"\$MICROGPT\" $next --explain" >out 2>err </dev/null ||
+    fail "what a run in $odd says to go on with does not work: $next"
+run 2 generate "$odd"
+next=$(sed -n 's/.*did you mean \(.*\)?$/\1/p' err)
+eval "\"\$MICROGPT\" generate --samples 1 $next" >out 2>err </dev/null || fail "generate $next: exit $?"
 
 if [ "$(id -u)" != 0 ]; then
     mkdir locked

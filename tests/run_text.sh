@@ -10,7 +10,7 @@ run 0 train book.txt $few
 has err './microgpt.ini is not read when a text is named; -c microgpt.ini reads it'
 has err 'text: [0-9]+ characters, [0-9]+ different ones: tokenizer char$'
 has err 'picked: 3 layers, width 48, context 64, 20 steps of 8 windows; .*--set'
-has err 'all settings are in book/config.ini; microgpt config show -c book/config.ini'
+has err 'all settings are in book/config.ini; microgpt config show -c .book/config.ini.'
 has out '^sample +1:'
 n=$(wc -m <book.txt) # a part of n tokens has n - 1 to predict
 has out "^num tokens: train $((n * 9 / 10 - 1)), val $((n - n * 9 / 10 - 1))$"

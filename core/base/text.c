@@ -120,6 +120,14 @@ void mgpt_visible_add(struct mgpt_string *s, const char *text, size_t size)
 
 /* ---- messages ---- */
 
+void mgpt_shell_add(struct mgpt_string *s, const char *text)
+{
+    mgpt_string_add(s, "'", 1);
+    for (; *text; text++)
+        mgpt_string_format(s, *text == '\'' ? "'\\''" : "%c", *text);
+    mgpt_string_add(s, "'", 1);
+}
+
 const char *mgpt_text_after_path(const char *text, const char *path)
 {
     size_t n = strlen(path);

@@ -35,6 +35,9 @@ void mgpt_utf8_add(struct mgpt_string *s, const char *text, size_t size);
  * 80 to C2 9F) among them, and bytes that are not valid UTF-8 as \xNN. */
 void mgpt_visible_add(struct mgpt_string *s, const char *text, size_t size);
 
+/* Adds text as one word of a POSIX shell, whatever is in it: for commands that a user pastes. */
+void mgpt_shell_add(struct mgpt_string *s, const char *text);
+
 /* The text without "PATH: " at its start, or as it is. */
 const char *mgpt_text_after_path(const char *text, const char *path);
 

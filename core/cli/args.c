@@ -94,9 +94,14 @@ static enum mgpt_status refuse_word(const struct mgpt_command *command, const ch
     char *path = mgpt_path_join(surplus, "config.ini");
     bool run = path && access(path, F_OK) == 0 && option_named(command, "dir", 3);
     free(path);
-    if (run)
-        return mgpt_fail(error, MGPT_USAGE, "%s: %s: expected only options; did you mean --dir %s?",
-                         command->name, surplus, surplus);
+    if (run) {
+        struct mgpt_string dir = {0};
+        mgpt_shell_add(&dir, surplus);
+        mgpt_fail(error, MGPT_USAGE, "%s: %s: expected only options; did you mean --dir %s?",
+                  command->name, surplus, dir.failed ? "DIR" : dir.data);
+        mgpt_string_finish(&dir);
+        return MGPT_USAGE;
+    }
     return mgpt_fail(error, MGPT_USAGE, "%s: %s: expected only options; see microgpt %s --help",
                      command->name, surplus, command->name);
 }

@@ -75,17 +75,21 @@ static void say_kept(const struct mgpt_cli *cli, bool picked, const struct mgpt_
 {
     const char *typed = mgpt_cli_typed_dir(cli);
     const char *dir = typed ? typed : mgpt_conf_text(conf, "run", "dir");
-    struct mgpt_string next = {0};
+    struct mgpt_string next = {0}, ini = {0};
+    char *path = mgpt_path_join(dir, "config.ini");
 
     mgpt_cli_next(dir, "--steps N", &next);
+    mgpt_shell_add(&ini, path ? path : "");
     if (!next.failed)
         mgpt_log(MGPT_LOG_INFO, "kept in %s. %s", dir, next.data);
-    if (picked)
+    if (picked && path && !ini.failed)
         mgpt_log(MGPT_LOG_INFO,
-                 "all settings are in %s/config.ini; microgpt config show -c %s/config.ini prints "
-                 "them, and a copy of that file makes an INI of your own: train -c COPY --dir NAME",
-                 dir, dir);
+                 "all settings are in %s; microgpt config show -c %s prints them, and a copy of "
+                 "that file makes an INI of your own: train -c COPY --dir NAME",
+                 path, ini.data);
     mgpt_string_finish(&next);
+    mgpt_string_finish(&ini);
+    free(path);
 }
 
 /* A folder that is not there is most likely misspelt, unless -c says what is to begin in it. */

@@ -278,19 +278,32 @@ static enum mgpt_status settle(struct mgpt_training *r, struct mgpt_error *error
     return status;
 }
 
+/* Fails with what came to pass and the command that goes on. */
+static enum mgpt_status say_how_on(const struct mgpt_training *r, enum mgpt_status status,
+                                   const char *text, struct mgpt_error *error)
+{
+    struct mgpt_string dir = {0};
+
+    mgpt_shell_add(&dir, r->dir);
+    mgpt_fail(error, status, "%s To go on: microgpt train --resume --dir %s", text,
+              dir.failed ? "DIR" : dir.data);
+    mgpt_string_finish(&dir);
+    return status;
+}
+
 /* Saves, and says how to go on. */
 static enum mgpt_status stop(struct mgpt_training *r, struct mgpt_error *error)
 {
     enum mgpt_status status = MGPT_OK;
+    char text[80];
 
     if (r->saved != r->progress.step || r->progress.step == 0)
         status = save(r, error);
     if (status != MGPT_OK)
         return status;
-    return mgpt_fail(
-        error, MGPT_CANCELED,
-        "stopped after step %llu of %llu; saved. To go on: microgpt train --resume --dir '%s'",
-        (unsigned long long)r->progress.step, (unsigned long long)r->total, r->dir);
+    (void)snprintf(text, sizeof text, "stopped after step %llu of %llu; saved.",
+                   (unsigned long long)r->progress.step, (unsigned long long)r->total);
+    return say_how_on(r, MGPT_CANCELED, text, error);
 }
 
 /* Nobody hears of the run any more, as in `train | head`: it ends, and what was trained is
@@ -299,6 +312,7 @@ static enum mgpt_status keep(struct mgpt_training *r, struct mgpt_error *error)
 {
     const struct mgpt_error why = *error;
     unsigned long long step = r->progress.step;
+    char text[sizeof why.text + 80];
     struct mgpt_error cause;
 
     if (r->saved != r->progress.step &&
@@ -307,9 +321,9 @@ static enum mgpt_status keep(struct mgpt_training *r, struct mgpt_error *error)
                          cause.text);
     if (!step)
         return why.status;
-    return mgpt_fail(error, MGPT_IO,
-                     "%s; step %llu of %llu is saved. To go on: microgpt train --resume --dir '%s'",
-                     why.text, step, (unsigned long long)r->total, r->dir);
+    (void)snprintf(text, sizeof text, "%s; step %llu of %llu is saved.", why.text, step,
+                   (unsigned long long)r->total);
+    return say_how_on(r, MGPT_IO, text, error);
 }
 
 static enum mgpt_status say_enough(struct mgpt_training *r, struct mgpt_error *error)
