@@ -75,6 +75,27 @@ for at in 1 9 18 19 20 21; do
     cmp <(numbers again loss_scale) <(numbers scaled loss_scale) >&2 ||
         fail "resumed after $at: another scale"
 done
+# A run that gets fp16 begins with the first scale, as a new one does, and says so; without fp16 it
+# has none, and with fp16 once more begins anew; one that had a scale keeps it, 1 too.
+trained switched ref fp32 "${names_small[@]}" --steps 6
+scales() { numbers "$1" loss_scale | tail -n "$2" | awk '{ printf "%s%d", (NR > 1 ? " " : ""), $1 }'; }
+run 0 train --resume --dir switched --steps 12 --set precision.use=fp16 \
+    --set precision.fp16.scale_interval=4
+has err 'precision = fp16: the loss was not scaled up to here; its scale begins at 65536$'
+[ "$(scales switched 6)" = '65536 65536 65536 131072 131072 131072' ] ||
+    fail "fp32 resumed in fp16: scales $(scales switched 6)"
+run 0 train --resume --dir switched --steps 14
+! grep -q 'not scaled' err || fail 'fp16 resumed in fp16 begins with another scale'
+[ "$(scales switched 2)" = '131072 262144' ] ||
+    fail "fp16 resumed in fp16: scales $(scales switched 2)"
+run 0 train --resume --dir switched --steps 16 --set precision.use=fp32
+[ "$(grep -c loss_scale switched/metrics.jsonl)" = 8 ] || fail 'a scale is told after fp16'
+run 0 train --resume --dir switched --steps 18 --set precision.use=fp16
+has err 'its scale begins at 65536$'
+[ "$(scales switched 2)" = '65536 65536' ] || fail "fp16, fp32, fp16: scales $(scales switched 2)"
+trained one ref fp16 "${names_small[@]}" --set precision.fp16.scale_initial=1 --steps 4
+run 0 train --resume --dir one --steps 6 --set precision.fp16.scale_initial=65536
+[ "$(scales one 6)" = "1 1 1 1 1 1" ] || fail 'a run in fp16 does not keep a scale of 1'
 again=(--dir killed --set backend.use=ref --set precision.use=fp16 "${scaling[@]}")
 run 0 train "${again[@]}"
 [ "$(sum killed)" = "$want" ] || fail 'a second run has other bits'

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "model/spec.h"
 #include "run/snapshot.h"
 
@@ -179,6 +180,35 @@ static enum mgpt_status check_finite(const struct mgpt_session *s, const struct 
     return MGPT_OK;
 }
 
+/* ---- the loss scale ----
+ *
+ * A checkpoint has 0 for it where the loss was not scaled, so that 1 is a scale like any other. */
+
+static void mark_scale(const struct mgpt_session *s, struct mgpt_step_state *state)
+{
+    if (!s->precision.scale_interval)
+        state->loss_scale = 0;
+}
+
+/* A run whose loss was scaled goes on with that scale, exactly. One whose loss was not begins as a
+ * new run does, from scale_initial; and one that is scaled no longer has 1. */
+static void settle_scale(const struct mgpt_session *s, struct mgpt_step_state *state)
+{
+    const struct mgpt_precision_plan *plan = &s->precision;
+
+    if (!plan->scale_interval) {
+        state->grad_scale = state->loss_scale > 1 ? 1 : state->grad_scale;
+        state->loss_scale = 1;
+    } else if (state->loss_scale == 0) {
+        state->loss_scale = plan->scale_initial;
+        state->grad_scale = 1 / plan->scale_initial;
+        state->good = 0; /* it counted all steps: the scale would grow after the first */
+        mgpt_log(MGPT_LOG_INFO,
+                 "precision = %s: the loss was not scaled up to here; its scale begins at %g",
+                 mgpt_conf_text(s->conf, "precision", "use"), plan->scale_initial);
+    }
+}
+
 enum mgpt_status mgpt_snapshot_write(struct mgpt_session *s, const char *run_dir,
                                      const struct mgpt_progress *progress, bool best,
                                      struct mgpt_error *error)
@@ -206,6 +236,7 @@ enum mgpt_status mgpt_snapshot_write(struct mgpt_session *s, const char *run_dir
                                     error);
     if (status == MGPT_OK)
         status = tokenizer_json(s, &tokenizer, error);
+    mark_scale(s, &image.extras.step_state);
     image.snapshot.config_json = config;
     image.snapshot.tokenizer_json = tokenizer;
     if (status == MGPT_OK)
@@ -282,6 +313,8 @@ enum mgpt_status mgpt_snapshot_read(struct mgpt_session *s, const char *checkpoi
                       checkpoint, s->rng.index);
     if (status == MGPT_OK)
         status = move_image(s, &image, true, error);
+    if (status == MGPT_OK)
+        settle_scale(s, &image.extras.step_state);
     if (status == MGPT_OK)
         status =
             mgpt_machine_write(&s->machine, &progress->step_state, &image.extras.step_state, error);

@@ -69,20 +69,6 @@ static void say_plan(const struct mgpt_training *r, const struct mgpt_plan *plan
     mgpt_plan_say(plan, &spec, r->total - r->progress.step);
 }
 
-/* A run that goes on without loss scaling has the scale 1, whatever it had before. */
-static enum mgpt_status settle_scale(struct mgpt_training *r, struct mgpt_error *error)
-{
-    const struct mgpt_tensor *t = &r->progress.step_state;
-    struct mgpt_machine *machine = &r->session.machine;
-    struct mgpt_step_state state;
-    enum mgpt_status status = mgpt_machine_read(machine, t, &state, error);
-
-    if (status != MGPT_OK || r->session.precision.scale_interval || state.loss_scale == 1)
-        return status;
-    state.loss_scale = state.grad_scale = 1;
-    return mgpt_machine_write(machine, t, &state, error);
-}
-
 /* Parameters and everything that goes with them: drawn, or read from the checkpoint. */
 static enum mgpt_status fill_state(struct mgpt_training *r, struct mgpt_error *error)
 {
@@ -97,8 +83,6 @@ static enum mgpt_status fill_state(struct mgpt_training *r, struct mgpt_error *e
     status = mgpt_session_load(s, r->checkpoint, error); /* says first whether the shape fits */
     if (status == MGPT_OK)
         status = mgpt_snapshot_read(s, r->checkpoint, &r->progress, error);
-    if (status == MGPT_OK)
-        status = settle_scale(r, error);
     if (status == MGPT_OK && r->progress.step > r->total)
         return mgpt_fail(error, MGPT_CONFIG,
                          "%s: [train] steps = %llu, but %s has done %llu; to go on, ask for more",
