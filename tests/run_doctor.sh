@@ -30,6 +30,14 @@ run 3 doctor -c bad.ini
 has out '^problem +configuration bad.ini:2: \[train\] stpes = 3: no such key; did you mean steps\?$'
 has out '^ +fix: +correct it there'
 has out '^ok +modules +[0-9]+ of [0-9]+ can run here$'
+# Where microgpt is not installed the built-in text lies beside the INI of the sources, and nowhere
+# else.
+run 5 doctor --set dataset.path=builtin:nothing-of-that-name
+has out '^problem +data +builtin:nothing-of-that-name is neither in /.*/data nor in data beside the INI$'
+has out '^ +fix: +install it .*-c SOURCES/conf/microgpt.ini'
+run 5 train --set dataset.path=builtin:nothing-of-that-name --dir never
+has err 'no nothing-of-that-name.txt in /.*/data; not installed\? .*-c SOURCES/conf/microgpt.ini'
+[ ! -e never ] || fail 'a run without its text left a folder'
 run 5 doctor --set dataset.path=nowhere.txt
 has out '^problem +data +.*/nowhere.txt: No such file or directory$'
 has out '^ +fix: .*dataset.path=FILE$'

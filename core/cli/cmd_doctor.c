@@ -56,8 +56,11 @@ static enum mgpt_status examine(struct mgpt_cli *cli, struct mgpt_findings *f,
 
     if (status != MGPT_OK)
         mgpt_findings_problem(f, status, "configuration",
-                              "correct it there; microgpt config check lists every mistake", "%s",
-                              why.text);
+                              status == MGPT_PLUGIN
+                                  ? "see the modules below; or take another one: --set "
+                                    "KIND.use=NAME (microgpt plugins list)"
+                                  : "correct it there; microgpt config check lists every mistake",
+                              "%s", why.text);
     else
         mgpt_findings_ok(f, "configuration", "%s",
                          cli->config_path ? cli->config_path : "the built-in defaults");

@@ -14,12 +14,13 @@ static enum mgpt_status find_builtin(const struct mgpt_conf *conf, const char *n
     const char *slash = config_path ? strrchr(config_path, '/') : NULL;
     struct mgpt_string file = {0};
 
+    const char *origin = mgpt_conf_origin(conf, "dataset", "path");
+
     if (!*name || strchr(name, '/'))
         return mgpt_fail(error, MGPT_CONFIG,
                          "%s: [dataset] path = %s: expected builtin:NAME, such as "
                          "builtin:given-names",
-                         mgpt_conf_origin(conf, "dataset", "path"),
-                         mgpt_conf_text(conf, "dataset", "path"));
+                         origin, mgpt_conf_text(conf, "dataset", "path"));
     if (config_path)
         mgpt_string_format(&file, "%.*s/data/%s.txt", slash ? (int)(slash - config_path) : 1,
                            slash ? config_path : ".", name);
@@ -28,8 +29,15 @@ static enum mgpt_status find_builtin(const struct mgpt_conf *conf, const char *n
         file = (struct mgpt_string){0};
         mgpt_string_format(&file, "%s/data/%s.txt", MGPT_DATADIR, name);
     }
+    bool missing = file.data && !mgpt_path_exists(file.data);
     *path = file.data ? mgpt_path_absolute(file.data) : NULL;
     mgpt_string_finish(&file);
+    if (missing)
+        return mgpt_fail(error, MGPT_DATA,
+                         "%s: [dataset] path = builtin:%s: no %s.txt in %s/data; not installed? "
+                         "name the INI of the sources, beside which it lies: "
+                         "-c SOURCES/conf/microgpt.ini; or a text: --set dataset.path=FILE",
+                         origin, name, name, MGPT_DATADIR);
     return *path ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory");
 }
 

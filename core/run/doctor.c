@@ -160,7 +160,14 @@ static void check_data(struct mgpt_findings *f, struct mgpt_conf *conf, const ch
         return;
     }
     enum mgpt_status status = mgpt_data_path(conf, config_path, &path, &error);
-    if (status != MGPT_OK)
+    if (status == MGPT_DATA && strncmp(given, "builtin:", 8) == 0)
+        mgpt_findings_problem(f, status, "data",
+                              "install it (make install), or name the INI of the sources, which it "
+                              "lies beside: -c SOURCES/conf/microgpt.ini; or name a text of yours: "
+                              "--set dataset.path=FILE",
+                              "%s is neither in %s/data nor in data beside the INI", given,
+                              MGPT_DATADIR);
+    else if (status != MGPT_OK)
         mgpt_findings_problem(f, status, "data", "correct [dataset] path", "%s", error.text);
     else if (access(path, R_OK))
         mgpt_findings_problem(f, MGPT_DATA, "data",
