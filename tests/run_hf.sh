@@ -174,9 +174,23 @@ has err 'byte already holds a run'
 for bad in norm=rms embed_norm=true final_norm=false activation=relu2 bias=head kv_heads=1; do
     run 0 train $c --set model.$bad --steps 1 --dir bad-$bad
     run 4 export --to hf bad --dir bad-$bad
-    has err "\[model\] ${bad%%=*}.* cannot be expressed as a GPT-2: "
+    has err "\[model\] cannot be expressed as a GPT-2: ${bad%%=*} = ${bad##*=} \(.*\); for one .*--set model.${bad%%=*}="
     [ ! -e bad ] || fail "$bad left something"
 done
+# Of the built-in defaults all at once, and the way to a model that can be exported is a true one.
+run 0 train $c -c "$ini" --set dataset.path=data.txt --steps 1 --dir default
+run 4 export --to hf bad --dir default
+has err 'GPT-2: norm = rms \(.*\), embed_norm = true \(.*\), final_norm = false \(.*\), activation = relu2 \('
+set -- $(sed -n 's/.* train with \(.*\), or these keys .*/\1/p' err)
+[ $# = 8 ] || fail "expected four settings: $*"
+run 0 train $c -c "$ini" --set dataset.path=data.txt --steps 1 --dir other "$@"
+run 0 export --to hf hf-other --dir other
+sed -n '/^norm = layer$/,/^```$/p' "$abs_top_srcdir/README.md" | sed '$d' >lines # those of README.md
+{ printf '[model]\n'; cat lines; } >other.ini
+[ "$(paste -sd' ' lines)" = "$(printf '%s\n' "$@" | sed -n 's/^model\.\(.*\)=/\1 = /p' | paste -sd' ')" ] ||
+    fail "README.md says $(cat lines), export says $*"
+run 0 train -q -c other.ini --set dataset.path=data.txt --steps 1 --dir third
+run 0 export --to hf hf-third --dir third
 run 2 export bad --dir byte
 has err 'export: --to is missing: expected --to hf'
 run 2 export --to hf --dir byte

@@ -331,6 +331,13 @@ static void add_value(const struct mgpt_model *model, const struct field *f,
     }
 }
 
+void mgpt_model_add_value(const struct mgpt_model *model, const char *key, struct mgpt_string *out)
+{
+    for (size_t i = 0; i < N_FIELDS; i++)
+        if (strcmp(fields[i].name, key) == 0)
+            add_value(model, &fields[i], out);
+}
+
 void mgpt_model_settings(const struct mgpt_model *model, struct mgpt_string *out)
 {
     for (size_t i = 0; i < N_FIELDS; i++)

@@ -31,6 +31,9 @@ enum mgpt_status mgpt_model_to_json(const struct mgpt_model *model, const char *
 enum mgpt_status mgpt_model_from_json(const char *json, size_t size, struct mgpt_model *model,
                                       char **tokenizer, struct mgpt_error *error);
 
+/* Adds the value of a key of [model] as it would stand in the INI. */
+void mgpt_model_add_value(const struct mgpt_model *model, const char *key, struct mgpt_string *out);
+
 /* Adds "model.KEY=VALUE" lines that make this model of any configuration, but for its vocabulary
  * and for how it starts. */
 void mgpt_model_settings(const struct mgpt_model *model, struct mgpt_string *out);

@@ -30,29 +30,58 @@ static const char *activation_name(uint32_t code)
     return NULL;
 }
 
+/* The nearest model that a GPT-2 can be. */
+static struct mgpt_model nearest_gpt2(const struct mgpt_model *m)
+{
+    struct mgpt_model near = *m;
+
+    near.norm = MGPT_NORM_LAYER;
+    near.embed_norm = 0;
+    near.final_norm = 1;
+    near.activation = activation_name(m->activation) ? m->activation : MGPT_ACT_GELU_TANH;
+    near.bias &= ~(uint32_t)MGPT_BIAS_HEAD;
+    near.kv_heads = m->heads;
+    return near;
+}
+
+/* All that stands in the way at once, and what to train instead: there is no way round them. An
+ * RMSNorm could be a LayerNorm of twice the width, but a norm of the embedding is none of a sum. */
 enum mgpt_status mgpt_hf_check(const struct mgpt_model *m, struct mgpt_error *error)
 {
     const struct {
         bool bad;
-        const char *setting, *reason;
+        const char *key, *reason;
     } rules[] = {
-        {m->norm != MGPT_NORM_LAYER, "norm = rms", "its norms are LayerNorm; expected layer"},
-        {m->embed_norm, "embed_norm = true", "it has no norm after the embedding; expected false"},
-        {!m->final_norm, "final_norm = false", "it has a norm before the head; expected true"},
-        {!activation_name(m->activation), "activation = relu2",
-         "it has no such activation; expected relu, gelu or gelu_tanh"},
-        {m->bias & MGPT_BIAS_HEAD, "bias = ...,head", "its head has no bias; expected none"},
-        {m->kv_heads != m->heads, "kv_heads",
-         "its keys have as many heads as its queries; "
-         "expected 0 or as many as heads"},
+        {m->norm != MGPT_NORM_LAYER, "norm", "its norms are LayerNorm"},
+        {m->embed_norm, "embed_norm", "it has no norm after the embedding"},
+        {!m->final_norm, "final_norm", "it has a norm before the head"},
+        {!activation_name(m->activation), "activation", "it has relu, gelu and gelu_tanh"},
+        {m->bias & MGPT_BIAS_HEAD, "bias", "its head has none"},
+        {m->kv_heads != m->heads, "kv_heads", "its keys have as many heads as its queries"},
     };
+    const struct mgpt_model near = nearest_gpt2(m);
+    struct mgpt_string found = {0}, wanted = {0};
+    enum mgpt_status status = MGPT_OK;
 
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
-        if (rules[i].bad)
-            return mgpt_fail(error, MGPT_UNSUPPORTED,
-                             "[model] %s cannot be expressed as a GPT-2: %s", rules[i].setting,
-                             rules[i].reason);
-    return MGPT_OK;
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if (!rules[i].bad)
+            continue;
+        mgpt_string_format(&found, "%s%s = ", found.size ? ", " : "", rules[i].key);
+        mgpt_model_add_value(m, rules[i].key, &found);
+        mgpt_string_format(&found, " (%s)", rules[i].reason);
+        mgpt_string_format(&wanted, " --set model.%s=", rules[i].key);
+        mgpt_model_add_value(&near, rules[i].key, &wanted);
+    }
+    if (found.failed || wanted.failed)
+        status = mgpt_fail(error, MGPT_NOMEM, "out of memory");
+    else if (found.size)
+        status = mgpt_fail(error, MGPT_UNSUPPORTED,
+                           "[model] cannot be expressed as a GPT-2: %s; for one that can, train "
+                           "with%s, or these keys in [model] of the INI",
+                           found.data, wanted.data);
+    mgpt_string_finish(&found);
+    mgpt_string_finish(&wanted);
+    return status;
 }
 
 /* Without BOS the ids are null: left out, they would mean 50256. */
