@@ -103,6 +103,7 @@ libmicrogpt_la_SOURCES = \
     %D%/plugin/validate_data.c \
     %D%/plugin/validate_machine.h \
     %D%/plugin/validate_memory.c \
+    %D%/plugin/validate_native.c \
     %D%/plugin/validate_ops.c \
     %D%/plugin/validate_run.c \
     %D%/plugin/validate_slots.h \

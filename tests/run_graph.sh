@@ -43,6 +43,12 @@ toy=(--steps 10 --set dataset.path="$PWD/text" "${toy_model[@]}" --set train.val
 
 same names "$ini" "${small[@]}"
 same names.lion "$ini" "${small[@]}" --set optimizer.use=lion --set train.accumulate=2
+# Each call held to the contract of its kind, the same bits: what is taken down in a graph runs later, and
+# nothing can be read meanwhile.
+MICROGPT_VALIDATE=1 train names.held graph_cuda "$ini" "${small[@]}"
+has err 'validate: backend cuda_emu is held to its contract'
+has err 'validate: step graph_cuda is held to its contract'
+[ "$(sum names.held)" = "$(sum names.graph)" ] || fail 'a validated run has other bits'
 same toy "$toyini" "${toy[@]}" --set model.dropout=0
 same toy.dropout "$toyini" "${toy[@]}" --set model.dropout=0.2 --set train.accumulate=3 \
     --set optimizer.use=sgd

@@ -44,6 +44,8 @@ const void *mgpt_validate_backend(const struct mgpt_component *component, int sl
         table->ops = ops;
     if (table->n_ops > MGPT_OP_COUNT)
         table->n_ops = MGPT_OP_COUNT;
+    if (table->query)
+        table->query = mgpt_validate_device_query;
     if (table->update)
         table->update = mgpt_validate_device_update;
     return table;

@@ -5,8 +5,10 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include <microgpt/backend.h>
+#include <microgpt/cuda_native.h>
 
 #include "plugin/validate.h"
 
@@ -23,6 +25,9 @@ struct mgpt_validate_machine {
     struct mgpt_validate_memory *memories;
     pthread_t main;
     atomic_int inside; /* [step] functions that run now */
+    bool capturing;    /* a graph: what is called now runs later, and nothing can be read */
+    const struct mgpt_cuda_native *native; /* the module's own, once it was asked for; or NULL */
+    struct mgpt_cuda_native stand_in;      /* what was handed out for it */
     struct mgpt_validate_machine *next;
 };
 
@@ -63,6 +68,7 @@ enum mgpt_status mgpt_validate_device_download(struct mgpt_device *device,
                                                struct mgpt_error *error);
 enum mgpt_status mgpt_validate_device_sync(struct mgpt_device *device, struct mgpt_error *error);
 int mgpt_validate_device_supports(struct mgpt_device *device, const struct mgpt_op *op);
+const void *mgpt_validate_device_query(struct mgpt_device *device, const char *id);
 /* Any op of the table. */
 enum mgpt_status mgpt_validate_device_op(struct mgpt_device *device, const struct mgpt_op *op,
                                          struct mgpt_error *error);

@@ -136,6 +136,17 @@ static enum mgpt_status look_after(struct mgpt_validate_machine *m, const struct
     return status;
 }
 
+/* What is taken down in a graph runs later: only its form and its places can be looked at. */
+static enum mgpt_status take_down(struct mgpt_validate_machine *m, const struct mgpt_op *op,
+                                  struct mgpt_error *error)
+{
+    enum mgpt_status status = check_places(m, op, error);
+
+    if (status == MGPT_OK)
+        status = m->api->ops[op->code](m->device, op, error);
+    return mgpt_validate_refusal(status, m->component, mgpt_op_name(op->code), error);
+}
+
 enum mgpt_status mgpt_validate_device_op(struct mgpt_device *device, const struct mgpt_op *op,
                                          struct mgpt_error *error)
 {
@@ -147,8 +158,8 @@ enum mgpt_status mgpt_validate_device_op(struct mgpt_device *device, const struc
         return mgpt_violation(error, m->component, mgpt_op_name(op->code),
                               "was called in a form that it does not have");
     mgpt_validate_enter(m, mgpt_op_name(op->code));
-    status = look_before(m, op, &look, error);
-    if (status == MGPT_OK) {
+    status = m->capturing ? take_down(m, op, error) : look_before(m, op, &look, error);
+    if (status == MGPT_OK && !m->capturing) {
         status = m->api->ops[op->code](device, op, error);
         if (status == MGPT_OK)
             status = m->api->sync(device, error);
@@ -235,11 +246,12 @@ enum mgpt_status mgpt_validate_device_update(struct mgpt_device *device,
     struct mgpt_validate_machine *m = mgpt_validate_machine_of(device);
     struct update_look look = {{NULL}, false, false};
     struct mgpt_error said = {0};
-    enum mgpt_status broken = MGPT_OK, status = look_before_update(m, u, &look, error);
-    bool looked = status == MGPT_OK;
+    enum mgpt_status broken = MGPT_OK,
+                     status = m->capturing ? MGPT_OK : look_before_update(m, u, &look, error);
+    bool looked = status == MGPT_OK && !m->capturing;
 
     mgpt_validate_enter(m, "update");
-    if (looked)
+    if (status == MGPT_OK)
         status = m->api->update(device, u, error);
     mgpt_validate_leave(m);
     looked = looked && (status == MGPT_OK || status == MGPT_UNSUPPORTED);
