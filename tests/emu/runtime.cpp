@@ -240,6 +240,7 @@ cudaError_t cudaFree(void *data)
     if (!emu_guarded_intact(at->first, at->second))
         emu_fault("a write outside of a buffer of %zu bytes", at->second);
     emu_guarded_delete(at->first, at->second);
+    homes.erase(at->first);
     buffers.erase(at);
     return emu_faulted() ? fail(cudaErrorIllegalAddress) : cudaSuccess;
 }
