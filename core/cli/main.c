@@ -69,8 +69,8 @@ static const struct mgpt_cli_option plugins_options[] = {
     {"force", NULL, NULL, "new: even where a module has that name, which it then hides", 0},
     {"kind", "KIND", NULL, "check: only modules of this kind", 0},
     {"name", "NAME", NULL, "check: only the module of this name", 0},
-    {"seed", "N", NULL, "check: of all that is random in it", 0},
-    {"limit", "SECONDS", NULL, "check: that one of them may take, at most", 0},
+    {"seed", "N", NULL, "check: another seed for the random numbers of its checks", 0},
+    {"limit", "SECONDS", NULL, "check: the most time that one of its checks may take", 0},
     {NULL, NULL, NULL, NULL, 0},
 };
 
@@ -109,8 +109,8 @@ static const char *const all_spares[] = {"backend",   "step",    "precision", "o
 
 const struct mgpt_command mgpt_commands[] = {
     {"train", "[TEXT]",
-     "train a model and keep it in a run folder; TEXT: settings to fit it, and no INI but that of "
-     "-c",
+     "train a model and keep it in a run folder; with a TEXT, by settings that fit it, and only -c "
+     "names an INI",
      train_options, mgpt_cmd_train, NULL, true},
     {"generate", NULL, "print samples from a trained model", generate_options, mgpt_cmd_generate,
      generate_spares, false},
@@ -127,8 +127,8 @@ const struct mgpt_command mgpt_commands[] = {
     {"plugins", "list|inspect NAME|new KIND NAME|check FILE",
      "show the modules there are, begin one, or check one", plugins_options, mgpt_cmd_plugins, NULL,
      false},
-    {"config", "show|check", "show the settings in effect, or all mistakes in them", NULL,
-     mgpt_cmd_config, NULL, false},
+    {"config", "show|check", "show every setting in effect, or check for every mistake in them",
+     NULL, mgpt_cmd_config, NULL, false},
     {"explain", NULL, "open the page that shows the algorithm in Python, C and CUDA",
      explain_options, mgpt_cmd_explain, NULL, false},
     {"watch", "RUN...",
