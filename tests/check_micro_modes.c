@@ -43,7 +43,7 @@ static struct micro_subject odd_in(const struct mgpt_precision_plan *plan)
     struct mgpt_model m = mgpt_check_model_toygpt();
 
     m.heads = 6, m.kv_heads = 2, m.embd = 18, m.mlp = 33, m.context = 11, m.vocab = 19;
-    m.bias |= MGPT_BIAS_QKV, m.embed_norm = 1, m.dropout = 0.1;
+    m.bias |= MGPT_BIAS_QKV, m.embed_norm = 1, m.dropout = 0.25;
     return (struct micro_subject){.model = m,
                                   .setup = {"sgd", 1, 1, 0, NULL},
                                   .order = "backward",

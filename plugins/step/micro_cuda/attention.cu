@@ -1,8 +1,7 @@
 /* Attention of one row, by a warp: core/ref/attention.c has the formulas. Query head h reads kv
  * head h / (H / KV).
  *
- * KEYS lanes share a head, a lane for each row that it meets; a warp does HEADS heads at a time.
- * The weights that they find go through the warp's scratch memory to the lanes that add up. */
+ * KEYS lanes share a head, a lane for each row that it meets; a warp does HEADS heads at a time. */
 constexpr int KEYS = power_above(least(T, WARP)), HEADS = WARP / KEYS;
 constexpr int TURNS = (T + KEYS - 1) / KEYS; /* rows a lane */
 
@@ -21,134 +20,168 @@ DEVICE auto value(const layer_rows *r, int s, int g)
     return factors(r->qkv[s] + (H + KV + g) * D);
 }
 
-/* A lane's share of head h: row s of `part` + KEYS j. */
+/* A lane's share of a head: row s of each turn j. Lanes that have no row, or no head, take the
+ * place of one that has, and their weight is 0: branches cost more than what they would save. */
 #define EACH_KEY(j, s) for (int j = 0, s = lane() % KEYS; j < TURNS; j++, s += KEYS)
+
+/* Calls out(i, sum over the lanes of a head, and their turns, of weight[j] x(s)[i]), i < D, each i
+ * in one lane. */
+template <class ROW, class OUT> DEVICE void weighted(const float (&weight)[TURNS], ROW x, OUT out)
+{
+    constexpr int n = FLOATS(D);
+
+    for (int i = 0; i < D; i += n) {
+        pack<n> sums = {};
+        EACH_KEY (j, s) {
+            const pack<n> row = read<n>(x(s) + i);
+            for (int k = 0; k < n; k++)
+                sums.v[k] = fmaf(weight[j], row.v[k], sums.v[k]);
+        }
+        const share mine = share_out(sums.v, KEYS / 2, 1);
+        for (int k = 0; k < mine.n; k++)
+            if (mine.sole)
+                out(i + mine.first + k, sums.v[k]);
+    }
+}
 
 /* att[t] = sum over s <= t of p[s] v[s], with p = softmax(q[t] k[s] / sqrt(D)) */
 DEVICE void attention_row(memory *m, const settings *now, const document *d, int l, int t)
 {
     layer_rows *r = &m->layer[l];
-    float *weights = m->weights[warp()][0];
     const float scale = 1 / sqrtf((float)D);
 
     for (int first = 0; first < H; first += HEADS) {
-        const int mine = lane() / KEYS, h = first + mine, seen = h < H ? t : -1;
-        float score[TURNS], most = -3e38f, sum = 0;
+        const int mine = first + lane() / KEYS, h = least(mine, H - 1), g = h / (H / KV);
+        float p[TURNS], most = -3e38f, sum = 0;
 
         EACH_KEY (j, s) {
-            score[j] = -3e38f;
-            if (s <= seen)
-                score[j] = dot<D>(query(r, t, h), key(r, s, h / (H / KV))) * scale;
-            most = fmaxf(most, score[j]);
+            const float score = dot<D>(query(r, t, h), key(r, least(s, t), g)) * scale;
+            p[j] = s <= t ? score : -3e38f;
+            most = fmaxf(most, p[j]);
         }
         most = group_max(most, KEYS);
         EACH_KEY (j, s) {
-            score[j] = s <= seen ? expf(score[j] - most) : 0;
-            sum += score[j];
+            p[j] = expf(p[j] - most);
+            sum += p[j];
         }
-        sum = group_sum(sum, KEYS);
+        const float part = __fdividef(1, group_sum(sum, KEYS));
         EACH_KEY (j, s)
-            if (s <= seen)
-                weights[mine * T + s] = score[j] / sum * kept_weight(now, d, l, h, t, s);
-        if (lane() % KEYS == 0 && h < H)
-            r->lse[t][h] = most + logf(sum);
-        __syncwarp();
-        EACH_LANE (i, least(HEADS, H - first) * D) {
-            const int head = i / D, g = (first + head) / (H / KV);
-            float y = 0;
-            for (int s = 0; s <= t; s++)
-                y = fmaf(weights[head * T + s], value(r, s, g)[i % D], y);
-            r->att[t][first * D + i] = y;
+            p[j] *= part * kept_weight(now, d, l, h, t, s);
+        if (lane() % KEYS == 0 && mine < H) {
+            r->most[t][h] = most;
+            r->part[t][h] = part;
         }
-        __syncwarp();
+        weighted(
+            p, [&](int s) { return value(r, least(s, t), g); },
+            [&](int i, float y) {
+                if (mine < H)
+                    r->att[t][h * D + i] = y;
+            });
     }
+    __syncwarp();
 }
 
-/* The weight of query t on row s, and the gradient of their score. */
+/* The weight of query t on row s, and the gradient of their score; 0 where t does not see s. */
 struct weighed {
     float weight, dscore;
 };
 
 DEVICE weighed weigh(const memory *m, const settings *now, const document *d, int l, int h, int t,
-                     int s)
+                     int s, bool seen, float delta)
 {
     const layer_rows *r = &m->layer[l];
     const int g = h / (H / KV);
     const float scale = 1 / sqrtf((float)D);
-    const float p = expf(dot<D>(query(r, t, h), key(r, s, g)) * scale - r->lse[t][h]);
+    const float score = dot<D>(query(r, t, h), key(r, s, g)) * scale;
+    const float p = expf(score - r->most[t][h]) * r->part[t][h];
     const float mask = kept_weight(now, d, l, h, t, s);
     const float dp = mask * dot<D>(factors(m->datt[l % 2][t] + h * D), value(r, s, g));
 
-    return {p * mask, p * (dp - m->delta[l % 2][t][h]) * scale};
+    return {seen ? p * mask : 0, seen ? p * (dp - delta) * scale : 0};
 }
 
 /* delta[t] = datt[t] . att[t]      dq[t] = sum over s <= t of dscore[t,s] k[s] */
 DEVICE void attention_row_queries(memory *m, const settings *now, const document *d, int l, int t)
 {
     layer_rows *r = &m->layer[l];
-    float *dscores = m->weights[warp()][0];
 
-    EACH_LANE (h, H)
-        m->delta[l % 2][t][h] = dot<D>(m->datt[l % 2][t] + h * D, r->att[t] + h * D);
-    __syncwarp();
     for (int first = 0; first < H; first += HEADS) {
-        const int mine = lane() / KEYS, h = first + mine, seen = h < H ? t : -1;
+        const int mine = first + lane() / KEYS, h = least(mine, H - 1);
+        const float delta = dot<D>(m->datt[l % 2][t] + h * D, r->att[t] + h * D);
+        float dscore[TURNS];
 
         EACH_KEY (j, s)
-            if (s <= seen)
-                dscores[mine * T + s] = weigh(m, now, d, l, h, t, s).dscore;
-        __syncwarp();
-        EACH_LANE (i, least(HEADS, H - first) * D) {
-            const int head = i / D, g = (first + head) / (H / KV);
-            float dq = 0;
-            for (int s = 0; s <= t; s++)
-                dq = fmaf(dscores[head * T + s], key(r, s, g)[i % D], dq);
-            r->dqkv[t][first * D + i] = dq;
-        }
-        __syncwarp();
+            dscore[j] = weigh(m, now, d, l, h, t, least(s, t), s <= t, delta).dscore;
+        if (lane() % KEYS == 0 && mine < H)
+            m->delta[l % 2][t][h] = delta;
+        weighted(
+            dscore, [&](int s) { return key(r, least(s, t), h / (H / KV)); },
+            [&](int i, float dq) {
+                if (mine < H)
+                    r->dqkv[t][h * D + i] = dq;
+            });
+    }
+}
+
+/* to = the sums over the query heads of each kv head of what they left, (H,D). */
+DEVICE void add_heads(const float *from, stored *to)
+{
+    EACH_LANE (i, KV * D) {
+        float sum = 0;
+        for (int o = 0; o < H / KV; o++)
+            sum += from[(i / D * (H / KV) + o) * D + i % D];
+        to[i] = sum;
     }
 }
 
 /* dk[s] = sum over t >= s, and the query heads that read it, of dscore[t,s] q[t];
- * dv[s] = sum of weight[t,s] datt[t]. After a barrier: it reads what the warps of other rows
- * left. */
-DEVICE void attention_row_keys(memory *m, const settings *now, const document *d, int l, int s)
+ * dv[s] = sum of weight[t,s] datt[t]. k and v: where each query head leaves its part. */
+template <class SUM>
+DEVICE void each_head_keys(memory *m, const settings *now, const document *d, int l, int s, SUM *k,
+                           SUM *v)
 {
-    layer_rows *r = &m->layer[l];
-    float *dscores = m->weights[warp()][0], *weights = m->weights[warp()][1];
-    stored *dk = r->dqkv[s] + H * D, *dv = dk + KV * D;
-    constexpr int parts = (KV * D + WARP - 1) / WARP;
-    float k[parts] = {}, v[parts] = {};
+    const layer_rows *r = &m->layer[l];
+    const int last = d->length - 1;
 
     for (int first = 0; first < H; first += HEADS) {
-        const int mine = lane() / KEYS, h = first + mine;
+        const int mine = first + lane() / KEYS, h = least(mine, H - 1);
+        float dscore[TURNS], weight[TURNS];
 
-        EACH_KEY (j, t)
-            if (t >= s && t < d->length && h < H) {
-                const weighed w = weigh(m, now, d, l, h, t, s);
-                dscores[mine * T + t] = w.dscore;
-                weights[mine * T + t] = w.weight;
-            }
-        __syncwarp();
-#pragma unroll
-        for (int j = 0; j < parts; j++) {
-            const int i = lane() + j * WARP;
-            const int g = i / D, from = g * (H / KV), to = from + H / KV; /* its query heads */
-            for (int q = from > first ? from : first; i < KV * D && q < to && q < first + HEADS;
-                 q++)
-                for (int t = s; t < d->length; t++) {
-                    const float dy = factors(m->datt[l % 2][t])[q * D + i % D];
-                    k[j] = fmaf(dscores[(q - first) * T + t], query(r, t, q)[i % D], k[j]);
-                    v[j] = fmaf(weights[(q - first) * T + t], dy, v[j]);
-                }
+        EACH_KEY (j, t) {
+            const bool seen = t >= s && t <= last;
+            const int row = seen ? t : s;
+            const weighed w = weigh(m, now, d, l, h, row, s, seen, m->delta[l % 2][row][h]);
+            dscore[j] = w.dscore;
+            weight[j] = w.weight;
         }
+        weighted(
+            dscore, [&](int t) { return query(r, least(t, last), h); },
+            [&](int i, float y) {
+                if (mine < H)
+                    k[h * D + i] = y;
+            });
+        weighted(
+            weight, [&](int t) { return factors(m->datt[l % 2][least(t, last)] + h * D); },
+            [&](int i, float y) {
+                if (mine < H)
+                    v[h * D + i] = y;
+            });
+    }
+    __syncwarp();
+}
+
+/* After a barrier: it reads what the warps of other rows left. */
+DEVICE void attention_row_keys(memory *m, const settings *now, const document *d, int l, int s)
+{
+    stored *dk = m->layer[l].dqkv[s] + H * D, *dv = dk + KV * D;
+    float *k = scratch(m, s)[0], *v = scratch(m, s)[1];
+
+    if constexpr (H == KV) {
+        each_head_keys(m, now, d, l, s, dk, dv);
+    } else {
+        each_head_keys(m, now, d, l, s, k, v);
+        add_heads(k, dk);
+        add_heads(v, dv);
         __syncwarp();
     }
-#pragma unroll
-    for (int j = 0; j < parts; j++)
-        if (lane() + j * WARP < KV * D) {
-            dk[lane() + j * WARP] = k[j];
-            dv[lane() + j * WARP] = v[j];
-        }
-    __syncwarp();
 }

@@ -195,3 +195,17 @@ template <int n> DEVICE pack<n> read(const half *from)
         y.v[i] = x.v[i];
     return y;
 }
+
+template <int n> DEVICE void write(float *to, const pack<n> &x)
+{
+    *reinterpret_cast<pack<n> *>(to) = x;
+}
+
+template <int n> DEVICE void write(half *to, const pack<n> &x)
+{
+    pack_of_halves<n> y;
+
+    for (int i = 0; i < n; i++)
+        y.v[i] = x.v[i];
+    *reinterpret_cast<pack_of_halves<n> *>(to) = y;
+}

@@ -3,13 +3,18 @@
 /* --- idea: model --- */
 DEVICE void embed_row(memory *m, const settings *now, const document *d, const float *p, int t)
 {
-    EACH_LANE (c, C)
-        m->x[t][c] = (p[WTE + d->ids[t] * C + c] + p[WPE + t * C + c]) *
-                     kept_at(now, d, DRAW_EMBEDDING, 0, t, c);
+    EACH_PACK(c)
+    {
+        pack<PACK> x = read<PACK>(p + WTE + d->ids[t] * C + c);
+        const pack<PACK> at = read<PACK>(p + WPE + t * C + c);
+        for (int i = 0; i < PACK; i++)
+            x.v[i] = (x.v[i] + at.v[i]) * kept_at(now, d, DRAW_EMBEDDING, 0, t, c + i);
+        write(m->x[t] + c, x);
+    }
     if constexpr (EMBED_NORM) {
         norm_row(m->x[t], &m->norme, t, p, LN_E_GAIN, LN_E_BIAS);
-        EACH_LANE (c, C)
-            m->x[t][c] = normed(&m->norme, t)[c];
+        EACH_PACK(c)
+        write(m->x[t] + c, read<PACK>(normed(&m->norme, t) + c));
     }
 }
 
@@ -69,30 +74,39 @@ DEVICE auto last_row(const memory *m, int t)
         return factors(m->x[t]);
 }
 
-/* Of the positions of a step. */
-DEVICE float *losses(memory *m, const settings *now)
+/* Of position t of a step. */
+DEVICE float loss_of(const memory *m, const settings *now, int t)
 {
-    return m->loss[now - m->now];
+    const int which = (int)(now - m->now);
+
+    return m->above[which][t] + logf(m->sum[which][t]);
 }
 
-/* loss[t] = log(sum exp(logits)) - logits[target]; logits become dlogits.
- * core/ref/cross_entropy.c */
+/* loss[t] = log(sum exp(logits)) - logits[target], but for the logarithm, which is left to whoever
+ * wants to know it; logits become dlogits. core/ref/cross_entropy.c */
 DEVICE void loss_row(memory *m, const settings *now, const document *d, int t)
 {
+    const int target = d->targets[t], which = (int)(now - m->now);
+    const float wanted = m->logits[t][target < 0 ? 0 : target], scale = target < 0 ? 0 : now->scale;
     float *z = m->logits[t], most = -3e38f, sum = 0;
-    const int target = d->targets[t];
 
     EACH_LANE (v, V)
         most = fmaxf(most, z[v]);
     most = group_max(most);
-    EACH_LANE (v, V)
-        sum += expf(z[v] - most);
-    const float lse = most + logf(group_sum(sum));
-    if (lane() == 0)
-        losses(m, now)[t] = target < 0 ? 0 : lse - z[target];
     __syncwarp(); /* z[target] was read */
+    EACH_LANE (v, V) {
+        const float e = expf(z[v] - most);
+        z[v] = e;
+        sum += e;
+    }
+    sum = group_sum(sum);
+    const float part = __fdividef(1, sum);
     EACH_LANE (v, V)
-        z[v] = target < 0 ? 0 : (expf(z[v] - lse) - (v == target)) * now->scale;
+        z[v] = (z[v] * part - (v == target)) * scale;
+    if (lane() == 0) {
+        m->above[which][t] = target < 0 ? 0 : most - wanted;
+        m->sum[which][t] = target < 0 ? 1 : sum;
+    }
     __syncwarp();
 }
 

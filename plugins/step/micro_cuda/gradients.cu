@@ -130,6 +130,6 @@ DEVICE float document_gradients(memory *m, const settings *now, const document *
     }
     /* A loss that is not finite counts as such a gradient. */
     for (int t = (int)threadIdx.x; last && t < d->length; t += THREADS)
-        w.squares += 0 * losses(m, now)[t];
+        w.squares += 0 * loss_of(m, now, t);
     return w.squares;
 }

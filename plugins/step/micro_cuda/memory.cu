@@ -40,7 +40,8 @@ struct layer_rows {
     alignas(16) stored qkv[T][WIDE];
     alignas(16) stored dqkv[T][WIDE];
     alignas(16) stored att[T][pad(C)];
-    alignas(16) float lse[T][pad(H)];  /* log of the sum of exp of the scores */
+    /* Of the scores of a row: the largest, and 1 / the sum of exp(score - most). */
+    alignas(16) float most[T][pad(H)], part[T][pad(H)];
     alignas(16) stored pre[T][pad(F)]; /* backward, it becomes dpre */
     alignas(16) stored hidden[T][pad(F)];
     alignas(16) float dproj[T][pad(C)], dout[T][pad(C)]; /* of what is added to the residual */
@@ -82,12 +83,12 @@ struct memory {
     norm_rows<when(FINAL_NORM, T), stored> normf;
     alignas(16) float x[T][pad(C)], dx[T][pad(C)]; /* the residual stream */
     alignas(16) float logits[T][pad(V)];           /* and then dlogits */
-    alignas(16) float loss[2][pad(T)];             /* of this step and the one before, see one.cu */
+    /* Of this step and the one before, see one.cu. loss[t] = above[t] + log(sum[t]) */
+    alignas(16) float above[2][pad(T)], sum[2][pad(T)];
     /* Of attention's output. Two layers take turns: one is still read while the next is written. */
     alignas(16) stored datt[2][T][APART];
     alignas(16) float delta[2][T][pad(H)];
-    alignas(16) float weights[WARPS][2][pad(T > WARP ? T : WARP)]; /* of one row of attention */
-    alignas(16) float row[WARPS][pad(C)];
+    alignas(16) float rows[WARPS][2][pad(C)]; /* scratch memory of a warp: scratch() */
     alignas(16) double sums[WARPS];
     document doc[2];
     settings now[2];

@@ -61,7 +61,7 @@ DEVICE double sum_of_losses(memory *m, const settings *now, const document *d)
     double sum = 0;
 
     for (int t = 0; t < d->length; t++)
-        sum += losses(m, now)[t];
+        sum += loss_of(m, now, t);
     return sum;
 }
 

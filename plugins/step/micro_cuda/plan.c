@@ -46,7 +46,7 @@ static uint64_t layer_rows(const struct mgpt_model *m, uint64_t T, uint64_t size
     uint64_t wide = micro_pad(W) + 4, C = micro_pad(m->embd), F = micro_pad(m->mlp);
 
     return 2 * norm_rows(m, (uint32_t)T, size) + 2 * array(T * wide, size) + /* qkv, dqkv */
-           array(T * C, size) + array(T * micro_pad(m->heads), FLOAT) +      /* att, lse */
+           array(T * C, size) + 2 * array(T * micro_pad(m->heads), FLOAT) +  /* att, most, part */
            2 * array(T * F, size) + 2 * array(T * C, FLOAT); /* pre, hidden; dproj, dout */
 }
 
@@ -60,10 +60,9 @@ static uint64_t activations(const struct mgpt_step_spec *spec, const struct micr
 
     bytes = m->layers * layer_rows(m, T, size) + norm_rows(m, m->embed_norm ? T : 1, FLOAT) +
             norm_rows(m, m->final_norm ? T : 1, size);
-    floats = 2 * T * C + T * micro_pad(m->vocab) + 2 * micro_pad(T);  /* x, dx, logits, loss */
-    floats += 2 * T * H;                                              /* delta */
-    floats += warps * (2 * (uint64_t)micro_pad(T > 32 ? T : 32) + C); /* weights, row */
-    bytes += floats * FLOAT + array(2 * T * (C + 4), size);           /* datt */
+    floats = 2 * T * C + T * micro_pad(m->vocab) + 4 * micro_pad(T); /* x, dx, logits, above, sum */
+    floats += 2 * T * H + warps * 2 * C;                             /* delta, rows */
+    bytes += floats * FLOAT + array(2 * T * (C + 4), size);          /* datt */
     return bytes + array(warps, sizeof(double)) +
            2 * (micro_document_bytes(T) + 48 + 2 * MGPT_MAX_SCALARS * FLOAT);
 }
