@@ -1,34 +1,67 @@
 /* Gradients of parameters, and the sum of their squares: by all threads, after the document's pass.
  *
  * Each is a sum over positions, of what forward and backward left in shared memory. Matrices are
- * cut into tiles of 4 x 4, one a thread at a time, so that eight numbers read make sixteen
- * products. */
+ * cut into tiles of four columns and four rows, or two, if threads would have none otherwise; rows
+ * are apart, so that neighbours write side by side. */
+constexpr int TILE = N / 8 > THREADS ? 4 : 2;
+
 struct gradient {
     memory *m;
     const document *d;
+    int length; /* of the document */
     float *g;
     bool first, last; /* of the documents that are added up */
     float squares;    /* of what this thread has found */
-    int next;         /* the thread that gets the next piece */
+    unsigned next;    /* the thread that gets the next piece */
 };
 
-/* Pieces of work are dealt out like cards: where one matrix ends, the next thread gets the first of
- * the next one. Returns the first piece of this thread. */
-DEVICE int dealt(gradient *w, int pieces)
+/* Pieces of work are dealt out like cards: where one matrix ends, the next warp gets the first of
+ * the next one; the first warp does, where those that are left do not suffice. Returns the first
+ * piece of this thread, a number that is too large when it has none. */
+DEVICE unsigned dealt(gradient *w, unsigned pieces)
 {
-    const int mine = (int)threadIdx.x - w->next;
+    const unsigned next = w->next + pieces > THREADS ? 0 : w->next;
 
-    w->next = (w->next + pieces) % THREADS;
-    return mine < 0 ? mine + THREADS : mine;
+    w->next = (next + (pieces + WARP - 1) / WARP * WARP) % THREADS;
+    return threadIdx.x - next;
 }
 
-DEVICE void put(gradient *w, int at, float sum)
+/* n gradients from `at` on. */
+template <int n> DEVICE void put(gradient *w, int at, pack<n> sum)
 {
-    const float total = w->first ? sum : w->g[at] + sum;
-
-    w->g[at] = total;
+    if (!w->first) {
+        const pack<n> before = read<n>(w->g + at);
+        for (int i = 0; i < n; i++)
+            sum.v[i] = before.v[i] + sum.v[i];
+    }
+    write(w->g + at, sum);
     if (w->last)
-        w->squares = fmaf(total, total, w->squares);
+        for (int i = 0; i < n; i++)
+            w->squares = fmaf(sum.v[i], sum.v[i], w->squares);
+}
+
+/* One position's share of a tile: rows m, m + down ... of the matrix, columns k to k + 3. */
+template <int M, bool PRODUCT, bool TOKENS, class DY, class X>
+DEVICE void add_position(const gradient *w, int t, int m, int down, int k, const DY *dy, const X *x,
+                         pack<4> (&sum)[TILE])
+{
+    if constexpr (PRODUCT) {
+        const pack<4> row = read<4>(x + k);
+        for (int j = 0; j < TILE; j++) {
+            const float d = dy[least(m + j * down, M - 1)];
+            for (int i = 0; i < 4; i++)
+                sum[j].v[i] = fmaf(d, row.v[i], sum[j].v[i]);
+        }
+    }
+    if constexpr (TOKENS) {
+        const pack<4> row = read<4>(w->m->dx[t] + k);
+        const int id = w->d->ids[t];
+        for (int j = 0; j < TILE; j++) {
+            const float hit = id == m + j * down;
+            for (int i = 0; i < 4; i++)
+                sum[j].v[i] = fmaf(hit, row.v[i], sum[j].v[i]);
+        }
+    }
 }
 
 /* g (M,K) of a matrix = sum over t of dy[t] x[t]; and, for the table of tokens, of dx[t] in the
@@ -36,27 +69,20 @@ DEVICE void put(gradient *w, int at, float sum)
 template <int M, int K, bool PRODUCT, bool TOKENS, class DY, class X>
 DEVICE void matrix(gradient *w, int at, const DY *dy, int dy_row, const X *x, int x_row)
 {
-    constexpr int down = pad(M) / 4, across = pad(K) / 4;
+    constexpr int down = (M + TILE - 1) / TILE, n = FLOATS(K);
+    constexpr unsigned across = pad(K) / 4, pieces = down * across;
 
-    for (int i = dealt(w, down * across); i < down * across; i += THREADS) {
-        const int m = i / across * 4, k = i % across * 4;
-        float sum[4][4] = {};
-        if constexpr (PRODUCT)
+    for (unsigned i = dealt(w, pieces); i < pieces; i += THREADS) {
+        const int m = (int)(i / across), k = (int)(i % across) * 4;
+        pack<4> sum[TILE] = {};
 #pragma unroll 4
-            for (int t = 0; t < w->d->length; t++) {
-                const pack<4> a = read<4>(dy + t * dy_row + m), b = read<4>(x + t * x_row + k);
-                for (int j = 0; j < 16; j++)
-                    sum[j / 4][j % 4] = fmaf(a.v[j / 4], b.v[j % 4], sum[j / 4][j % 4]);
-            }
-        if constexpr (TOKENS)
-            for (int t = 0; t < w->d->length; t++) {
-                const pack<4> b = read<4>(w->m->dx[t] + k);
-                for (int j = 0; j < 16; j++)
-                    sum[j / 4][j % 4] += w->d->ids[t] == m + j / 4 ? b.v[j % 4] : 0;
-            }
-        for (int j = 0; j < 16; j++)
-            if (m + j / 4 < M && k + j % 4 < K)
-                put(w, at + (m + j / 4) * K + k + j % 4, sum[j / 4][j % 4]);
+        for (int t = 0; t < w->length; t++)
+            add_position<M, PRODUCT, TOKENS>(w, t, m, down, k, dy + t * dy_row, x + t * x_row, sum);
+        for (int j = 0; j < TILE; j++)
+            for (int c = 0; c < 4; c += n)
+                if (m + j * down < M && k + c < K)
+                    put(w, at + (m + j * down) * K + k + c,
+                        *reinterpret_cast<pack<n> *>(&sum[j].v[c]));
     }
 }
 
@@ -64,11 +90,11 @@ DEVICE void matrix(gradient *w, int at, const DY *dy, int dy_row, const X *x, in
 template <int M, bool PRODUCT, class DY>
 DEVICE void vector(gradient *w, int at, const DY *dy, int dy_row, const float *x, int x_row)
 {
-    for (int i = dealt(w, M); i < M; i += THREADS) {
+    for (unsigned i = dealt(w, M); i < M; i += THREADS) {
         float sum = 0;
-        for (int t = 0; t < w->d->length; t++)
+        for (int t = 0; t < w->length; t++)
             sum = fmaf(dy[t * dy_row + i], PRODUCT ? x[t * x_row + i] : 1, sum);
-        put(w, at + i, sum);
+        put(w, at + (int)i, pack<1>{sum});
     }
 }
 
@@ -89,11 +115,15 @@ DEVICE void linear_gradient(gradient *w, int at, int bias, const DY *dy, int dy_
         vector<M, false>(w, bias, dy, dy_row, nullptr, 0);
 }
 
-/* Element i of the table of positions: there is one position a row. */
+/* The table of positions: there is one position a row. */
 DEVICE void position_gradient(gradient *w)
 {
-    for (int i = dealt(w, CONTEXT * C); i < CONTEXT * C; i += THREADS)
-        put(w, WPE + i, i / C < w->d->length ? w->m->dx[i / C][i % C] : 0);
+    constexpr unsigned pieces = CONTEXT * C / PACK;
+
+    for (unsigned i = dealt(w, pieces); i < pieces; i += THREADS) {
+        const int t = (int)(i * PACK / C), c = (int)(i * PACK % C);
+        put(w, WPE + t * C + c, t < w->length ? read<PACK>(w->m->dx[t] + c) : pack<PACK>{});
+    }
 }
 
 /* Adds the document's gradients to g, or puts them there when it is the first; returns this
@@ -101,7 +131,7 @@ DEVICE void position_gradient(gradient *w)
 DEVICE float document_gradients(memory *m, const settings *now, const document *d, float *g,
                                 bool first, bool last)
 {
-    gradient w = {m, d, g, first, last, 0, 0};
+    gradient w = {m, d, d->length, g, first, last, 0, 0};
 
     matrix<V, C, TIED, true>(&w, WTE, factors(m->logits[0]), pad(V), last_row(m, 0), pad(C));
     if constexpr (!TIED)
@@ -129,7 +159,7 @@ DEVICE float document_gradients(memory *m, const settings *now, const document *
                                         r->hidden[0]);
     }
     /* A loss that is not finite counts as such a gradient. */
-    for (int t = (int)threadIdx.x; last && t < d->length; t += THREADS)
-        w.squares += 0 * loss_of(m, now, t);
+    for (int t = THREADS - 1 - (int)threadIdx.x; last && t < w.length; t += THREADS)
+        w.squares += 0 * (m->above[now - m->now][t] + m->sum[now - m->now][t]);
     return w.squares;
 }

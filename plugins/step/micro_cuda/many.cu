@@ -77,7 +77,7 @@ DEVICE void run_many(memory *m, const args *a)
         MGPT_GRID_SYNC();
         const double total = total_of(m, a);
         if (UPDATES && isfinite(total))
-            update(a->p, nullptr, a->g, a->s, now, quick_scale(total, now->loss_scale),
+            update(a->p, nullptr, a->g, a->s, now, quick_scale((float)total, total, now),
                    (int)(blockIdx.x * THREADS + threadIdx.x), (int)gridDim.x * THREADS);
         if (threadIdx.x == 0)
             scaler(now, next, total);

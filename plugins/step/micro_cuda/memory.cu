@@ -67,6 +67,7 @@ struct settings {
     double loss_scale;       /* of struct step_state, before this step */
     u64 good;                /* likewise */
     alignas(16) float scale; /* of dlogits */
+    float unscale;           /* 1 / loss_scale */
     alignas(16) real scalars[2][16];
 };
 

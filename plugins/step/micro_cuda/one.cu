@@ -10,7 +10,7 @@ DEVICE void fetch_settings(const step_input *from, settings *to, const settings 
         to->step = from->step;
         to->inv_targets = from->inv_targets;
         to->loss_scale = before->loss_scale;
-        to->scale = dlogits_scale(to);
+        set_scales(to);
     }
     EACH_LANE (k, 2 * 16)
         to->scalars[k / 16][k % 16] = (real)from->scalars[k / 16][k % 16];
@@ -113,14 +113,12 @@ DEVICE void run_one(memory *m, const args *a)
             if (warp() == WARPS - 1)
                 clerk(m, a, i, total);
         });
-        total = quick_sum(m, document_gradients(m, now, d, g, true, true));
-        if (!ordinary(total) && total == total)
-            total = careful_total(m, g);
+        const float sum = quick_sum(m, document_gradients(m, now, d, g, true, true));
+        total = ordinary(sum) || sum != sum ? sum : careful_total(m, g);
         if (SCALING && threadIdx.x == 0)
             scaler(now, &m->now[(i + 1) % 2], total);
-        if (UPDATES && isfinite(total))
-            update(p, m->w, g, s, now, quick_scale(total, now->loss_scale), (int)threadIdx.x,
-                   THREADS);
+        if (UPDATES && (ordinary(sum) || isfinite(total)))
+            update(p, m->w, g, s, now, quick_scale(sum, total, now), (int)threadIdx.x, THREADS);
         __syncthreads();
     }
     if (warp() == WARPS - 1)

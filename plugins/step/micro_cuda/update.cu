@@ -2,9 +2,9 @@
  *
  * total: the sum of the squares of all gradients, NaN or infinite when one of them or the loss
  * is. */
-DEVICE bool ordinary(double total) /* for arithmetic in float */
+DEVICE bool ordinary(float total) /* for arithmetic in float */
 {
-    return total > 1e-30 && total < 1e30;
+    return total > 1e-30f && total < 1e30f;
 }
 
 /* Over the threads of the block; every thread gets the result. A barrier must come before the next
@@ -25,15 +25,20 @@ DEVICE double block_sum(memory *m, double v)
 /* The same of floats, on the way of every step: in float, which is quicker. */
 DEVICE float quick_sum(memory *m, float v)
 {
-    float *sums = reinterpret_cast<float *>(m->sums), sum = 0;
+    constexpr int n = FLOATS(WARPS);
+    float *sums = reinterpret_cast<float *>(m->sums);
+    pack<n> sum = {};
 
     v = group_sum(v);
     if (lane() == 0)
         sums[warp()] = v;
     __syncthreads();
-    for (int i = 0; i < WARPS; i++)
-        sum += sums[i];
-    return sum;
+    for (int i = 0; i < WARPS; i += n) {
+        const pack<n> some = read<n>(sums + i);
+        for (int j = 0; j < n; j++)
+            sum.v[j] += some.v[j];
+    }
+    return total(sum);
 }
 
 /* Squares that a float cannot hold, or that vanish in one, once more. */
@@ -55,42 +60,60 @@ DEVICE double grad_scale(double total, double loss_scale)
     return (CLIP > 0 && norm > CLIP ? CLIP / norm : 1) / loss_scale;
 }
 
-/* The same for all threads: doubles are slow where there are many of them. */
-DEVICE float quick_scale(double total, double loss_scale)
+/* The same for all threads, of sum = total: no doubles, roots and quotients, which take long. */
+DEVICE float quick_scale(float sum, double total, const settings *now)
 {
-    if (!ordinary(total))
-        return (float)grad_scale(total, loss_scale);
-    const float scale = (float)loss_scale, norm = sqrtf((float)total) / scale;
-    return (CLIP > 0 && norm > (float)CLIP ? (float)CLIP / norm : 1) / scale;
+    if (!ordinary(sum))
+        return (float)grad_scale(total, now->loss_scale);
+    const bool clips = CLIP > 0 && sum * now->unscale * now->unscale > (float)(CLIP * CLIP);
+    return clips ? (float)CLIP * rsqrtf(sum) : now->unscale;
 }
 
-/* The rule for elements from, from + step, ... of each run of parameters of one group. w: what
- * products take of them, where one block has them all. */
+constexpr int STATES = when(RULE_STATE > 0, RULE_STATE);
+constexpr int SCALARS = when(RULE_SCALARS > 0, RULE_SCALARS);
+
+DEVICE void update_four(float *p, half *w, const float *g, float *const *s, int i,
+                        const real (&h)[SCALARS], float scale)
+{
+    pack<4> value = read<4>(p), slope = read<4>(g), states[STATES];
+
+    for (int k = 0; k < RULE_STATE; k++)
+        states[k] = read<4>(s[k] + i);
+    for (int j = 0; j < 4; j++) {
+        real state[STATES];
+        for (int k = 0; k < RULE_STATE; k++)
+            state[k] = states[k].v[j];
+        rule(value.v[j], slope.v[j] * scale, state, h);
+        for (int k = 0; k < RULE_STATE; k++)
+            states[k].v[j] = state[k];
+    }
+    write(p, value);
+    if constexpr (W_HERE && ALONE)
+        write(w, value);
+    for (int k = 0; k < RULE_STATE; k++)
+        write(s[k] + i, states[k]);
+}
+
+/* The rule for elements from, from + step, ... of each run of parameters of one group, four at a
+ * time. w: what products take of them, where one block has them all. */
 DEVICE void update(float *p, half *w, const float *g, float *const *s, const settings *now,
                    float scale, int from, int step)
 {
     for (int r = 0; r < RUNS; r++) {
-        real h[when(RULE_SCALARS > 0, RULE_SCALARS)], state[when(RULE_STATE > 0, RULE_STATE)];
+        real h[SCALARS];
         for (int k = 0; k < RULE_SCALARS; k++)
             h[k] = now->scalars[runs[r].decays][k];
-#pragma unroll 2
-        for (int i = runs[r].from + from; i < runs[r].to; i += step) {
-            real value = p[i];
-            for (int k = 0; k < RULE_STATE; k++)
-                state[k] = s[k][i];
-            rule(value, g[i] * scale, state, h);
-            p[i] = value;
-            if constexpr (W_HERE && ALONE)
-                w[i] = value;
-            for (int k = 0; k < RULE_STATE; k++)
-                s[k][i] = state[k];
-        }
+#pragma unroll 1
+        for (int i = runs[r].from + 4 * from; i < runs[r].to; i += 4 * step)
+            update_four(p + i, w + i, g + i, s, i, h, scale);
     }
 }
 
-DEVICE float dlogits_scale(const settings *now)
+/* What follows from the scale of the loss. */
+DEVICE void set_scales(settings *now)
 {
-    return (float)(now->inv_targets * now->loss_scale);
+    now->scale = (float)(now->inv_targets * now->loss_scale);
+    now->unscale = (float)(1 / now->loss_scale);
 }
 
 /* SCALER: core/ref/scaler.c. What it leaves for the step after this one. By one thread. */
@@ -106,7 +129,7 @@ DEVICE void scaler(const settings *now, settings *next, double total)
     next->good = skipped || grows ? 0 : now->good + 1;
     next->loss_scale = scale;
     if constexpr (SCALING)
-        next->scale = dlogits_scale(next);
+        set_scales(next);
 }
 
 /* What a step leaves in its result and in the state of the run. next: what SCALER made of its
