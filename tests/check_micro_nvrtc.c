@@ -49,14 +49,15 @@ static char *compiled(const char *text, int architecture)
     struct compiler c;
     nvrtcProgram program;
     char arch[40], *whole = malloc(strlen(cuda_prelude) + strlen(text) + 1);
-    const char *options[] = {arch, "--std=c++17", "--fmad=false", "--ptxas-options=-v"};
+    const char *options[] = {arch,           "--std=c++17",      "--ptxas-options=-v",
+                             "--fmad=false", "--prec-div=false", "--prec-sqrt=false"};
     size_t size;
 
     ck_assert(find_compiler(&c));
     (void)sprintf(whole, "%s%s", cuda_prelude, text);
     (void)snprintf(arch, sizeof arch, "--gpu-architecture=sm_%d", architecture);
     ck_assert_int_eq(c.create(&program, whole, "micro_cuda", 0, NULL, NULL), NVRTC_SUCCESS);
-    nvrtcResult code = c.compile(program, 4, options);
+    nvrtcResult code = c.compile(program, sizeof options / sizeof *options, options);
     ck_assert_int_eq(c.said_size(program, &size), NVRTC_SUCCESS);
     char *log = calloc(1, size + 1);
     ck_assert_int_eq(c.said(program, log), NVRTC_SUCCESS);

@@ -81,9 +81,11 @@ static void find_buffers(struct mgpt_step *s)
 
 /* ---- the program ---- */
 
-/* No contraction of products and sums: then the rule gives the bits that its C function gives.
- * Where fused products are wanted they are written down. */
-static const char *const options[] = {"--fmad=false", NULL};
+/* No contraction of products and sums: where fused ones are wanted they are written down. Quotients
+ * and roots, of which the rules have the most, within 2 units of the last place: to be exact takes
+ * branches, in which elements wait for each other. */
+static const char *const options[] = {"--fmad=false", "--prec-div=false", "--prec-sqrt=false",
+                                      NULL};
 static const char *const kernels[] = {MICRO_ENTRY, NULL};
 
 static enum mgpt_status open_program(struct mgpt_step *s, struct mgpt_error *error)
