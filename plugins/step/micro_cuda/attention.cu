@@ -24,19 +24,27 @@ DEVICE auto value(const layer_rows *r, int s, int g)
  * place of one that has, and their weight is 0: branches cost more than what they would save. */
 #define EACH_KEY(j, s) for (int j = 0, s = lane() % KEYS; j < TURNS; j++, s += KEYS)
 
-/* Calls out(i, sum over the lanes of a head, and their turns, of weight[j] x(s)[i]), i < D, each i
- * in one lane. */
-template <class ROW, class OUT> DEVICE void weighted(const float (&weight)[TURNS], ROW x, OUT out)
-{
-    constexpr int n = FLOATS(D);
+constexpr int WIDTH = FLOATS(D);
 
-    for (int i = 0; i < D; i += n) {
-        pack<n> sums = {};
-        EACH_KEY (j, s) {
-            const pack<n> row = read<n>(x(s) + i);
-            for (int k = 0; k < n; k++)
-                sums.v[k] = fmaf(weight[j], row.v[k], sums.v[k]);
-        }
+/* sum over this lane's turns of weight[j] x(s)[i..] */
+template <class ROW> DEVICE pack<WIDTH> weighted(const float (&weight)[TURNS], int i, ROW x)
+{
+    pack<WIDTH> sums = {};
+
+    EACH_KEY (j, s) {
+        const pack<WIDTH> row = read<WIDTH>(x(s) + i);
+        for (int k = 0; k < WIDTH; k++)
+            sums.v[k] = fmaf(weight[j], row.v[k], sums.v[k]);
+    }
+    return sums;
+}
+
+/* The same, summed over the lanes of a head: calls out(i, sum), i < D, each i in one lane. */
+template <class ROW, class OUT>
+DEVICE void each_weighted(const float (&weight)[TURNS], ROW x, OUT out)
+{
+    for (int i = 0; i < D; i += WIDTH) {
+        pack<WIDTH> sums = weighted(weight, i, x);
         const share mine = share_out(sums.v, KEYS / 2, 1);
         for (int k = 0; k < mine.n; k++)
             if (mine.sole)
@@ -67,16 +75,16 @@ DEVICE void attention_row(memory *m, const settings *now, const document *d, int
         const float part = __fdividef(1, group_sum(sum, KEYS));
         EACH_KEY (j, s)
             p[j] *= part * kept_weight(now, d, l, h, t, s);
-        if (lane() % KEYS == 0 && mine < H) {
-            r->most[t][h] = most;
-            r->part[t][h] = part;
-        }
-        weighted(
+        each_weighted(
             p, [&](int s) { return value(r, least(s, t), g); },
             [&](int i, float y) {
                 if (mine < H)
                     r->att[t][h * D + i] = y;
             });
+        if (lane() % KEYS == 0 && mine < H) {
+            r->most[t][h] = most;
+            r->part[t][h] = part;
+        }
     }
     __syncwarp();
 }
@@ -112,14 +120,14 @@ DEVICE void attention_row_queries(memory *m, const settings *now, const document
 
         EACH_KEY (j, s)
             dscore[j] = weigh(m, now, d, l, h, t, least(s, t), s <= t, delta).dscore;
-        if (lane() % KEYS == 0 && mine < H)
-            m->delta[l % 2][t][h] = delta;
-        weighted(
+        each_weighted(
             dscore, [&](int s) { return key(r, least(s, t), h / (H / KV)); },
             [&](int i, float dq) {
                 if (mine < H)
                     r->dqkv[t][h * D + i] = dq;
             });
+        if (lane() % KEYS == 0 && mine < H)
+            m->delta[l % 2][t][h] = delta;
     }
 }
 
@@ -154,18 +162,19 @@ DEVICE void each_head_keys(memory *m, const settings *now, const document *d, in
             dscore[j] = w.dscore;
             weight[j] = w.weight;
         }
-        weighted(
-            dscore, [&](int t) { return query(r, least(t, last), h); },
-            [&](int i, float y) {
-                if (mine < H)
-                    k[h * D + i] = y;
-            });
-        weighted(
-            weight, [&](int t) { return factors(m->datt[l % 2][least(t, last)] + h * D); },
-            [&](int i, float y) {
-                if (mine < H)
-                    v[h * D + i] = y;
-            });
+        for (int i = 0; i < D; i += WIDTH) {
+            pack<WIDTH> dk =
+                weighted(dscore, i, [&](int t) { return query(r, least(t, last), h); });
+            pack<WIDTH> dv = weighted(
+                weight, i, [&](int t) { return factors(m->datt[l % 2][least(t, last)] + h * D); });
+            const share ours = share_out(dk.v, KEYS / 2, 1);
+            share_out(dv.v, KEYS / 2, 1);
+            for (int n = 0; n < ours.n; n++)
+                if (ours.sole && mine < H) {
+                    k[h * D + i + ours.first + n] = dk.v[n];
+                    v[h * D + i + ours.first + n] = dv.v[n];
+                }
+        }
     }
     __syncwarp();
 }
