@@ -108,7 +108,7 @@ template <int M, int K, class X, class OUT> DEVICE void times(const weight *w, c
     constexpr int turns = least((M + rows - 1) / rows, most(8 / parts, 1));
     constexpr int banks = 128 / (n * (int)sizeof(weight));
     constexpr bool turn = packs == G * power_below(parts);
-    const int first = turn ? lane() / G * least(packs, banks) / banks : 0;
+    const int first = turn ? lane() % banks / G * least(packs, banks) / banks : 0;
     pack<n> mine[parts];
     int at[parts];
 
