@@ -112,6 +112,23 @@ START_TEST(neither_order_nor_steps_a_launch_change_a_bit)
 }
 END_TEST
 
+/* As one.cu says: between two barriers a position is one warp's. */
+START_TEST(threads_wait_for_each_other_as_rarely_as_promised)
+{
+    unsigned long layers = (unsigned long)_i;
+    struct micro_subject s = {.model = micro_narrow((uint32_t)layers, 27),
+                              .setup = optimizers[0],
+                              .order = "random",
+                              .threads = "256",
+                              .at_once = 7};
+    struct micro_trained got;
+
+    micro_train(&s, MICRO_STEPS, &got);
+    ck_assert_uint_eq(got.barriers, (2 * layers + 3) * MICRO_STEPS + got.launches);
+    free(got.values);
+}
+END_TEST
+
 /* All that a model may have, and sizes that nothing divides. */
 static size_t fill_models(struct mgpt_model *out)
 {
@@ -258,6 +275,7 @@ static void add_tests(TCase *tests)
         tcase_add_loop_test(tests, computes_what_ref_computes, 0, 4);
         tcase_add_loop_test(tests, neither_order_nor_steps_a_launch_change_a_bit, 0, 4);
     }
+    tcase_add_loop_test(tests, threads_wait_for_each_other_as_rarely_as_promised, 1, 4);
     tcase_add_loop_test(tests, every_setting_of_a_model, 0, (int)fill_models(models));
     tcase_add_test(tests, a_batch_is_a_block_a_document);
     tcase_add_test(tests, the_number_of_blocks_changes_no_bit);

@@ -230,6 +230,7 @@ void micro_train(const struct micro_subject *s, uint32_t steps, struct micro_tra
     out->launches = counters->programs - before.programs;
     out->others =
         counters->kernels - before.kernels + counters->products - before.products - out->launches;
+    out->barriers = counters->barriers - before.barriers;
     out->blocks = launched_blocks;
     composed->close(rest);
     read_values(&r.rig, out);

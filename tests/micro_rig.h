@@ -28,6 +28,7 @@ struct micro_trained {
     double *values; /* of all parameters, one after the other */
     size_t n, starts[64], n_tensors;
     unsigned long launches, others; /* of the module, and of all other kernels and products */
+    unsigned long barriers;         /* of blocks, or of the grid */
     uint32_t covers, blocks;        /* of a launch */
 };
 

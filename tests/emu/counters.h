@@ -1,6 +1,6 @@
 /* Extension "microgpt.emu-counters/1" of backend cuda_emu: what the host asked the device for so
- * far, for tests. Work that is taken down while capturing counts as `captured` alone, and is not
- * counted again when its graph is launched. */
+ * far, and how often threads waited for each other there, for tests. Work that is taken down while
+ * capturing counts as `captured` alone, and is not counted again when its graph is launched. */
 #ifndef EMU_COUNTERS_H
 #define EMU_COUNTERS_H
 
@@ -15,6 +15,7 @@ struct emu_counters {
     unsigned long graphs;   /* launches of graphs */
     unsigned long captured; /* launches, products and copies that were taken down */
     unsigned long waits;    /* of the host for the device */
+    unsigned long barriers; /* that all threads of a block met at, or of the grid */
 };
 
 #endif

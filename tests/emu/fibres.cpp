@@ -218,8 +218,10 @@ bool release_barriers()
         }
         if (released || whole)
             blocks[i].epoch = ++barriers;
+        emu_counters.barriers += released;
         some |= released;
     }
+    emu_counters.barriers += whole;
     return some;
 }
 
