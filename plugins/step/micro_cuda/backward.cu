@@ -23,9 +23,9 @@ DEVICE void layer_row_down(memory *m, const settings *now, const document *d, pa
     stored *dy = dnormed(m, &r->norm2, t);
 
     a = a.from(l * LAYER);
-    EACH_PACK(c)
-    for (int i = 0; i < PACK; i++)
-        r->dout[t][c + i] = m->dx[t][c + i] * kept_at(now, d, DRAW_MLP, l, t, c + i);
+    EACH_PACK (c)
+        for (int i = 0; i < PACK; i++)
+            r->dout[t][c + i] = m->dx[t][c + i] * kept_at(now, d, DRAW_MLP, l, t, c + i);
     __syncwarp();
     times_transposed<C, F>(a.w + OUT, factors(r->dout[t]),
                            [&](int f, float sum) { r->pre[t][f] = sum * slope(r->pre[t][f]); });
@@ -33,9 +33,9 @@ DEVICE void layer_row_down(memory *m, const settings *now, const document *d, pa
     times_transposed<F, C>(a.w + FC, factors(r->pre[t]), [&](int c, float sum) { dy[c] = sum; });
     __syncwarp();
     norm_row_backward<true>(&r->norm2, t, dy, m->dx[t], a.p, LN_2_GAIN);
-    EACH_PACK(c)
-    for (int i = 0; i < PACK; i++)
-        r->dproj[t][c + i] = m->dx[t][c + i] * kept_at(now, d, DRAW_PROJECTION, l, t, c + i);
+    EACH_PACK (c)
+        for (int i = 0; i < PACK; i++)
+            r->dproj[t][c + i] = m->dx[t][c + i] * kept_at(now, d, DRAW_PROJECTION, l, t, c + i);
     __syncwarp();
     times_transposed<C, C>(a.w + PROJ, factors(r->dproj[t]),
                            [&](int c, float sum) { m->datt[l % 2][t][c] = sum; });
@@ -63,13 +63,13 @@ DEVICE void embed_row_backward(memory *m, const settings *now, const document *d
 {
     if constexpr (EMBED_NORM) {
         float *dy = dnormed(m, &m->norme, t);
-        EACH_PACK(c)
-        write(dy + c, read<PACK>(m->dx[t] + c));
+        EACH_PACK (c)
+            write(dy + c, read<PACK>(m->dx[t] + c));
         norm_row_backward<false>(&m->norme, t, dy, m->dx[t], p, LN_E_GAIN);
     }
-    EACH_PACK(c)
-    for (int i = 0; i < PACK; i++)
-        m->dx[t][c + i] *= kept_at(now, d, DRAW_EMBEDDING, 0, t, c + i);
+    EACH_PACK (c)
+        for (int i = 0; i < PACK; i++)
+            m->dx[t][c + i] *= kept_at(now, d, DRAW_EMBEDDING, 0, t, c + i);
 }
 
 /* Forward and backward of a document. There are 2 L + 1 barriers of the block in it: only in

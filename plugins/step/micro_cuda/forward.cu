@@ -3,8 +3,7 @@
 /* --- idea: model --- */
 DEVICE void embed_row(memory *m, const settings *now, const document *d, const float *p, int t)
 {
-    EACH_PACK(c)
-    {
+    EACH_PACK (c) {
         pack<PACK> x = read<PACK>(p + WTE + d->ids[t] * C + c);
         const pack<PACK> at = read<PACK>(p + WPE + t * C + c);
         for (int i = 0; i < PACK; i++)
@@ -13,8 +12,8 @@ DEVICE void embed_row(memory *m, const settings *now, const document *d, const f
     }
     if constexpr (EMBED_NORM) {
         norm_row(m->x[t], &m->norme, t, p, LN_E_GAIN, LN_E_BIAS);
-        EACH_PACK(c)
-        write(m->x[t] + c, read<PACK>(normed(&m->norme, t) + c));
+        EACH_PACK (c)
+            write(m->x[t] + c, read<PACK>(normed(&m->norme, t) + c));
     }
 }
 

@@ -18,8 +18,9 @@ DEVICE void run_share(memory *m, const args *a, int step, int share)
             fetch_document(&a->steps[step].documents[k], d);
         __syncthreads();
         document_pass(m, now, d, all, [] {});
+        const double loss = sum_of_losses(m, now, d);
         if (threadIdx.x == 0)
-            a->losses[k] = sum_of_losses(m, now, d);
+            a->losses[k] = loss;
         document_gradients(m, now, d, a->shares + (long long)share * N, k == share * PER_SHARE,
                            false);
         __syncthreads();
@@ -65,10 +66,7 @@ DEVICE void run_many(memory *m, const args *a)
         settings *now = &m->now[i % 2], *next = &m->now[(i + 1) % 2];
         if (warp() == 0)
             fetch_settings(&a->steps[i].input, now, now);
-        if (P_HERE)
-            copy(m->p, a->p);
-        if (W_HERE)
-            copy_rounded(m->w, a->p);
+        fetch_parameters(m, a->p);
         __syncthreads();
         for (int share = (int)blockIdx.x; share < SHARES; share += (int)gridDim.x)
             run_share(m, a, i, share);

@@ -42,23 +42,20 @@ DEVICE void norm_row(const float *x, NORM *n, int t, const float *p, int gain, i
     float mean = 0, squares = 0, rstd;
 
     if constexpr (NORM_LAYER) {
-        EACH_PACK(c)
-        {
+        EACH_PACK (c) {
             const pack<PACK> v = read<PACK>(x + c);
             for (int i = 0; i < PACK; i++)
                 mean += v.v[i];
         }
         mean = group_sum(mean, NORM_LANES) * (1.0f / C);
     }
-    EACH_PACK(c)
-    {
+    EACH_PACK (c) {
         const pack<PACK> v = read<PACK>(x + c);
         for (int i = 0; i < PACK; i++)
             squares = fmaf(v.v[i] - mean, v.v[i] - mean, squares);
     }
     rstd = rsqrtf(group_sum(squares, NORM_LANES) * (1.0f / C) + EPS);
-    EACH_PACK(c)
-    {
+    EACH_PACK (c) {
         pack<PACK> hat = read<PACK>(x + c), y = gains(p, gain, c);
         for (int i = 0; i < PACK; i++) {
             hat.v[i] = (hat.v[i] - mean) * rstd;
@@ -79,8 +76,7 @@ DEVICE void norm_row_backward(const NORM *n, int t, const typename NORM::type *d
 {
     float mean = 0, mean_hat = 0, rstd = n->rstd[t];
 
-    EACH_PACK(c)
-    {
+    EACH_PACK (c) {
         const pack<PACK> d = read<PACK>(dy + c), hat = read<PACK>(n->hat[t] + c),
                          a = gains(p, gain, c);
         for (int i = 0; i < PACK; i++) {
@@ -93,8 +89,7 @@ DEVICE void norm_row_backward(const NORM *n, int t, const typename NORM::type *d
     if constexpr (NORM_LAYER)
         mean = group_sum(mean, NORM_LANES) * (1.0f / C);
     mean_hat = group_sum(mean_hat, NORM_LANES) * (1.0f / C);
-    EACH_PACK(c)
-    {
+    EACH_PACK (c) {
         const pack<PACK> d = read<PACK>(dy + c), hat = read<PACK>(n->hat[t] + c),
                          a = gains(p, gain, c);
         pack<PACK> sum = read<PACK>(dx + c);

@@ -1,9 +1,9 @@
 /* A document a step: one block runs all steps of a launch, and parameters, gradients and state stay
  * in its shared memory meanwhile, as far as there is room.
  *
- * Barriers a step: 2 L + 1 in document_pass, 1 for the norm, 1 after the update. The last warp is
- * the clerk: while the others are on their rows it reports the step before and fetches the input of
- * the next one, so that nobody waits for global memory. */
+ * Barriers: one a launch, and 2 L + 3 a step: 2 L + 1 in document_pass, 1 for the norm, 1 after the
+ * update. The last warp is the clerk: while the others are on their rows it reports the step before
+ * and fetches the input of the next one, so that nobody waits for global memory. */
 DEVICE void fetch_settings(const step_input *from, settings *to, const settings *before)
 {
     if (lane() == 0) {
@@ -38,13 +38,41 @@ DEVICE void fetch_document(const document *from, document *to)
 DEVICE void copy(float *to, const float *from)
 {
     for (int i = 4 * (int)threadIdx.x; i < N; i += 4 * THREADS)
-        *reinterpret_cast<pack<4> *>(to + i) = read<4>(from + i);
+        write(to + i, read<4>(from + i));
 }
 
-DEVICE void copy_rounded(half *to, const float *from)
+/* The parameters, and what products take of them. */
+DEVICE void fetch_parameters(memory *m, const float *from)
 {
-    for (int i = (int)threadIdx.x; i < N; i += THREADS)
-        to[i] = from[i];
+    for (int i = 4 * (int)threadIdx.x; (P_HERE || W_HERE) && i < N; i += 4 * THREADS) {
+        const pack<4> p = read<4>(from + i);
+        if constexpr (P_HERE)
+            write(m->p + i, p);
+        if constexpr (W_HERE)
+            write(m->w + i, p);
+    }
+}
+
+/* All that there is room for, at once: nobody waits for one before asking for the next. By so many
+ * threads. What lies between two gradients stays 0. */
+DEVICE void fetch_model(memory *m, const args *a, int threads)
+{
+#pragma unroll 2
+    for (int i = 4 * (int)threadIdx.x; i < N; i += 4 * threads) {
+        pack<4> p = {}, s[STATES];
+        if constexpr (P_HERE || W_HERE)
+            p = read<4>(a->p + i);
+        for (int k = 0; k < S_HERE; k++)
+            s[k] = read<4>(a->s[k] + i);
+        if constexpr (P_HERE)
+            write(m->p + i, p);
+        if constexpr (W_HERE)
+            write(m->w + i, p);
+        if constexpr (G_HERE)
+            write(m->g + i, pack<4>{});
+        for (int k = 0; k < S_HERE; k++)
+            write(m->s[k] + i, s[k]);
+    }
 }
 
 /* Where products find the parameters p. */
@@ -55,25 +83,26 @@ DEVICE parameters parameters_of(const memory *m, const float *p)
     return {p, static_cast<const weight *>(w)};
 }
 
-/* sum over t of loss[t], in one thread, in order */
+/* sum over t of loss[t], by a warp */
 DEVICE double sum_of_losses(memory *m, const settings *now, const document *d)
 {
     double sum = 0;
 
-    for (int t = 0; t < d->length; t++)
+    EACH_LANE (t, d->length)
         sum += loss_of(m, now, t);
-    return sum;
+    return group_sum(sum);
 }
 
 DEVICE void clerk(memory *m, const args *a, int i, double total)
 {
     settings *now = &m->now[i % 2], *other = &m->now[(i + 1) % 2];
 
-    if (i > 0 && lane() == 0) {
+    if (i > 0) {
         const double loss = sum_of_losses(m, other, &m->doc[(i - 1) % 2]);
-        if (!SCALING) /* else it could not wait */
+        if (!SCALING && lane() == 0) /* else it could not wait */
             scaler(other, now, total);
-        report(a, i - 1, other, now, loss, total);
+        if (lane() == 0)
+            report(a, i - 1, other, now, loss, total);
     }
     __syncwarp();
     if (i + 1 < (int)a->n) {
@@ -88,19 +117,11 @@ DEVICE void run_one(memory *m, const args *a)
     float *p = P_HERE ? m->p : a->p, *g = G_HERE ? m->g : a->g, *s[4];
     double total = 0;
 
-    for (int k = 0; k < RULE_STATE; k++) {
+    for (int k = 0; k < RULE_STATE; k++)
         s[k] = k < S_HERE ? m->s[k] : a->s[k];
-        if (k < S_HERE)
-            copy(s[k], a->s[k]);
-    }
-    if (P_HERE)
-        copy(p, a->p);
-    if (W_HERE)
-        copy_rounded(m->w, a->p);
-    if (G_HERE) /* what lies between two parameters stays 0 */
-        for (int i = (int)threadIdx.x; i < N; i += THREADS)
-            g[i] = 0;
-    if (warp() == 0) {
+    if (warp() < most(WARPS - 1, 1))
+        fetch_model(m, a, most(WARPS - 1, 1) * WARP);
+    if (warp() == WARPS - 1) {
         fetch_scaling(a->state, &m->now[0]);
         fetch_settings(&a->steps[0].input, &m->now[0], &m->now[0]);
         fetch_document(&a->steps[0].documents[0], &m->doc[0]);

@@ -132,24 +132,28 @@ DEVICE void scaler(const settings *now, settings *next, double total)
         set_scales(next);
 }
 
-/* What a step leaves in its result and in the state of the run. next: what SCALER made of its
- * settings. By one thread. */
+/* What a step leaves in its result and in the state of the run: nothing of that is read here. next:
+ * what SCALER made of its settings. By one thread. */
 DEVICE void report(const args *a, int i, const settings *now, const settings *next,
                    double sum_of_losses, double total)
 {
-    step_state *state = a->state;
     const bool skipped = !isfinite(total);
+    const double loss = sum_of_losses * now->inv_targets;
+    const double norm = sqrt(total) / now->loss_scale;
+    const double scale = UPDATES ? next->loss_scale : now->loss_scale;
+    step_state *state = a->state;
 
-    state->step = a->steps[i].input.step;
+    a->results[i] = {now->step, loss, norm, scale, skipped, 0};
+    state->step = now->step;
     state->inv_targets = now->inv_targets;
-    state->loss = sum_of_losses * now->inv_targets;
-    state->grad_norm = sqrt(total) / now->loss_scale;
+    state->loss = loss;
+    state->grad_norm = norm;
     state->grad_scale = grad_scale(total, now->loss_scale);
     state->nonfinite = skipped;
     if constexpr (UPDATES) {
         state->good = next->good;
-        state->skipped += skipped;
-        state->loss_scale = next->loss_scale;
+        state->loss_scale = scale;
+        if (skipped)
+            state->skipped++;
     }
-    a->results[i] = {state->step, state->loss, state->grad_norm, state->loss_scale, skipped, 0};
 }
