@@ -20,18 +20,22 @@ DEVICE auto value(const layer_rows *r, int s, int g)
     return factors(r->qkv[s] + (H + KV + g) * D);
 }
 
-/* A lane's share of a head: row s of each turn j. Lanes that have no row, or no head, take the
- * place of one that has, and their weight is 0: branches cost more than what they would save. */
-#define EACH_KEY(j, s) for (int j = 0, s = lane() % KEYS; j < TURNS; j++, s += KEYS)
+/* A lane's share of a head: row s of each turn j that has rows from `begin` to before `end`. Within
+ * a turn, lanes that have no such row, or no head, take the place of one that has, and their weight
+ * is 0: branches cost more than what they would save. */
+#define EACH_KEY(j, s, begin, end)                                                                 \
+    for (int j = 0, s = lane() % KEYS; j < TURNS; j++, s += KEYS)                                  \
+        if (TURNS == 1 || (j * KEYS < (end) && (j + 1) * KEYS > (begin)))
 
 constexpr int WIDTH = FLOATS(D);
 
 /* sum over this lane's turns of weight[j] x(s)[i..] */
-template <class ROW> DEVICE pack<WIDTH> weighted(const float (&weight)[TURNS], int i, ROW x)
+template <class ROW>
+DEVICE pack<WIDTH> weighted(const float (&weight)[TURNS], int begin, int end, int i, ROW x)
 {
     pack<WIDTH> sums = {};
 
-    EACH_KEY (j, s) {
+    EACH_KEY (j, s, begin, end) {
         const pack<WIDTH> row = read<WIDTH>(x(s) + i);
         for (int k = 0; k < WIDTH; k++)
             sums.v[k] = fmaf(weight[j], row.v[k], sums.v[k]);
@@ -41,10 +45,10 @@ template <class ROW> DEVICE pack<WIDTH> weighted(const float (&weight)[TURNS], i
 
 /* The same, summed over the lanes of a head: calls out(i, sum), i < D, each i in one lane. */
 template <class ROW, class OUT>
-DEVICE void each_weighted(const float (&weight)[TURNS], ROW x, OUT out)
+DEVICE void each_weighted(const float (&weight)[TURNS], int end, ROW x, OUT out)
 {
     for (int i = 0; i < D; i += WIDTH) {
-        pack<WIDTH> sums = weighted(weight, i, x);
+        pack<WIDTH> sums = weighted(weight, 0, end, i, x);
         const share mine = share_out(sums.v, KEYS / 2, 1);
         for (int k = 0; k < mine.n; k++)
             if (mine.sole)
@@ -62,21 +66,21 @@ DEVICE void attention_row(memory *m, const settings *now, const document *d, int
         const int mine = first + lane() / KEYS, h = least(mine, H - 1), g = h / (H / KV);
         float p[TURNS], most = -3e38f, sum = 0;
 
-        EACH_KEY (j, s) {
+        EACH_KEY (j, s, 0, t + 1) {
             const float score = dot<D>(query(r, t, h), key(r, least(s, t), g)) * scale;
             p[j] = s <= t ? score : -3e38f;
             most = fmaxf(most, p[j]);
         }
         most = group_max(most, KEYS);
-        EACH_KEY (j, s) {
+        EACH_KEY (j, s, 0, t + 1) {
             p[j] = expf(p[j] - most);
             sum += p[j];
         }
         const float part = __fdividef(1, group_sum(sum, KEYS));
-        EACH_KEY (j, s)
+        EACH_KEY (j, s, 0, t + 1)
             p[j] *= part * kept_weight(now, d, l, h, t, s);
         each_weighted(
-            p, [&](int s) { return value(r, least(s, t), g); },
+            p, t + 1, [&](int s) { return value(r, least(s, t), g); },
             [&](int i, float y) {
                 if (mine < H)
                     r->att[t][h * D + i] = y;
@@ -118,10 +122,10 @@ DEVICE void attention_row_queries(memory *m, const settings *now, const document
         const float delta = dot<D>(m->datt[l % 2][t] + h * D, r->att[t] + h * D);
         float dscore[TURNS];
 
-        EACH_KEY (j, s)
+        EACH_KEY (j, s, 0, t + 1)
             dscore[j] = weigh(m, now, d, l, h, t, least(s, t), s <= t, delta).dscore;
         each_weighted(
-            dscore, [&](int s) { return key(r, least(s, t), h / (H / KV)); },
+            dscore, t + 1, [&](int s) { return key(r, least(s, t), h / (H / KV)); },
             [&](int i, float dq) {
                 if (mine < H)
                     r->dqkv[t][h * D + i] = dq;
@@ -155,7 +159,7 @@ DEVICE void each_head_keys(memory *m, const settings *now, const document *d, in
         const int mine = first + lane() / KEYS, h = least(mine, H - 1);
         float dscore[TURNS], weight[TURNS];
 
-        EACH_KEY (j, t) {
+        EACH_KEY (j, t, s, last + 1) {
             const bool seen = t >= s && t <= last;
             const int row = seen ? t : s;
             const weighed w = weigh(m, now, d, l, h, row, s, seen, m->delta[l % 2][row][h]);
@@ -163,10 +167,11 @@ DEVICE void each_head_keys(memory *m, const settings *now, const document *d, in
             weight[j] = w.weight;
         }
         for (int i = 0; i < D; i += WIDTH) {
-            pack<WIDTH> dk =
-                weighted(dscore, i, [&](int t) { return query(r, least(t, last), h); });
-            pack<WIDTH> dv = weighted(
-                weight, i, [&](int t) { return factors(m->datt[l % 2][least(t, last)] + h * D); });
+            pack<WIDTH> dk = weighted(dscore, s, last + 1, i,
+                                      [&](int t) { return query(r, least(t, last), h); });
+            pack<WIDTH> dv = weighted(weight, s, last + 1, i, [&](int t) {
+                return factors(m->datt[l % 2][least(t, last)] + h * D);
+            });
             const share ours = share_out(dk.v, KEYS / 2, 1);
             share_out(dv.v, KEYS / 2, 1);
             for (int n = 0; n < ours.n; n++)
