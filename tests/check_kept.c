@@ -7,68 +7,9 @@
 
 #include "kept.h"
 
-static struct mgpt_registry *registry;
-
-static float *noise(size_t n, uint32_t seed)
-{
-    float *data = malloc(n * sizeof *data);
-
-    ck_assert_ptr_nonnull(data);
-    for (size_t i = 0; i < n; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        data[i] = (float)(seed >> 8) / (float)(1 << 24) - 0.5f;
-    }
-    return data;
-}
-
-static struct mgpt_buffer *buffer_of(const struct lab *lab, size_t bytes, const void *data)
-{
-    struct mgpt_buffer *buffer = NULL;
-
-    ck_ok(lab->d.api->buffer_new(lab->d.device, bytes, &buffer, error));
-    if (data)
-        ck_ok(lab->d.api->upload(lab->d.device, buffer, 0, data, bytes, error));
-    return buffer;
-}
-
-static struct mgpt_buffer *noise_of(const struct lab *lab, size_t floats, uint32_t seed)
-{
-    float *data = noise(floats, seed);
-    struct mgpt_buffer *buffer = buffer_of(lab, floats * sizeof *data, data);
-
-    free(data);
-    return buffer;
-}
-
 static struct lab open_lab(const char *key, const char *value)
 {
-    struct mgpt_module module;
-    struct mgpt_step_state state = {
-        .inv_targets = 1.0 / M, .grad_scale = 1, .loss_scale = 1, .step = 3};
-    int32_t ids[M];
-
-    if (!registry)
-        registry = test_registry();
-    ck_ok(mgpt_registry_find(registry, "backend", "cpu", &module, error));
-    struct lab lab = {.d = mgpt_check_device_open(module.component, key, value)};
-    for (int32_t i = 0; i < M; i++)
-        ids[i] = i * 7 % M;
-    lab.w = noise_of(&lab, 2 * WEIGHT, 1);
-    lab.x = noise_of(&lab, N * M, 2);
-    lab.out = noise_of(&lab, 4 * WEIGHT, 3);
-    lab.sources = noise_of(&lab, SOURCES * WEIGHT, 4);
-    lab.ids = buffer_of(&lab, sizeof ids, ids);
-    lab.state = buffer_of(&lab, sizeof state, &state);
-    return lab;
-}
-
-static void close_lab(struct lab *lab)
-{
-    struct mgpt_buffer *all[] = {lab->w, lab->x, lab->out, lab->sources, lab->ids, lab->state};
-
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        lab->d.api->buffer_free(lab->d.device, all[i]);
-    mgpt_check_device_close(&lab->d);
+    return kept_open("cpu", key, value);
 }
 
 /* {bytes kept, times that a copy was used again} */
@@ -110,7 +51,7 @@ static float *fresh_products(const struct lab *lab)
     ck_ok(fresh.d.api->upload(fresh.d.device, fresh.w, 0, w, WEIGHT * sizeof *w, error));
     y = products(&fresh);
     ck_assert_uint_eq(kept(&fresh)[0], 0);
-    close_lab(&fresh);
+    kept_close(&fresh);
     free(w);
     return y;
 }
@@ -164,7 +105,7 @@ START_TEST(a_written_weight_is_packed_anew)
     assert_fresh(&lab, writer->name);
     free(before);
     free(after);
-    close_lab(&lab);
+    kept_close(&lab);
 }
 END_TEST
 
@@ -185,7 +126,7 @@ START_TEST(shown_memory_is_never_kept)
     w[0] = 7;
     assert_fresh(&lab, "a pointer after an upload");
     ck_assert_uint_eq(kept(&lab)[0], 0);
-    close_lab(&lab);
+    kept_close(&lab);
 }
 END_TEST
 
@@ -197,10 +138,10 @@ START_TEST(copies_are_freed_with_their_buffer)
         remember(&lab);
         lab.d.api->buffer_free(lab.d.device, lab.w);
         ck_assert_uint_eq(kept(&lab)[0], 0);
-        lab.w = noise_of(&lab, 2 * WEIGHT, 100 + i);
+        lab.w = kept_noise_of(&lab, 2 * WEIGHT, 100 + i);
         assert_fresh(&lab, "a new buffer");
     }
-    close_lab(&lab);
+    kept_close(&lab);
 }
 END_TEST
 
@@ -214,7 +155,7 @@ START_TEST(other_buffers_may_be_written)
     ck_ok(lab.d.api->upload(lab.d.device, lab.x, 0, &one, sizeof one, error));
     free(products(&lab));
     ck_assert_uint_eq(kept(&lab)[1], before + 2);
-    close_lab(&lab);
+    kept_close(&lab);
 }
 END_TEST
 
@@ -227,7 +168,7 @@ START_TEST(weights_of_one_use_cost_no_memory)
         write_by("update", &lab);
     }
     ck_assert_uint_eq(kept(&lab)[0], 0);
-    close_lab(&lab);
+    kept_close(&lab);
 }
 END_TEST
 
@@ -248,7 +189,7 @@ START_TEST(a_view_of_other_columns_is_another_weight)
     }
     ck_assert_uint_eq(kept(&lab)[0], 3 * WEIGHT * sizeof(float));
     free(want);
-    close_lab(&lab);
+    kept_close(&lab);
 }
 END_TEST
 
@@ -258,7 +199,7 @@ START_TEST(no_more_is_kept_than_allowed)
     struct mgpt_buffer *own = lab.w, *more[4];
 
     for (uint32_t i = 0; i < 4; i++) {
-        lab.w = more[i] = noise_of(&lab, WEIGHT, 50 + i);
+        lab.w = more[i] = kept_noise_of(&lab, WEIGHT, 50 + i);
         for (int times = 0; times < 3; times++)
             assert_fresh(&lab, "one of many");
         ck_assert_uint_le(kept(&lab)[0], 1 << 20);
@@ -269,7 +210,7 @@ START_TEST(no_more_is_kept_than_allowed)
     ck_assert_uint_eq(kept(&lab)[0], 0);
     lab.w = own;
     remember(&lab);
-    close_lab(&lab);
+    kept_close(&lab);
 }
 END_TEST
 
@@ -292,7 +233,7 @@ static float *rounded_product(const struct lab *lab)
 /* The upper halves of floats, in place of the ids. */
 static void put_rounded(struct lab *lab)
 {
-    float *x = noise(N * K, 5);
+    float *x = kept_noise(N * K, 5);
     uint16_t *upper = calloc(N * K, sizeof *upper);
 
     ck_assert_ptr_nonnull(upper);
@@ -302,7 +243,7 @@ static void put_rounded(struct lab *lab)
         upper[i] = (uint16_t)(bits >> 16);
     }
     lab->d.api->buffer_free(lab->d.device, lab->ids);
-    lab->ids = buffer_of(lab, N * K * sizeof *upper, upper);
+    lab->ids = kept_buffer_of(lab, N * K * sizeof *upper, upper);
     free(upper);
     free(x);
 }
@@ -327,8 +268,8 @@ START_TEST(rounded_weights_are_kept_too)
         free(y);
         free(want);
     }
-    close_lab(&lab);
-    close_lab(&none);
+    kept_close(&lab);
+    kept_close(&none);
 }
 END_TEST
 
@@ -340,7 +281,7 @@ START_TEST(threads_change_no_bit)
     for (int i = 0; i < 3; i++)
         assert_fresh(&lab, "threads");
     ck_assert_uint_gt(kept(&lab)[1], 0);
-    close_lab(&lab);
+    kept_close(&lab);
 }
 END_TEST
 

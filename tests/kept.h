@@ -1,4 +1,4 @@
-/* What check_kept and its writers share: a device of backend cpu with one weight. */
+/* What check_kept, check_copies and their writers share: a device with one weight. */
 #ifndef MGPT_TESTS_KEPT_H
 #define MGPT_TESTS_KEPT_H
 
@@ -17,6 +17,15 @@ struct lab {
     struct mgpt_check_device d;
     struct mgpt_buffer *w, *x, *out, *sources, *ids, *state;
 };
+
+/* On that backend, with `key` = `value` when key is not NULL. (kept_lab.c) */
+struct lab kept_open(const char *backend, const char *key, const char *value);
+void kept_close(struct lab *lab);
+/* Values around 0 (malloc); a buffer of them; one of `bytes` from data, undefined when that is
+ * NULL. */
+float *kept_noise(size_t n, uint32_t seed);
+struct mgpt_buffer *kept_noise_of(const struct lab *lab, size_t floats, uint32_t seed);
+struct mgpt_buffer *kept_buffer_of(const struct lab *lab, size_t bytes, const void *data);
 
 static inline struct mgpt_tensor tensor(struct mgpt_buffer *buffer, size_t at, uint32_t rank,
                                         int64_t a, int64_t b, int64_t c, int64_t d)

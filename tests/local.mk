@@ -216,7 +216,7 @@ LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 
 %C%_check_abi_SOURCES = %D%/check_abi.c %D%/abi_layout.h %D%/abi_values.h
 %C%_check_graph_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
-%C%_check_kept_SOURCES = %D%/check_kept.c %D%/kept.h %D%/kept_writers.c
+%C%_check_kept_SOURCES = %D%/check_kept.c %D%/kept.h %D%/kept_lab.c %D%/kept_writers.c
 %C%_check_native_SOURCES = %D%/check_native.c %D%/native_rig.h %D%/native_text.h
 %C%_check_devices_SOURCES = %D%/check_devices.c %D%/native_rig.h %D%/native_text.h
 %C%_check_devices_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
