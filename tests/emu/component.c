@@ -14,6 +14,7 @@ static enum mgpt_status emu_open(const struct mgpt_host *host, const struct mgpt
                                                    : EMU_RANDOM,
                   (unsigned)host->get_int(config, "seed"));
     emu_set_capability((int)host->get_int(config, "capability"));
+    emu_set_memory((size_t)host->get_int(config, "memory") << 20);
     enum mgpt_status status = cuda_api.open(host, config, device, error);
     if (status == MGPT_OK)
         (*device)->tensor_large = 1 << 16; /* small enough for tests to come there */
@@ -49,7 +50,8 @@ static const struct mgpt_option options[] = {
      0},
     {"seed", "1", "of order = random", NULL, 0, 1 << 30, NULL, MGPT_OPTION_INT, 0},
     {"capability", "80", "compute capability of the device, 80 is 8.0", NULL, CUDA_LEAST_CAPABILITY,
-     120, NULL, MGPT_OPTION_INT, 0}};
+     120, NULL, MGPT_OPTION_INT, 0},
+    {"memory", "4096", "of the device", "MiB", 64, 4096, NULL, MGPT_OPTION_INT, 0}};
 
 static struct mgpt_backend_api api; /* cuda_api with another way to open it */
 

@@ -16,6 +16,7 @@ struct emu_counters {
     unsigned long captured; /* launches, products and copies that were taken down */
     unsigned long waits;    /* of the host for the device */
     unsigned long barriers; /* that all threads of a block met at, or of the grid */
+    unsigned long casts;    /* kernels "cast" that ran, those of graphs among them */
 };
 
 #endif

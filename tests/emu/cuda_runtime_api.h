@@ -95,6 +95,8 @@ int emu_device(void);
  * have. */
 void emu_set_capability(int capability);
 int emu_capability(void);
+/* Bytes that each has. */
+void emu_set_memory(size_t bytes);
 extern struct emu_counters emu_counters;
 
 #ifdef __cplusplus

@@ -30,6 +30,7 @@ namespace
 const unsigned char guard_byte = 0xc5;
 cudaError_t last_error;
 int capability = 80;                       /* 8.0 */
+size_t memory = (size_t)4 << 30;           /* bytes of a device */
 thread_local int current;                  /* device of this thread */
 std::map<unsigned char *, size_t> buffers; /* device memory in use */
 std::map<unsigned char *, int> homes;      /* the device that each is on */
@@ -115,6 +116,11 @@ void emu_set_capability(int which)
     capability = which;
 }
 
+void emu_set_memory(size_t bytes)
+{
+    memory = bytes;
+}
+
 int emu_capability(void)
 {
     return capability;
@@ -198,13 +204,20 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, in
     return cudaSuccess;
 }
 
-cudaError_t cudaMemGetInfo(size_t *unused, size_t *total)
+static size_t left(void)
 {
-    *total = (size_t)4 << 30;
-    *unused = *total;
+    size_t unused = memory;
+
     for (const auto &b : buffers)
         if (homes[b.first] == current)
-            *unused -= b.second < *unused ? b.second : *unused;
+            unused -= b.second < unused ? b.second : unused;
+    return unused;
+}
+
+cudaError_t cudaMemGetInfo(size_t *unused, size_t *total)
+{
+    *total = memory;
+    *unused = left();
     return cudaSuccess;
 }
 
@@ -216,7 +229,7 @@ cudaError_t cudaMalloc(void **data, size_t bytes)
 
     if (illegal_now())
         return fail(cudaErrorStreamCaptureUnsupported);
-    buffer = bytes <= ((size_t)4 << 30) ? emu_guarded_new(bytes) : nullptr;
+    buffer = bytes <= left() ? emu_guarded_new(bytes) : nullptr;
     if (!buffer)
         return fail(cudaErrorMemoryAllocation);
     buffers[buffer] = bytes;
@@ -398,8 +411,10 @@ void emu_enqueue(const char *kernel, const void *address, dim3 grid, dim3 block,
         fail(cudaErrorInvalidResourceHandle);
         return;
     }
-    put(stream, &emu_counters.kernels,
-        [=] { emu_run(kernel, grid, block, shared, body, together); });
+    put(stream, &emu_counters.kernels, [=] {
+        emu_counters.casts += strcmp(kernel, "cast") == 0;
+        emu_run(kernel, grid, block, shared, body, together);
+    });
 }
 
 void emu_defer(cudaStream_t stream, std::function<void()> work)
