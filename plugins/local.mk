@@ -106,6 +106,7 @@ endif
 CUDA_HOST = \
     %D%/backend/cuda/blas.c \
     %D%/backend/cuda/cache.c \
+    %D%/backend/cuda/keep.c \
     %D%/backend/cuda/memory.c \
     %D%/backend/cuda/native.c \
     %D%/backend/cuda/plugin.c \

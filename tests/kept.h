@@ -1,4 +1,5 @@
-/* What check_kept, check_copies and their writers share: a device with one weight. */
+/* A device with one weight: what check_kept, check_copies, check_copied_graphs and their writers
+ * share. */
 #ifndef MGPT_TESTS_KEPT_H
 #define MGPT_TESTS_KEPT_H
 

@@ -6,6 +6,8 @@ CHECK_TESTS = \
     %D%/check_cli \
     %D%/check_conf \
     %D%/check_console \
+    %D%/check_copied_graphs \
+    %D%/check_copies \
     %D%/check_crops \
     %D%/check_cuda \
     %D%/check_devices \
@@ -217,6 +219,11 @@ LDADD = %D%/libtesting.la libmicrogpt.la $(CHECK_LIBS)
 %C%_check_abi_SOURCES = %D%/check_abi.c %D%/abi_layout.h %D%/abi_values.h
 %C%_check_graph_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
 %C%_check_kept_SOURCES = %D%/check_kept.c %D%/kept.h %D%/kept_lab.c %D%/kept_writers.c
+COPIES_SOURCES = %D%/copies.h %D%/copies_lab.c %D%/kept.h %D%/kept_lab.c %D%/kept_writers.c
+%C%_check_copies_SOURCES = %D%/check_copies.c $(COPIES_SOURCES)
+%C%_check_copies_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
+%C%_check_copied_graphs_SOURCES = %D%/check_copied_graphs.c $(COPIES_SOURCES)
+%C%_check_copied_graphs_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu
 %C%_check_native_SOURCES = %D%/check_native.c %D%/native_rig.h %D%/native_text.h
 %C%_check_devices_SOURCES = %D%/check_devices.c %D%/native_rig.h %D%/native_text.h
 %C%_check_devices_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/emu

@@ -77,7 +77,8 @@ struct mgpt_cuda_native {
     uint32_t shared_most;     /* bytes of shared memory that a block can have */
     void *context;            /* CUcontext, for libraries of CUDA that a module opens itself */
     void *stream;             /* CUstream: all work of the device goes there, in order */
-    /* Where the data of a tensor is; NULL for "no tensor". [any] */
+    /* Where the data of a tensor is; NULL for "no tensor". Whoever knows may write there at any
+     * time: the backend keeps nothing any more that was made from the buffer. [any] */
     void *(*address)(struct mgpt_device *device, const struct mgpt_tensor *tensor);
 
     /* --- programs --- */

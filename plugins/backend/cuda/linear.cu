@@ -45,24 +45,25 @@ enum mgpt_status cuda_linear(struct mgpt_device *device, const struct mgpt_op *o
                              struct mgpt_error *error)
 {
     struct cuda_product p = {};
+    enum mgpt_status status;
 
     p.I = mgpt_tensor_rows(&op->in[0]);
     p.J = op->in[1].shape[0];
     p.L = op->in[1].shape[1];
     p.operands = cuda_operands(device, op);
     p.a = cuda_mixed(&op->in[0]);
-    p.b = cuda_mixed(&op->in[1]);
+    status = cuda_keep_weight(device, &op->in[1], p.operands, &p.b, error);
     p.b_layout = CUDA_COLUMNS;
     p.bias = cuda_mixed(&op->in[2]);
     p.pre = cuda_mixed(&op->out[1]);
     p.activation = op->activation;
     p.c = cuda_mixed(&op->out[0]);
-    return cuda_product(device, &p, error);
+    return status == MGPT_OK ? cuda_product(device, &p, error) : status;
 }
 
-/* dx (N,K) */
+/* dx (N,K) of a weight as a product is to read it */
 static struct cuda_product input_gradient(const struct mgpt_device *device,
-                                          const struct mgpt_op *op)
+                                          const struct mgpt_op *op, struct cuda_mixed weight)
 {
     struct cuda_product p = {};
 
@@ -71,7 +72,7 @@ static struct cuda_product input_gradient(const struct mgpt_device *device,
     p.L = op->in[1].shape[0];
     p.operands = cuda_operands(device, op);
     p.a = cuda_mixed(&op->in[2]);
-    p.b = cuda_mixed(&op->in[1]);
+    p.b = weight;
     p.slope_of = cuda_mixed(&op->in[3]);
     p.activation = p.slope_of.at ? op->activation : (uint32_t)MGPT_ACT_NONE;
     p.accumulate = op->flags & MGPT_OP_ACCUMULATE;
@@ -101,15 +102,19 @@ enum mgpt_status cuda_linear_backward(struct mgpt_device *device, const struct m
                                       struct mgpt_error *error)
 {
     const struct cuda_mixed none = {};
+    struct cuda_mixed weight = {};
     struct cuda_product p[2];
-    enum mgpt_status status;
+    enum mgpt_status status = MGPT_OK;
     int n = 0;
 
     if (op->out[0].rank)
-        p[n++] = input_gradient(device, op);
+        status = cuda_keep_weight(device, &op->in[1], cuda_operands(device, op), &weight, error);
+    if (op->out[0].rank)
+        p[n++] = input_gradient(device, op, weight);
     if (op->out[1].rank)
         p[n++] = weight_gradient(device, op);
-    status = products(device, p, n, error);
+    if (status == MGPT_OK)
+        status = products(device, p, n, error);
     if (op->out[2].rank && status == MGPT_OK)
         status = cuda_column_sums(device, mgpt_tensor_rows(&op->in[2]),
                                   mgpt_tensor_columns(&op->in[2]), cuda_mixed(&op->in[2]),

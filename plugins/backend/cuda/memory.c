@@ -44,6 +44,17 @@ enum mgpt_status cuda_sync(struct mgpt_device *device, struct mgpt_error *error)
     return status;
 }
 
+/* cudaMalloc; what does not fit takes the place of copies, which only save time. */
+static enum mgpt_status allocate(struct mgpt_device *device, size_t bytes, void **data,
+                                 struct mgpt_error *error)
+{
+    enum mgpt_status status = CUDA_CHECK(cudaMalloc(data, bytes), error);
+
+    return status == MGPT_NOMEM && cuda_keep_give_up(device)
+               ? CUDA_CHECK(cudaMalloc(data, bytes), error)
+               : status;
+}
+
 /* A piece of scratch that graphs may still write to. */
 struct cuda_scratch_kept {
     struct cuda_scratch_kept *next;
@@ -75,7 +86,7 @@ enum mgpt_status cuda_scratch(struct mgpt_device *device, size_t bytes, void **d
         bytes = bytes > SCRATCH_LEAST ? bytes : SCRATCH_LEAST;
         status = cuda_sync(device, error);
         if (status == MGPT_OK)
-            status = CUDA_CHECK(cudaMalloc(&larger, bytes), error);
+            status = allocate(device, bytes, &larger, error);
         if (status != MGPT_OK)
             return status;
         status = retire(device, device->scratch, error);
@@ -136,7 +147,7 @@ enum mgpt_status cuda_buffer_new(struct mgpt_device *device, uint64_t bytes,
     if (status == MGPT_OK)
         status = cuda_enter(device, error);
     if (status == MGPT_OK)
-        status = CUDA_CHECK(cudaMalloc(&data, (size_t)bytes), error);
+        status = allocate(device, (size_t)bytes, &data, error);
     if (status == MGPT_NOMEM && cudaMemGetInfo(&unused, &total) == cudaSuccess)
         mgpt_fail(error, status, "a buffer of %.1f MiB does not fit: %.1f of %.1f MiB are free",
                   (double)bytes / 1048576, (double)unused / 1048576, (double)total / 1048576);
@@ -154,8 +165,10 @@ void cuda_buffer_free(struct mgpt_device *device, struct mgpt_buffer *buffer)
 {
     (void)cuda_enter(device, NULL);
     (void)cuda_flush(device, NULL);
-    if (buffer)
-        (void)cudaFree(buffer->data); /* waits for the ops that use it; errors come up in sync */
+    if (!buffer)
+        return;
+    cuda_keep_freed(device, buffer);
+    (void)cudaFree(buffer->data); /* waits for the ops that use it; errors come up in sync */
     free(buffer);
 }
 
@@ -196,6 +209,7 @@ enum mgpt_status cuda_upload(struct mgpt_device *device, struct mgpt_buffer *buf
         from = memcpy(device->staging + device->staged, data, (size_t)bytes);
         device->staged += ((size_t)bytes + 63) / 64 * 64;
     }
+    cuda_keep_written(device, buffer);
     status = CUDA_CHECK(cudaMemcpyAsync(buffer->data + offset, from, (size_t)bytes,
                                         cudaMemcpyHostToDevice, device->stream),
                         error);

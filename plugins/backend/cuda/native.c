@@ -10,7 +10,10 @@
 static void *address(struct mgpt_device *device, const struct mgpt_tensor *t)
 {
     (void)device;
-    return t->rank ? t->buffer->data + t->offset : NULL;
+    if (!t->rank)
+        return NULL;
+    cuda_keep_shown(t->buffer);
+    return t->buffer->data + t->offset;
 }
 
 /* What precedes all work: this thread's device, and the updates that were gathered. */
@@ -117,6 +120,7 @@ static enum mgpt_status copy(struct mgpt_device *device, void *to, const void *f
 
 struct mgpt_cuda_graph {
     cudaGraphExec_t exec;
+    struct cuda_marks marks;
 };
 
 static enum mgpt_status capture_begin(struct mgpt_device *device, struct mgpt_error *error)
@@ -127,6 +131,7 @@ static enum mgpt_status capture_begin(struct mgpt_device *device, struct mgpt_er
         status = CUDA_CHECK(
             cudaStreamBeginCapture(device->stream, cudaStreamCaptureModeThreadLocal), error);
     device->capturing = status == MGPT_OK;
+    cuda_keep_capture(device);
     return status;
 }
 
@@ -138,11 +143,14 @@ static enum mgpt_status instantiate(struct mgpt_device *device, cudaGraph_t take
 
     if (!graph)
         return mgpt_fail(error, MGPT_NOMEM, "out of memory for a graph");
-    status = CUDA_CHECK(cudaGraphInstantiate(&graph->exec, taken, 0), error);
+    status = cuda_keep_marks(device, &graph->marks, error);
+    if (status == MGPT_OK)
+        status = CUDA_CHECK(cudaGraphInstantiate(&graph->exec, taken, 0), error);
     if (status == MGPT_OK) {
         device->captured = 1;
         *out = graph;
     } else {
+        free(graph->marks.each);
         free(graph);
     }
     return status;
@@ -159,6 +167,8 @@ static enum mgpt_status capture_end(struct mgpt_device *device, struct mgpt_cuda
         return mgpt_fail(error, MGPT_INVALID, "the end of a capture that was not begun");
     if (!graph)
         cuda_forget(device);
+    else if (status == MGPT_OK)
+        status = cuda_keep_captured(device, error);
     device->capturing = 0;
     code = cudaStreamEndCapture(device->stream, &taken);
     if (graph && status == MGPT_OK)
@@ -176,15 +186,21 @@ static enum mgpt_status graph_launch(struct mgpt_device *device, struct mgpt_cud
 {
     enum mgpt_status status = ready(device, error);
 
-    return status == MGPT_OK ? CUDA_CHECK(cudaGraphLaunch(graph->exec, device->stream), error)
-                             : status;
+    if (status == MGPT_OK)
+        status = cuda_keep_before(device, &graph->marks, error);
+    if (status == MGPT_OK)
+        status = CUDA_CHECK(cudaGraphLaunch(graph->exec, device->stream), error);
+    cuda_keep_after(device, &graph->marks);
+    return status;
 }
 
 static void graph_free(struct mgpt_device *device, struct mgpt_cuda_graph *graph)
 {
     (void)cuda_enter(device, NULL);
-    if (graph)
-        (void)cudaGraphExecDestroy(graph->exec);
+    if (!graph)
+        return;
+    (void)cudaGraphExecDestroy(graph->exec);
+    free(graph->marks.each);
     free(graph);
 }
 
@@ -225,7 +241,11 @@ enum mgpt_status cuda_native_open(struct mgpt_device *device, struct mgpt_error 
     return status;
 }
 
+/* For tests, "microgpt.cuda-kept/1": three uint64_t, bytes of copies now, casts of a copy or a part
+ * of it so far, and products that took one. */
 const void *cuda_query(struct mgpt_device *device, const char *id)
 {
+    if (strcmp(id, "microgpt.cuda-kept/1") == 0)
+        return &device->copied;
     return strcmp(id, MGPT_CUDA_NATIVE) == 0 ? &device->native : NULL;
 }

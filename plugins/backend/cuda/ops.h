@@ -14,14 +14,17 @@
 extern "C" {
 #endif
 
+struct cuda_blas;         /* blas.h */
+struct cuda_copy;         /* keep.c */
+struct cuda_updates;      /* update.h */
+struct cuda_scratch_kept; /* memory.c */
+
 struct mgpt_buffer {
     uint64_t bytes;
     char *data; /* on the device, aligned to 256 by cudaMalloc */
+    struct cuda_copy *copy;
+    int bare; /* it gets no copy: its address was given away, or memory is short */
 };
-
-struct cuda_blas;         /* blas.h */
-struct cuda_updates;      /* update.h */
-struct cuda_scratch_kept; /* memory.c */
 
 #define CUDA_ALLOWED 32
 
@@ -44,6 +47,12 @@ struct mgpt_device {
     const void *allowed[CUDA_ALLOWED]; /* kernels that asked for more shared memory */
     int n_allowed;
     int64_t tensor_large; /* multiplications from which cuBLASLt does products on tensor cores */
+    int keep;             /* copies of weights in 16 bits (keep.c) */
+    struct cuda_copy *copies;
+    uint64_t serial; /* of the youngest */
+    struct cuda_copied {
+        uint64_t bytes, casts, products; /* held now; of them, and taking one, so far */
+    } copied;
 };
 
 #define CUDA_STAGING ((size_t)1 << 20)
@@ -91,6 +100,42 @@ enum mgpt_status cuda_download(struct mgpt_device *device, struct mgpt_buffer *b
                                uint64_t offset, void *data, uint64_t bytes,
                                struct mgpt_error *error);
 enum mgpt_status cuda_sync(struct mgpt_device *device, struct mgpt_error *error);
+
+/* ---- copies of weights in 16 bits (keep.c) ---- */
+
+struct cuda_mixed;
+struct cuda_mark;
+
+/* What a graph takes of copies, and how it leaves them. */
+struct cuda_marks {
+    struct cuda_mark *each;
+    size_t n;
+};
+
+/* *x: the weight as a product is to read it, a copy in the format of its operands or the weight
+ * itself. Stays so until something is written. */
+enum mgpt_status cuda_keep_weight(struct mgpt_device *device, const struct mgpt_tensor *w,
+                                  uint32_t operands, struct cuda_mixed *x,
+                                  struct mgpt_error *error);
+/* Of a buffer: something wrote it; somebody was told its address; it ends. NULL is fine for the
+ * first. */
+void cuda_keep_written(const struct mgpt_device *device, struct mgpt_buffer *buffer);
+void cuda_keep_shown(struct mgpt_buffer *buffer);
+void cuda_keep_freed(struct mgpt_device *device, struct mgpt_buffer *buffer);
+/* An update of p was gathered: products come after its launch. */
+void cuda_keep_updated(const struct mgpt_device *device, const struct mgpt_tensor *p);
+/* Frees all copies, for good, unless a graph knows them. Was there one? */
+int cuda_keep_give_up(struct mgpt_device *device);
+/* A capture begins; ends, and may still take something down; became a graph, whose `marks` are to
+ * be freed. */
+void cuda_keep_capture(struct mgpt_device *device);
+enum mgpt_status cuda_keep_captured(struct mgpt_device *device, struct mgpt_error *error);
+enum mgpt_status cuda_keep_marks(const struct mgpt_device *device, struct cuda_marks *marks,
+                                 struct mgpt_error *error);
+/* Before a graph is launched, and after. */
+enum mgpt_status cuda_keep_before(struct mgpt_device *device, const struct cuda_marks *marks,
+                                  struct mgpt_error *error);
+void cuda_keep_after(struct mgpt_device *device, const struct cuda_marks *marks);
 
 /* ---- the table (plugin.c), and the probe (driver.c) ---- */
 

@@ -87,6 +87,7 @@ static enum mgpt_status open_device(const struct mgpt_host *host, const struct m
         return mgpt_fail(error, MGPT_NOMEM, "out of memory for a device");
     d->host = host;
     d->index = (int)host->get_int(config, "device");
+    d->keep = host->get_int(config, "keep") != 0;
     status = open_parts(d, config, error);
     if (status == MGPT_OK)
         *device = d;
@@ -211,7 +212,11 @@ static enum mgpt_status run_op(struct mgpt_device *device, const struct mgpt_op 
 
     if (status == MGPT_OK)
         status = cuda_flush(device, error);
-    return status == MGPT_OK ? kernels[op->code](device, op, error) : status;
+    if (status == MGPT_OK)
+        status = kernels[op->code](device, op, error);
+    for (int i = 0; i < MGPT_OP_MAX_OUT; i++)
+        cuda_keep_written(device, op->out[i].buffer);
+    return status;
 }
 
 #define RUN(code, name) [MGPT_OP_##code] = run_op,

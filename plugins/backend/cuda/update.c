@@ -207,6 +207,9 @@ static enum mgpt_status gather(struct mgpt_device *device, const struct mgpt_upd
         set = set_of(device->updates, update, from);
     }
     append(device->updates, update, set);
+    cuda_keep_updated(device, &update->p);
+    for (uint32_t k = 0; k < update->n_state; k++)
+        cuda_keep_written(device, update->state[k].buffer);
     return status;
 }
 
