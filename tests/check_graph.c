@@ -12,6 +12,7 @@
 #include "conform.h"
 #include "counters.h"
 #include "run/composed.h"
+#include "run/plan.h"
 
 struct subject {
     struct mgpt_step_rig rig;
@@ -182,6 +183,95 @@ START_TEST(the_scale_of_the_loss_grows_within_the_graph)
 }
 END_TEST
 
+/* ---- weights in 16 bits ---- */
+
+/* Two micro-batches a step in a format of 16 bits; what they leave behind. */
+struct narrow {
+    struct mgpt_step_result results[RIG_LONG + MGPT_STEP_RING];
+    double *values;
+    size_t n;
+    unsigned long casts; /* of the steps from CAPTURED on */
+    uint64_t kept, said; /* bytes of copies; and those that `resident` counts */
+};
+
+static struct narrow train_narrow(const struct mgpt_step_api *api, const char *optimizer,
+                                  uint32_t format, const char *keep)
+{
+    const struct mgpt_component *emu = mgpt_check_module(MGPT_KIND_BACKEND, "cuda_emu");
+    const struct mgpt_rig_setup setup = {.optimizer = optimizer, .rows = 3, .micro = 2, .clip = 1};
+    struct mgpt_config *config = mgpt_check_settings(emu, "keep", keep, NULL);
+    struct mgpt_model model = mgpt_check_model_toygpt();
+    struct narrow out = {.casts = 0};
+    struct mgpt_step_rig rig;
+    struct mgpt_step *step;
+    uint32_t got = 0;
+
+    model.embd = 32, model.heads = model.kv_heads = 2, model.mlp = 64; /* rows of 16 bytes */
+    mgpt_step_rig_open_on(&rig, emu->api, config, &model, MGPT_F32, &setup);
+    rig.net.config = config;
+    rig.net.precision.activation = rig.net.precision.product = format;
+    const struct emu_counters *counters = rig.spec.backend->query(rig.spec.device, EMU_COUNTERS);
+    out.said = mgpt_plan_copies(&rig.spec);
+    ck_ok(api->open(mgpt_host(), NULL, &rig.spec, &step, error));
+    for (uint32_t i = 0; i < RIG_LONG; i += 4) {
+        out.casts = i == CAPTURED ? counters->casts : out.casts;
+        ck_ok(api->run(step, rig.inputs + i, 4, error));
+        ck_ok(api->fence(step, out.results + i, &got, error));
+        ck_assert_uint_eq(got, 4);
+    }
+    out.casts = counters->casts - out.casts;
+    out.values = mgpt_step_rig_values(&rig, &out.n);
+    out.kept = *(const uint64_t *)rig.spec.backend->query(rig.spec.device, "microgpt.cuda-kept/1");
+    api->close(step);
+    mgpt_step_rig_close(&rig);
+    return out;
+}
+
+START_TEST(a_step_casts_its_weights_once)
+{
+    static const struct {
+        const char *optimizer;
+        uint32_t format;
+    } cases[] = {{"adamw", MGPT_BF16}, {"adamw", MGPT_F16}, {"muon", MGPT_BF16}};
+    const struct mgpt_step_api *graph = mgpt_check_module(MGPT_KIND_STEP, "graph_cuda")->api;
+    const struct mgpt_step_api *apis[] = {mgpt_composed.api, graph};
+    const char *optimizer = cases[_i].optimizer;
+    struct narrow want = train_narrow(mgpt_composed.api, optimizer, cases[_i].format, "false");
+
+    ck_assert_uint_eq(want.kept, 0);
+    ck_assert_uint_eq(want.said, 0);
+    for (int k = 0; k < 2; k++) {
+        struct narrow got = train_narrow(apis[k], optimizer, cases[_i].format, "true");
+        ck_assert_mem_eq(got.results, want.results, RIG_LONG * sizeof *want.results);
+        ck_assert_uint_eq(got.n, want.n);
+        ck_assert_mem_eq(got.values, want.values, want.n * sizeof *want.values);
+        ck_assert_uint_eq(got.casts, RIG_LONG - CAPTURED);
+        ck_assert_uint_gt(got.kept, 0);
+        ck_assert_uint_eq(got.kept, got.said);
+        free(got.values);
+    }
+    free(want.values);
+}
+END_TEST
+
+START_TEST(what_it_says_to_hold_has_the_copies_in_it)
+{
+    const struct mgpt_rig_setup setup = {"adamw", 2, 1, 0, NULL};
+    const struct mgpt_model model = mgpt_check_model_names();
+    struct subject s;
+
+    open_as(&s, "cuda_emu", &model, &setup);
+    s.rig.net.precision.activation = s.rig.net.precision.product = MGPT_BF16;
+    uint64_t bytes = bid_of(&s).bytes, copies = mgpt_plan_copies(&s.rig.spec);
+    struct mgpt_caps caps = *s.rig.spec.caps;
+    caps.copies = 0;
+    s.rig.spec.caps = &caps;
+    ck_assert_uint_gt(copies, 0);
+    ck_assert_uint_eq(bid_of(&s).bytes, bytes - copies);
+    mgpt_step_rig_close(&s.rig);
+}
+END_TEST
+
 START_TEST(a_ring_that_is_full_is_refused)
 {
     const struct mgpt_rig_setup setup = {"sgd", 2, 1, 0, NULL};
@@ -285,6 +375,8 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, updates_of_whole_tensors_are_captured_too);
     tcase_add_test(tests, nothing_is_captured_twice_and_nothing_waits_on_the_way);
     tcase_add_test(tests, the_scale_of_the_loss_grows_within_the_graph);
+    tcase_add_loop_test(tests, a_step_casts_its_weights_once, 0, 3);
+    tcase_add_test(tests, what_it_says_to_hold_has_the_copies_in_it);
     tcase_add_test(tests, a_ring_that_is_full_is_refused);
     tcase_add_test(tests, it_bids_0_without_a_cuda_device);
     tcase_add_test(tests, it_bids_0_when_an_op_would_be_staged);

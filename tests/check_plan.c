@@ -117,6 +117,26 @@ START_TEST(figures_of_toygpt)
 }
 END_TEST
 
+START_TEST(copies_of_weights_are_counted)
+{
+    struct planned p;
+    struct mgpt_plan plan;
+
+    planned_open(&p, names(), 1);
+    p.caps.copies = 1u << MGPT_BF16;
+    ck_ok(mgpt_plan_make(&plan, &p.spec, true, error));
+    ck_assert_uint_eq(plan.copies, 0);
+    uint64_t others = plan.total - plan.activations - plan.validation;
+    p.precision.activation = MGPT_BF16;
+    ck_ok(mgpt_plan_make(&plan, &p.spec, true, error));
+    ck_assert_uint_eq(plan.copies, 2 * 3632);
+    ck_assert_uint_eq(plan.total, others + plan.copies + plan.activations + plan.validation);
+    ck_ok(mgpt_plan_make(&plan, &p.spec, false, error)); /* a module counts its own */
+    ck_assert_uint_eq(plan.copies, 0);
+    planned_close(&p);
+}
+END_TEST
+
 START_TEST(activations_are_what_passes_allocate)
 {
     struct planned p;
@@ -298,6 +318,7 @@ static void add_tests(TCase *tests)
     tcase_add_checked_fixture(tests, scratch_setup, scratch_teardown);
     tcase_add_test(tests, figures_of_the_names_recipe);
     tcase_add_test(tests, figures_of_toygpt);
+    tcase_add_test(tests, copies_of_weights_are_counted);
     tcase_add_test(tests, activations_are_what_passes_allocate);
     tcase_add_loop_test(tests, refuses_what_cannot_fit, 0,
                         (int)(sizeof oversized / sizeof *oversized));

@@ -54,6 +54,25 @@ same toy.dropout "$toyini" "${toy[@]}" --set model.dropout=0.2 --set train.accum
     --set optimizer.use=sgd
 same toy.muon "$toyini" "${toy[@]}" --set optimizer.use=muon
 
+# Weights that are kept in 16 bits, too, change no bit: not with batches that accumulate, a validation
+# between steps, steps that are skipped as the scale is sought, or after a checkpoint.
+kept=("${toy[@]}" --set scheduler.use=constant --set train.accumulate=3 --set train.val_every=2
+    --set train.checkpoint_every=4 --set precision.fp16.scale_initial=134217728
+    --set precision.fp16.scale_interval=2)
+for mode in bf16 fp16; do
+    same kept.$mode "$toyini" "${kept[@]}" --set precision.use=$mode
+    train plain.$mode composed "$toyini" "${kept[@]}" --set precision.use=$mode \
+        --set backend.cuda_emu.keep=false
+    [ "$(sum plain.$mode)" = "$(sum kept.$mode.graph)" ] || fail "$mode: other bits without copies"
+    [ "$(lines plain.$mode)" = "$(lines kept.$mode.graph)" ] || fail "$mode: other losses"
+    for step in composed graph_cuda; do
+        train halves.$mode.$step $step "$toyini" "${kept[@]}" --steps 4 --set precision.use=$mode
+        train halves.$mode.$step $step "$toyini" "${kept[@]}" --set precision.use=$mode --resume
+        [ "$(sum halves.$mode.$step)" = "$(sum plain.$mode)" ] || fail "$mode: resumed, other bits"
+    done
+    checks=$((checks + 2))
+done
+
 # The fastest that knows the model, unless another is named; on another device it says why not.
 # A small model is for micro_cuda, in any format; what it has no room for is for this one.
 run 0 train -P "$MICROGPT_TEST_PLUGINS" -c "$ini" --dir auto "${small[@]}" \

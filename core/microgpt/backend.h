@@ -186,6 +186,10 @@ struct mgpt_caps {
     uint32_t threads;                   /* host threads it uses; 0: not a host device */
     uint64_t memory_total, memory_free; /* bytes; 0: not known */
     char name[64];                      /* for people: "NVIDIA H100" */
+    /* Set of 1u << enum mgpt_dtype: where there is memory, F32 weights that are multiplied with
+     * inputs of that format are kept in it, too. (ABI 1.1) */
+    uint32_t copies;
+    uint32_t reserved;
 };
 
 /* Grows at the tail. */

@@ -149,8 +149,8 @@ struct mgpt_composed {
     const struct mgpt_step_api *api; /* `config` of open may be NULL; covers FBCUS */
     /* MGPT_OK when the device of the spec runs every op of a step itself; else MGPT_UNSUPPORTED,
      * and which it does not. (Rules are for `update` of the backend to refuse.) *bytes: what the
-     * open step holds besides the buffers of the spec. Opens nothing; those buffers may be NULL.
-     * [any] */
+     * open step holds besides the buffers of the spec, copies that the device keeps of its weights
+     * among it. Opens nothing; those buffers may be NULL. [any] */
     enum mgpt_status (*resident)(const struct mgpt_step_spec *spec, uint64_t *bytes,
                                  struct mgpt_error *error);
 };

@@ -238,9 +238,12 @@ static enum mgpt_status resident(const struct mgpt_step_spec *spec, uint64_t *by
     status = mgpt_passes_resident(&net, spec->rows, spec->columns, error);
     if (status == MGPT_OK && spec->p.rank) /* else it is only planned: asked again before it runs */
         status = mgpt_updater_resident(&machine, spec, error);
-    return status == MGPT_OK
-               ? mgpt_passes_measure(&net, MGPT_MODE_TRAIN, spec->rows, spec->columns, bytes, error)
-               : status;
+    if (status == MGPT_OK)
+        status =
+            mgpt_passes_measure(&net, MGPT_MODE_TRAIN, spec->rows, spec->columns, bytes, error);
+    if (status == MGPT_OK)
+        *bytes += mgpt_plan_copies(spec);
+    return status;
 }
 
 static enum mgpt_status open_step(const struct mgpt_host *host, const struct mgpt_config *config,

@@ -74,6 +74,16 @@ static uint64_t bytes_of_params(const struct mgpt_step_spec *spec, uint64_t *cou
     return (end + 63) / 64 * 64;
 }
 
+uint64_t mgpt_plan_copies(const struct mgpt_step_spec *spec)
+{
+    const struct mgpt_precision_plan *plan = spec->precision;
+    uint64_t count;
+
+    if (plan->master != MGPT_F32 || !(spec->caps->copies >> plan->activation & 1))
+        return 0;
+    return bytes_of_params(spec, &count) / sizeof(float) * mgpt_dtype_size(plan->activation);
+}
+
 /* All arrays of state and, where tensors are updated as a whole, what that works in. */
 static uint64_t bytes_of_state(const struct mgpt_step_spec *spec, uint64_t params)
 {
@@ -130,12 +140,14 @@ enum mgpt_status mgpt_plan_make(struct mgpt_plan *plan, const struct mgpt_step_s
         return status;
     plan->params = plan->gradients = bytes_of_params(spec, &plan->parameters);
     plan->state = bytes_of_state(spec, plan->params);
+    plan->copies = composed ? mgpt_plan_copies(spec) : 0;
     plan->batches = mgpt_block_bytes(spec->rows, spec->columns, spec->micro_batches);
     plan->tokens = sequences * spec->columns;
     plan->flops = mgpt_step_flops(spec->model, sequences, spec->columns);
     plan->update_flops = mgpt_updater_flops(spec);
     plan->total = add(plan->params, plan->gradients);
     plan->total = add(plan->total, plan->state);
+    plan->total = add(plan->total, plan->copies);
     plan->total = add(plan->total, plan->activations);
     plan->total = add(plan->total, plan->validation);
     plan->total = add(plan->total, plan->batches);
@@ -192,9 +204,10 @@ static void add_terms(const struct mgpt_plan *plan, struct mgpt_string *out)
     const struct {
         const char *name;
         uint64_t bytes;
-    } terms[] = {{"parameters", plan->params},     {"gradients", plan->gradients},
-                 {"optimizer", plan->state},       {"activations", plan->activations},
-                 {"validation", plan->validation}, {"batches", plan->batches}};
+    } terms[] = {{"parameters", plan->params},       {"gradients", plan->gradients},
+                 {"optimizer", plan->state},         {"copies of weights", plan->copies},
+                 {"activations", plan->activations}, {"validation", plan->validation},
+                 {"batches", plan->batches}};
 
     for (size_t i = 0; i < sizeof terms / sizeof *terms; i++) {
         if (!terms[i].bytes)
@@ -227,7 +240,7 @@ static void add_advice(const struct mgpt_plan *plan, const struct mgpt_step_spec
                        struct mgpt_string *out)
 {
     const struct mgpt_model *m = spec->model;
-    uint64_t weights = add(add(plan->params, plan->gradients), plan->state);
+    uint64_t weights = add(add(plan->params, plan->gradients), add(plan->state, plan->copies));
     uint64_t passes = add(plan->activations, plan->validation);
 
     if (plan->batches > weights && plan->batches > passes) {

@@ -10,6 +10,7 @@ struct mgpt_plan {
     uint64_t parameters;        /* how many, without the gaps between tensors */
     uint64_t params, gradients; /* of one copy each */
     uint64_t state;             /* of the optimizer, and what it works in */
+    uint64_t copies;            /* of weights, for products; a module's are among activations */
     uint64_t activations;       /* of training: of a micro-batch, or what the step module says */
     uint64_t validation;        /* activations of validation and of generation */
     uint64_t batches;           /* ids and targets of the steps that are prepared together */
@@ -33,6 +34,10 @@ struct mgpt_plan {
 double mgpt_step_flops(const struct mgpt_model *model, uint64_t sequences, uint64_t time);
 /* Those of one op: products and attention, 2 for a multiply-add; of others 0. [any] */
 double mgpt_op_flops(const struct mgpt_op *op);
+
+/* Bytes of the copies of weights that the device keeps for the products of the plan's format: of
+ * the whole buffer of parameters, or none. [any] */
+uint64_t mgpt_plan_copies(const struct mgpt_step_spec *spec);
 
 /* Would a pass count more bytes than 64 bits can say? Each token keeps at least one row of C and F
  * a layer, and at most some twenty. [any] */

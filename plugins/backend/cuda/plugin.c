@@ -110,7 +110,8 @@ static enum mgpt_status caps_of(struct mgpt_device *device, struct mgpt_caps *ca
 {
     struct mgpt_caps ours = {.size = caps->size,
                              .flags = device->capability >= CUDA_AMPERE ? MGPT_CAPS_TF32 : 0,
-                             .formats = cuda_formats(device)};
+                             .formats = cuda_formats(device),
+                             .copies = device->keep ? cuda_formats(device) & ~(1u << MGPT_F32) : 0};
     size_t unused = 0, total = 0;
     enum mgpt_status status = cuda_enter(device, error);
 
