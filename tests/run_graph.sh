@@ -43,8 +43,8 @@ toy=(--steps 10 --set dataset.path="$PWD/text" "${toy_model[@]}" --set train.val
 
 same names "$ini" "${small[@]}"
 same names.lion "$ini" "${small[@]}" --set optimizer.use=lion --set train.accumulate=2
-# Each call held to the contract of its kind, the same bits: what is taken down in a graph runs later, and
-# nothing can be read meanwhile.
+# Each call held to the contract of its kind, the same bits: what is taken down in a graph runs
+# later, and nothing can be read meanwhile.
 MICROGPT_VALIDATE=1 train names.held graph_cuda "$ini" "${small[@]}"
 has err 'validate: backend cuda_emu is held to its contract'
 has err 'validate: step graph_cuda is held to its contract'
@@ -54,8 +54,8 @@ same toy.dropout "$toyini" "${toy[@]}" --set model.dropout=0.2 --set train.accum
     --set optimizer.use=sgd
 same toy.muon "$toyini" "${toy[@]}" --set optimizer.use=muon
 
-# Weights that are kept in 16 bits, too, change no bit: not with batches that accumulate, a validation
-# between steps, steps that are skipped as the scale is sought, or after a checkpoint.
+# Weights that are kept in 16 bits, too, change no bit: not with batches that accumulate, a
+# validation between steps, steps that are skipped as the scale is sought, or after a checkpoint.
 kept=("${toy[@]}" --set scheduler.use=constant --set train.accumulate=3 --set train.val_every=2
     --set train.checkpoint_every=4 --set precision.fp16.scale_initial=134217728
     --set precision.fp16.scale_interval=2)
