@@ -227,6 +227,20 @@ START_TEST(without_memory_there_is_no_copy)
 }
 END_TEST
 
+/* The driver and libraries need some, too: a 32nd of the device. */
+START_TEST(copies_leave_some_memory)
+{
+    struct lab lab = copies_open("memory", "64");
+
+    copies_enqueue_at(&lab, MGPT_BF16, 4);
+    struct mgpt_buffer *rest = leave(&lab, (64 << 20) / 32);
+    copies_enqueue(&lab);
+    ck_assert_uint_eq(copies_told(&lab).bytes, 0);
+    lab.d.api->buffer_free(lab.d.device, rest);
+    kept_close(&lab);
+}
+END_TEST
+
 START_TEST(buffers_take_the_place_of_copies)
 {
     float *want = first_products();
@@ -261,6 +275,7 @@ static void add_tests(TCase *tests)
     tcase_add_loop_test(tests, every_view_has_the_bits_of_no_copy, 0, 2);
     tcase_add_test(tests, f16_is_kept_too);
     tcase_add_test(tests, without_memory_there_is_no_copy);
+    tcase_add_test(tests, copies_leave_some_memory);
     tcase_add_test(tests, buffers_take_the_place_of_copies);
 }
 

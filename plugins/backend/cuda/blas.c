@@ -430,23 +430,44 @@ static enum mgpt_status product(struct mgpt_device *device, const struct cuda_pr
     return multiply_and_finish(device, &r, (float *)(void *)sums, error);
 }
 
-enum mgpt_status cuda_blas_products(struct mgpt_device *device, const struct cuda_product *p, int n,
-                                    int *done, struct mgpt_error *error)
+/* For `a`, which all have, and behind it for the largest of the others. */
+static int64_t room_for_rest(const struct cuda_product *p, int n, uint32_t format)
 {
-    uint32_t format = p->operands == CUDA_TF32 ? (uint32_t)MGPT_F32 : p->operands;
-    struct operand a = operand_a(p);
-    int64_t first = copy_bytes(&a, format), room = 0;
-    enum mgpt_status status;
-    void *scratch;
+    int64_t room = 0;
 
     for (int i = 0; i < n; i++) {
         struct operand b = operand_b(&p[i]);
         int64_t bytes = copy_bytes(&b, format) + sums_bytes(&p[i]);
         room = bytes > room ? bytes : room;
+    }
+    return room;
+}
+
+static uint32_t format_of(const struct cuda_product *p)
+{
+    return p->operands == CUDA_TF32 ? (uint32_t)MGPT_F32 : p->operands;
+}
+
+int64_t cuda_blas_room(const struct cuda_product *p, int n)
+{
+    struct operand a = operand_a(p);
+
+    return copy_bytes(&a, format_of(p)) + room_for_rest(p, n, format_of(p));
+}
+
+enum mgpt_status cuda_blas_products(struct mgpt_device *device, const struct cuda_product *p, int n,
+                                    int *done, struct mgpt_error *error)
+{
+    uint32_t format = format_of(p);
+    struct operand a = operand_a(p);
+    int64_t first = copy_bytes(&a, format);
+    enum mgpt_status status;
+    void *scratch;
+
+    for (int i = 0; i < n; i++)
         if (!aligned(&p[i]))
             return MGPT_UNSUPPORTED;
-    }
-    status = cuda_scratch(device, (size_t)(first + room), &scratch, error);
+    status = cuda_scratch(device, (size_t)(first + room_for_rest(p, n, format)), &scratch, error);
     if (status == MGPT_OK)
         status = bring(device, &a, format, scratch, error);
     for (; *done < n && status == MGPT_OK; *done += status == MGPT_OK) {

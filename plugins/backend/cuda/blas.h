@@ -17,6 +17,8 @@ void cuda_blas_close(struct cuda_blas *blas);
  * begins as 0. (blas.c) */
 enum mgpt_status cuda_blas_products(struct mgpt_device *device, const struct cuda_product *p, int n,
                                     int *done, struct mgpt_error *error);
+/* Bytes of scratch that they ask for. */
+int64_t cuda_blas_room(const struct cuda_product *p, int n);
 
 #ifdef __cplusplus
 }

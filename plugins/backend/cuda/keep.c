@@ -79,13 +79,13 @@ static int is_fresh(const struct mgpt_device *device, const struct cuda_copy *co
     return device->capturing ? copy->taken.left != STALE : copy->fresh && !is_bare(copy->of);
 }
 
-static struct span *updated(const struct mgpt_device *device, struct cuda_copy *copy)
+static struct span *updated(struct mgpt_device *device, struct cuda_copy *copy)
 {
     return device->capturing ? &copy->taken_updated : &copy->updated;
 }
 
 /* All of it. */
-static void set_fresh(const struct mgpt_device *device, struct cuda_copy *copy, int fresh)
+static void set_fresh(struct mgpt_device *device, struct cuda_copy *copy, int fresh)
 {
     *updated(device, copy) = (struct span){0, 0};
     if (device->capturing)
@@ -127,17 +127,30 @@ static void drop(struct mgpt_device *device, struct cuda_copy *copy)
     free(copy);
 }
 
+/* A copy leaves a part of the device to what cannot do without: kernels that the driver loads when
+ * they are launched first, graphs, libraries. */
+#define LEAST_LEFT 32
+
+static int fits(size_t bytes)
+{
+    size_t unused = 0, total = 0;
+
+    return cudaMemGetInfo(&unused, &total) == cudaSuccess && unused >= bytes &&
+           unused - bytes >= total / LEAST_LEFT;
+}
+
 /* NULL: there is no memory for one, or not now. */
 static struct cuda_copy *create(struct mgpt_device *device, struct mgpt_buffer *of, uint32_t format)
 {
     int64_t n = (int64_t)(of->bytes / sizeof(float));
+    size_t bytes = (size_t)n * sizeof(uint16_t);
     struct cuda_copy *copy;
     void *data = NULL;
 
     if (device->capturing)
         return NULL;
     copy = calloc(1, sizeof *copy);
-    if (!copy || cudaMalloc(&data, (size_t)n * sizeof *copy->data) != cudaSuccess) {
+    if (!copy || !fits(bytes) || cudaMalloc(&data, bytes) != cudaSuccess) {
         (void)cudaGetLastError();
         free(copy);
         set_bare(of);
@@ -149,7 +162,7 @@ static struct cuda_copy *create(struct mgpt_device *device, struct mgpt_buffer *
                                .data = data,
                                .n = n,
                                .taken.serial = ++device->serial};
-    device->copied.bytes += (uint64_t)n * sizeof *copy->data;
+    device->copied.bytes += bytes;
     return device->copies = of->copy = copy;
 }
 
@@ -186,13 +199,13 @@ enum mgpt_status cuda_keep_weight(struct mgpt_device *device, const struct mgpt_
 
 /* ---- what happens to buffers ---- */
 
-void cuda_keep_written(const struct mgpt_device *device, struct mgpt_buffer *buffer)
+void cuda_keep_written(struct mgpt_device *device, struct mgpt_buffer *buffer)
 {
     if (buffer && buffer->copy)
         set_fresh(device, buffer->copy, 0);
 }
 
-void cuda_keep_updated(const struct mgpt_device *device, const struct mgpt_tensor *p)
+void cuda_keep_updated(struct mgpt_device *device, const struct mgpt_tensor *p)
 {
     int64_t from = (int64_t)(p->offset / sizeof(float)), to = from + p->shape[0];
     struct cuda_copy *copy = p->buffer->copy;
@@ -242,7 +255,7 @@ enum mgpt_status cuda_keep_captured(struct mgpt_device *device, struct mgpt_erro
     enum mgpt_status status = MGPT_OK;
 
     for (struct cuda_copy *c = device->copies; c && status == MGPT_OK; c = c->next)
-        if (c->taken.needed || c->taken.left != STALE)
+        if (c->taken.needed || (c->taken.left != STALE && !is_bare(c->of)))
             status = freshen(device, c, error);
     return status;
 }

@@ -41,6 +41,26 @@ static enum mgpt_status products(struct mgpt_device *device, const struct cuda_p
     return status;
 }
 
+/* b of the first of n such products, a weight, becomes the copy that is kept of it, if there is
+ * one. Before that all scratch is there that they ask for without one: then none takes the memory
+ * of the copy that it reads, and a captured product has its scratch whether or not there was a copy
+ * before. */
+static enum mgpt_status take_copy(struct mgpt_device *device, const struct mgpt_tensor *weight,
+                                  struct cuda_product *p, int n, struct mgpt_error *error)
+{
+    int64_t room = device->blas && large(device, p) ? cuda_blas_room(p, n) : 0;
+    enum mgpt_status status = MGPT_OK;
+    void *scratch;
+
+    if (!device->keep || (p->operands != MGPT_BF16 && p->operands != MGPT_F16))
+        return MGPT_OK;
+    for (int i = 0; i < n; i++)
+        room = room > cuda_tensor_room(device, &p[i]) ? room : cuda_tensor_room(device, &p[i]);
+    if (room)
+        status = cuda_scratch(device, (size_t)room, &scratch, error);
+    return status == MGPT_OK ? cuda_keep_weight(device, weight, p->operands, &p->b, error) : status;
+}
+
 enum mgpt_status cuda_linear(struct mgpt_device *device, const struct mgpt_op *op,
                              struct mgpt_error *error)
 {
@@ -52,18 +72,19 @@ enum mgpt_status cuda_linear(struct mgpt_device *device, const struct mgpt_op *o
     p.L = op->in[1].shape[1];
     p.operands = cuda_operands(device, op);
     p.a = cuda_mixed(&op->in[0]);
-    status = cuda_keep_weight(device, &op->in[1], p.operands, &p.b, error);
+    p.b = cuda_mixed(&op->in[1]);
     p.b_layout = CUDA_COLUMNS;
     p.bias = cuda_mixed(&op->in[2]);
     p.pre = cuda_mixed(&op->out[1]);
     p.activation = op->activation;
     p.c = cuda_mixed(&op->out[0]);
+    status = take_copy(device, &op->in[1], &p, 1, error);
     return status == MGPT_OK ? cuda_product(device, &p, error) : status;
 }
 
-/* dx (N,K) of a weight as a product is to read it */
+/* dx (N,K) */
 static struct cuda_product input_gradient(const struct mgpt_device *device,
-                                          const struct mgpt_op *op, struct cuda_mixed weight)
+                                          const struct mgpt_op *op)
 {
     struct cuda_product p = {};
 
@@ -72,7 +93,7 @@ static struct cuda_product input_gradient(const struct mgpt_device *device,
     p.L = op->in[1].shape[0];
     p.operands = cuda_operands(device, op);
     p.a = cuda_mixed(&op->in[2]);
-    p.b = weight;
+    p.b = cuda_mixed(&op->in[1]);
     p.slope_of = cuda_mixed(&op->in[3]);
     p.activation = p.slope_of.at ? op->activation : (uint32_t)MGPT_ACT_NONE;
     p.accumulate = op->flags & MGPT_OP_ACCUMULATE;
@@ -102,17 +123,16 @@ enum mgpt_status cuda_linear_backward(struct mgpt_device *device, const struct m
                                       struct mgpt_error *error)
 {
     const struct cuda_mixed none = {};
-    struct cuda_mixed weight = {};
     struct cuda_product p[2];
     enum mgpt_status status = MGPT_OK;
     int n = 0;
 
     if (op->out[0].rank)
-        status = cuda_keep_weight(device, &op->in[1], cuda_operands(device, op), &weight, error);
-    if (op->out[0].rank)
-        p[n++] = input_gradient(device, op, weight);
+        p[n++] = input_gradient(device, op);
     if (op->out[1].rank)
         p[n++] = weight_gradient(device, op);
+    if (op->out[0].rank)
+        status = take_copy(device, &op->in[1], p, n, error);
     if (status == MGPT_OK)
         status = products(device, p, n, error);
     if (op->out[2].rank && status == MGPT_OK)

@@ -38,6 +38,8 @@ enum mgpt_status cuda_matmul(struct mgpt_device *device, const struct cuda_produ
                              struct mgpt_error *error);
 enum mgpt_status cuda_tensor_matmul(struct mgpt_device *device, const struct cuda_product *p,
                                     struct mgpt_error *error);
+/* Bytes of scratch that the latter asks for. */
+int64_t cuda_tensor_room(const struct mgpt_device *device, const struct cuda_product *p);
 
 /* Shares that the L terms are cut into: 1 where the pieces of c keep half of the multiprocessors
  * busy, else enough for all. *share: terms of all but the last, a multiple of CUDA_SHARE_OF. */

@@ -184,13 +184,14 @@ static enum mgpt_status capture_end(struct mgpt_device *device, struct mgpt_cuda
 static enum mgpt_status graph_launch(struct mgpt_device *device, struct mgpt_cuda_graph *graph,
                                      struct mgpt_error *error)
 {
+    const struct cuda_marks unknown = {0}; /* what did not run leaves no copy for sure */
     enum mgpt_status status = ready(device, error);
 
     if (status == MGPT_OK)
         status = cuda_keep_before(device, &graph->marks, error);
     if (status == MGPT_OK)
         status = CUDA_CHECK(cudaGraphLaunch(graph->exec, device->stream), error);
-    cuda_keep_after(device, &graph->marks);
+    cuda_keep_after(device, status == MGPT_OK ? &graph->marks : &unknown);
     return status;
 }
 

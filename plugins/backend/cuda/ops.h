@@ -113,17 +113,17 @@ struct cuda_marks {
 };
 
 /* *x: the weight as a product is to read it, a copy in the format of its operands or the weight
- * itself. Stays so until something is written. */
+ * itself. Stays so until something is written, or memory is asked for. */
 enum mgpt_status cuda_keep_weight(struct mgpt_device *device, const struct mgpt_tensor *w,
                                   uint32_t operands, struct cuda_mixed *x,
                                   struct mgpt_error *error);
 /* Of a buffer: something wrote it; somebody was told its address; it ends. NULL is fine for the
  * first. */
-void cuda_keep_written(const struct mgpt_device *device, struct mgpt_buffer *buffer);
+void cuda_keep_written(struct mgpt_device *device, struct mgpt_buffer *buffer);
 void cuda_keep_shown(struct mgpt_buffer *buffer);
 void cuda_keep_freed(struct mgpt_device *device, struct mgpt_buffer *buffer);
 /* An update of p was gathered: products come after its launch. */
-void cuda_keep_updated(const struct mgpt_device *device, const struct mgpt_tensor *p);
+void cuda_keep_updated(struct mgpt_device *device, const struct mgpt_tensor *p);
 /* Frees all copies, for good, unless a graph knows them. Was there one? */
 int cuda_keep_give_up(struct mgpt_device *device);
 /* A capture begins; ends, and may still take something down; became a graph, whose `marks` are to

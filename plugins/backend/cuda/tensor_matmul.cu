@@ -264,18 +264,29 @@ static void launch_tensor_layout(struct mgpt_device *device, const struct cuda_p
         launch_tensor<FORMAT, 0, 0>(device, p, grid, share, parts);
 }
 
+static int64_t pieces_of(const struct cuda_product *p)
+{
+    return cuda_pieces(p->J, PIECE) * cuda_pieces(p->I, PIECE);
+}
+
+int64_t cuda_tensor_room(const struct mgpt_device *device, const struct cuda_product *p)
+{
+    int64_t share, shares = cuda_shares(device, p, pieces_of(p), &share);
+
+    return shares > 1 ? shares * p->I * p->J * (int64_t)sizeof(float) : 0;
+}
+
 enum mgpt_status cuda_tensor_matmul(struct mgpt_device *device, const struct cuda_product *p,
                                     struct mgpt_error *error)
 {
-    int64_t wide = cuda_pieces(p->J, PIECE), high = cuda_pieces(p->I, PIECE), share;
-    int64_t shares = cuda_shares(device, p, wide * high, &share);
-    dim3 grid((unsigned)wide, (unsigned)high, (unsigned)shares);
+    int64_t share, shares = cuda_shares(device, p, pieces_of(p), &share);
+    dim3 grid((unsigned)cuda_pieces(p->J, PIECE), (unsigned)cuda_pieces(p->I, PIECE),
+              (unsigned)shares);
     enum mgpt_status status = MGPT_OK;
     void *parts = NULL;
 
     if (shares > 1)
-        status =
-            cuda_scratch(device, (size_t)(shares * p->I * p->J) * sizeof(float), &parts, error);
+        status = cuda_scratch(device, (size_t)cuda_tensor_room(device, p), &parts, error);
     if (status != MGPT_OK)
         return status;
     if (p->operands == CUDA_TF32)
