@@ -117,10 +117,12 @@ START_TEST(figures_of_toygpt)
 }
 END_TEST
 
+/* And a run that fits without them is not refused. */
 START_TEST(copies_of_weights_are_counted)
 {
     struct planned p;
     struct mgpt_plan plan;
+    struct mgpt_error why;
 
     planned_open(&p, names(), 1);
     p.caps.copies = 1u << MGPT_BF16;
@@ -131,6 +133,10 @@ START_TEST(copies_of_weights_are_counted)
     ck_ok(mgpt_plan_make(&plan, &p.spec, true, error));
     ck_assert_uint_eq(plan.copies, 2 * 3632);
     ck_assert_uint_eq(plan.total, others + plan.copies + plan.activations + plan.validation);
+    plan.available = plan.total - plan.copies;
+    ck_ok(mgpt_plan_check(&plan, &p.spec, error));
+    plan.available--;
+    ck_assert_int_eq(mgpt_plan_check(&plan, &p.spec, &why), MGPT_CONFIG);
     ck_ok(mgpt_plan_make(&plan, &p.spec, false, error)); /* a module counts its own */
     ck_assert_uint_eq(plan.copies, 0);
     planned_close(&p);

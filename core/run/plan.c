@@ -140,7 +140,7 @@ enum mgpt_status mgpt_plan_make(struct mgpt_plan *plan, const struct mgpt_step_s
         return status;
     plan->params = plan->gradients = bytes_of_params(spec, &plan->parameters);
     plan->state = bytes_of_state(spec, plan->params);
-    plan->copies = composed ? mgpt_plan_copies(spec) : 0;
+    plan->copies = plan->spare = composed ? mgpt_plan_copies(spec) : 0;
     plan->batches = mgpt_block_bytes(spec->rows, spec->columns, spec->micro_batches);
     plan->tokens = sequences * spec->columns;
     plan->flops = mgpt_step_flops(spec->model, sequences, spec->columns);
@@ -163,7 +163,9 @@ enum mgpt_status mgpt_plan_for(struct mgpt_plan *plan, const struct mgpt_stepper
     enum mgpt_status status = mgpt_plan_make(plan, &stepper->spec, composes, error);
 
     if (status == MGPT_OK && !composes) {
+        uint64_t copies = mgpt_plan_copies(&stepper->spec);
         plan->activations = stepper->bytes;
+        plan->spare = copies < stepper->bytes ? copies : stepper->bytes;
         plan->total = add(plan->total, stepper->bytes);
     }
     return status;
@@ -266,7 +268,7 @@ enum mgpt_status mgpt_plan_check(const struct mgpt_plan *plan, const struct mgpt
 {
     struct mgpt_string text = {0};
 
-    if (!plan->available || plan->total <= plan->available)
+    if (!plan->available || plan->total - plan->spare <= plan->available)
         return MGPT_OK;
     mgpt_string_format(&text, "this run needs ");
     mgpt_add_amount(&text, (double)plan->total, "B");

@@ -14,6 +14,7 @@ struct mgpt_plan {
     uint64_t activations;       /* of training: of a micro-batch, or what the step module says */
     uint64_t validation;        /* activations of validation and of generation */
     uint64_t batches;           /* ids and targets of the steps that are prepared together */
+    uint64_t spare;             /* of the above, what a device keeps only where there is memory */
     uint64_t total;             /* sum of the above; saturates at UINT64_MAX */
     uint64_t available;         /* of the device; 0: not known */
     uint64_t tokens;            /* a step, at most */
