@@ -1,9 +1,8 @@
 /* What attention's kernels share: tiles of 32 rows, and two products of them.
  *
- * 64 threads, 8 x 8: thread (ty,tx) holds rows ty, ty + 8, ... of a tile, and either keys tx, tx +
- * 8,
- * ... of a 32 x 32 piece of scores, or columns 4 tx .. 4 tx + 3, 32 further on and so on of a
- * 32 x D piece. Heads are padded with zeros to WIDE = 32, 64 or 128 columns. */
+ * 64 threads, 8 x 8: thread (ty,tx) holds rows ty, ty + 8, ... of a tile, and either keys tx,
+ * tx + 8, ... of a 32 x 32 piece of scores, or columns 4 tx .. 4 tx + 3, 32 further on and so on of
+ * a 32 x D piece. Heads are padded with zeros to WIDE = 32, 64 or 128 columns. */
 #ifndef MGPT_CUDA_ATTENTION_CUH
 #define MGPT_CUDA_ATTENTION_CUH
 

@@ -2,8 +2,8 @@
  * Formulas: core/ref/attention.c; Dao et al. 2022, algorithm 4, as two passes: one over queries for
  * dq, one over keys for dk and dv.
  *
- *   p = exp(q.k - lse)    ds = p (drop dy.v - dy.y)    dq = ds k    dk = ds^T q    dv = (drop p)^T
- *   dy */
+ *   p = exp(q.k - lse)    ds = p (drop dy.v - dy.y)
+ *   dq = ds k             dk = ds^T q                  dv = (drop p)^T dy */
 #include "tensor_attention.cuh"
 
 /* dyy (B,H,T) = dy . y: a warp takes a row. */

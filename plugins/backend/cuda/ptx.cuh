@@ -153,13 +153,11 @@ template <int LEFT> static __device__ inline void copies_wait(void)
 #endif
 }
 
-/* ---- products: d (16 x 8, F32) += a (16 x k, rows) b (k x 8, columns) by the lanes of a warp
- * ---- */
+/* ---- products by a warp: d (16 x 8, F32) += a (16 x k, rows) b (k x 8, columns) ---- */
 
 /* k = 16. With g = lane / 4 and t = lane % 4 a lane has of a, two to a register, rows g and g + 8
- * of columns 2t and 2t + 1, then both of columns 2t + 8 and 2t + 9; of b rows 2t, 2t + 1, then 2t +
- * 8,
- * 2t + 9 of column g; of d columns 2t and 2t + 1 of row g, then of row g + 8. */
+ * of columns 2t and 2t + 1, then both of columns 2t + 8 and 2t + 9; of b rows 2t, 2t + 1, then
+ * 2t + 8, 2t + 9 of column g; of d columns 2t and 2t + 1 of row g, then of row g + 8. */
 static __device__ inline void mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2])
 {
 #if __CUDA_ARCH__ >= 800

@@ -159,6 +159,9 @@ template <int WIDE>
 static __device__ inline void store_tile(const struct attention &a, const float sum[1][WIDE / 8][4],
                                          const float factor[2], struct rows x, int64_t from)
 {
+    bool pairs =
+        a.D % 2 == 0 && reinterpret_cast<uintptr_t>(x.x.at) % 8 == 0; /* they are aligned */
+
 #pragma unroll
     for (int n = 0; n < WIDE / 8; n++)
 #pragma unroll
@@ -169,7 +172,7 @@ static __device__ inline void store_tile(const struct attention &a, const float 
             float high = sum[0][n][2 * half + 1] * factor[half];
             if (r >= a.T || d >= a.D)
                 continue;
-            if (a.D % 2 == 0) { /* then `at` is even */
+            if (pairs) {
                 put_pair(x.x, at, low, high);
                 continue;
             }
