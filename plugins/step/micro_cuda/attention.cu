@@ -64,11 +64,11 @@ DEVICE void attention_row(memory *m, const settings *now, const document *d, int
 
     for (int first = 0; first < H; first += HEADS) {
         const int mine = first + lane() / KEYS, h = least(mine, H - 1), g = h / (H / KV);
-        float p[TURNS], most = -3e38f, sum = 0;
+        float p[TURNS], most = lowest(), sum = 0;
 
         EACH_KEY (j, s, 0, t + 1) {
             const float score = dot<D>(query(r, t, h), key(r, least(s, t), g)) * scale;
-            p[j] = s <= t ? score : -3e38f;
+            p[j] = s <= t ? score : lowest();
             most = fmaxf(most, p[j]);
         }
         most = group_max(most, KEYS);

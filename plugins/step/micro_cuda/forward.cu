@@ -87,7 +87,7 @@ DEVICE void loss_row(memory *m, const settings *now, const document *d, int t)
 {
     const int target = d->targets[t], which = (int)(now - m->now);
     const float wanted = m->logits[t][target < 0 ? 0 : target], scale = target < 0 ? 0 : now->scale;
-    float *z = m->logits[t], most = -3e38f, sum = 0;
+    float *z = m->logits[t], most = lowest(), sum = 0;
 
     EACH_LANE (v, V)
         most = fmaxf(most, z[v]);

@@ -58,6 +58,18 @@ DEVICE double total_of(memory *m, const args *a)
     return block_sum(m, total);
 }
 
+/* The parameters, and what products take of them. */
+DEVICE void fetch_parameters(memory *m, const float *from)
+{
+    for (int i = 4 * (int)threadIdx.x; (P_HERE || W_HERE) && i < N; i += 4 * THREADS) {
+        const pack<4> p = read<4>(from + i);
+        if constexpr (P_HERE)
+            write(m->p + i, p);
+        if constexpr (W_HERE)
+            write(m->w + i, p);
+    }
+}
+
 DEVICE void run_many(memory *m, const args *a)
 {
     if (warp() == 0)

@@ -18,8 +18,8 @@ DEVICE constexpr int when(bool there, int n)
     return there ? n : 1;
 }
 
-/* Rows that many lanes read at once, each of them another row: four numbers apart from a multiple
- * of 32, so that they come from different banks of shared memory. */
+/* Rows that many lanes read at once, each of them another row, 16 bytes a lane: an odd number of
+ * such packs apart where pad() is a multiple of 8, so that 8 lanes read from different banks. */
 constexpr int WIDE = pad(W) + 4, APART = pad(C) + 4;
 
 template <class A, class B> constexpr bool same = false;

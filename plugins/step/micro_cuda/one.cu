@@ -41,18 +41,6 @@ DEVICE void copy(float *to, const float *from)
         write(to + i, read<4>(from + i));
 }
 
-/* The parameters, and what products take of them. */
-DEVICE void fetch_parameters(memory *m, const float *from)
-{
-    for (int i = 4 * (int)threadIdx.x; (P_HERE || W_HERE) && i < N; i += 4 * THREADS) {
-        const pack<4> p = read<4>(from + i);
-        if constexpr (P_HERE)
-            write(m->p + i, p);
-        if constexpr (W_HERE)
-            write(m->w + i, p);
-    }
-}
-
 /* All that there is room for, at once: nobody waits for one before asking for the next. By so many
  * threads. What lies between two gradients stays 0. */
 DEVICE void fetch_model(memory *m, const args *a, int threads)

@@ -31,6 +31,12 @@ template <class R> DEVICE R group_sum(R v, int size = WARP)
     return v;
 }
 
+/* Of nothing: minus infinity. */
+DEVICE float lowest()
+{
+    return float_of(0xff800000u);
+}
+
 DEVICE float group_max(float v, int size = WARP)
 {
     for (int o = size / 2; o; o /= 2)
