@@ -42,7 +42,7 @@ for source in "$scratch"/*.c; do
         head -n 20 "$scratch/said"
     elif ! "$microgpt" plugins check "$plugin" >"$scratch/said" 2>&1; then
         complain "the example at line $line breaks the contract of its kind:"
-        grep -A 5 '^  \(FAIL\|CRASH\|TIME\)' "$scratch/said" | head -n 40
+        grep -A 5 '^  \(FAIL\|CRASH\|HANGS\)' "$scratch/said" | head -n 40
     fi
 done
 [ $examples -gt 0 ] || complain 'found no example with MGPT_PLUGIN_DEFINE'

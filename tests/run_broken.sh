@@ -245,20 +245,22 @@ while read -r source name kind module words; do
     MICROGPT_VALIDATE=1 run v "$kind.use=$module" backend.fallback=silent
     code=$?
     tried=$((tried + 1))
-    if [ $code -ne 4 ] || ! grep -qF -- "$words" "$scratch/said"; then
-        echo "$name in a run: exit code $code, expected 4 and \"$words\":"
+    # The plugin, and then the function and the rule.
+    if [ $code -ne 4 ] ||
+        ! grep -F "validate: $kind $module: " "$scratch/said" | grep -qF -- "$words"; then
+        echo "$name in a run: exit code $code, expected 4 and \"$words\" of $kind $module:"
         tail -5 "$scratch/said"
         failed=$((failed + 1))
     fi
 done <<'TABLE'
-broken SCHEDULER_IS_IMPURE scheduler broken validate: scheduler broken: lr: 0.01 at step 0, then
-broken SCALARS_REMEMBER optimizer broken optimizer broken: scalars: two calls for step 0 differ
-broken SCALARS_OVERFLOW optimizer broken validate: optimizer broken: scalars: wrote scalar 2 of 2
-broken      SAMPLER_OUT_OF_RANGE          sampler   broken validate: sampler broken: next: gave id
-bad_backend BACKEND_WRITES_OUT_OF_BOUNDS backend wrong fill: wrote out of bounds: byte 1
-bad_backend BACKEND_FAILS_HALFWAY backend wrong fill: failed with status -4 and has written output 0
-bad_backend UPDATE_MAKES_NAN backend wrong made 1 NaN of finite numbers, in the parameters
-bad_backend UPDATE_WRITES_GRADIENTS       backend   wrong  changed the gradients
+broken      SCHEDULER_IS_IMPURE          scheduler broken lr: 0.01 at step 0, then
+broken      SCALARS_REMEMBER             optimizer broken scalars: two calls for step 0 differ
+broken      SCALARS_OVERFLOW             optimizer broken scalars: wrote scalar 2 of 2
+broken      SAMPLER_OUT_OF_RANGE         sampler   broken next: gave id
+bad_backend BACKEND_WRITES_OUT_OF_BOUNDS backend wrong wrote out of bounds: byte 1 past the end
+bad_backend BACKEND_FAILS_HALFWAY        backend wrong status -4 and has written output 0
+bad_backend UPDATE_MAKES_NAN             backend wrong made 1 NaN of finite numbers
+bad_backend UPDATE_WRITES_GRADIENTS      backend wrong changed the gradients
 TABLE
 
 echo "$tried broken plugins, $failed not reported as they should be"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # microgpt doctor: nothing is wrong where nothing is; each problem is found, with one fix and the
-# exit code of its kind, also when a module crashes. shellcheck disable=SC2154 # abs_top_srcdir
-# comes from the makefile
+# exit code of its kind, also when a module crashes.
+# shellcheck disable=SC2154 # abs_top_srcdir comes from the makefile
 . "$abs_top_srcdir/tests/run.sh"
 
 umask 022
