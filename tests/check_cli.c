@@ -45,6 +45,13 @@ static const struct {
      "      \"key\": \"lr\",\n      \"value\": \"x\",\n      \"text\": \"bad.ini:6: [train] lr"},
     {"config check -c lost.ini", 3,
      "microgpt: error: lost.ini: 1 mistake; 2 more settings can be checked when it is mended\n"},
+    /* modules that are not found for that are no mistakes */
+    {"config check -c rel.ini", 3,
+     "rel.ini:2: [plugins] path = rel: expected absolute paths: write "},
+    {"config check -c rel.ini", 3,
+     "microgpt: error: rel.ini: 1 mistake; 4 more settings can be checked when it is mended\n"},
+    {"config check -c indented.ini", 3, "microgpt: error: indented.ini: 1 mistake; 4 more"},
+    {"config check -c absent.ini", 4, "microgpt: error: absent.ini: 1 mistake; 4 more"},
     {"config check -c good.ini", 0, "good.ini: OK\n"},
     {"config check -c good.ini --json", 0, "\"ok\": true"},
     {"config check -c good.ini --set train.lr=x", 3,
@@ -59,6 +66,17 @@ static const struct {
      "--top-k=x: [sampler.topk] top_k = x: expected a whole number"},
 };
 
+/* A file whose modules are where its first lines say. */
+static void put_users(const char *path, const char *first)
+{
+    char text[512];
+    int n = snprintf(text, sizeof text,
+                     "[plugins]\n%s\n[optimizer]\nuse = mine\n[scheduler]\nuse = mine\n"
+                     "[tokenizer]\nuse = mine\n[sampler]\nuse = mine\n",
+                     first);
+    put_bytes(path, text, (size_t)n);
+}
+
 START_TEST(program_reports_mistakes_with_their_exit_code)
 {
     char command[4096];
@@ -72,6 +90,9 @@ START_TEST(program_reports_mistakes_with_their_exit_code)
     put_bytes("good.ini", good, sizeof good - 1);
     put_bytes("bad.ini", worse, sizeof worse - 1);
     put_bytes("lost.ini", lost, sizeof lost - 1);
+    put_users("rel.ini", "path = rel");
+    put_users("indented.ini", " path = /x");
+    put_users("absent.ini", "load = /nope/x.so");
     snprintf(command, sizeof command, "\"$MICROGPT\" %s >out 2>&1 </dev/null", runs[_i].arguments);
     int result = system(command);
     char *output = get_bytes("out", &size);

@@ -46,7 +46,8 @@ static enum mgpt_status create_tokenizer(struct mgpt_session *s, struct mgpt_err
     return mgpt_session_tokenizer(s, NULL, error);
 }
 
-/* Does the module take its options as they are together? */
+/* Does the module take its options as they are together? One without a section was not found:
+ * that is told already, or comes of what is. */
 static enum mgpt_status try_module(struct mgpt_session *s, const char *kind,
                                    enum mgpt_status (*create)(struct mgpt_session *s,
                                                               struct mgpt_error *error),
@@ -60,7 +61,7 @@ static enum mgpt_status try_module(struct mgpt_session *s, const char *kind,
     enum mgpt_status status =
         section.failed ? mgpt_fail(&why, MGPT_NOMEM, "out of memory") : MGPT_OK;
     if (status == MGPT_OK && mgpt_conf_sound(s->conf, kind) &&
-        mgpt_conf_sound(s->conf, section.data))
+        mgpt_conf_sound(s->conf, section.data) && mgpt_conf_module(s->conf, kind, name))
         status = create(s, &why);
     mgpt_string_finish(&section);
     if (status == MGPT_OK)
