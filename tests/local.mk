@@ -12,6 +12,7 @@ CHECK_TESTS = \
     %D%/check_cuda \
     %D%/check_devices \
     %D%/check_endings \
+    %D%/check_faults \
     %D%/check_files \
     %D%/check_fuzz \
     %D%/check_generate \

@@ -96,6 +96,20 @@ static enum mgpt_status add(struct mgpt_conf *conf, const struct mgpt_conf_entry
     return MGPT_OK;
 }
 
+/* Index of the key in its section; abort when there is none: the caller's bug, as in
+ * mgpt_config_int. */
+static size_t locate(const struct mgpt_conf *conf, const char *section, const char *key,
+                     const struct mgpt_config **config)
+{
+    *config = mgpt_conf_find(conf, section);
+    size_t i = *config ? mgpt_config_index(*config, key) : 0;
+    if (!*config || i == mgpt_config_count(*config)) {
+        mgpt_log(MGPT_LOG_ERROR, "bug: there is no option [%s] %s", section, key);
+        abort();
+    }
+    return i;
+}
+
 /* ---- mistakes, when all are wanted ---- */
 
 void mgpt_conf_collect(struct mgpt_conf *conf, struct mgpt_faults *faults)
@@ -106,11 +120,9 @@ void mgpt_conf_collect(struct mgpt_conf *conf, struct mgpt_faults *faults)
 enum mgpt_status mgpt_conf_forgive(struct mgpt_conf *conf, const struct mgpt_conf_entry *e,
                                    enum mgpt_status status, struct mgpt_error *error)
 {
-    struct mgpt_fault_place at = {.origin = "default"};
     if (!conf->faults || status == MGPT_OK || status == MGPT_NOMEM)
         return status;
-    if (e)
-        at = (struct mgpt_fault_place){e->origin, e->section, e->key, e->value, e->file, e->line};
+    struct mgpt_fault_place at = {e->origin, e->section, e->key, e->value, e->file, e->line};
     conf->faults->modules |= at.section && !strcmp(at.section, "plugins");
     return mgpt_faults_add(conf->faults, &at, error) == MGPT_OK
                ? MGPT_OK
@@ -131,8 +143,14 @@ bool mgpt_conf_sound(const struct mgpt_conf *conf, const char *section)
 enum mgpt_status mgpt_conf_blame(struct mgpt_conf *conf, const char *section, const char *key,
                                  enum mgpt_status status, struct mgpt_error *error)
 {
-    const char *origin = mgpt_conf_origin(conf, section, key);
-    const struct mgpt_conf_entry *e = NULL;
+    const struct mgpt_config *config;
+    size_t at = locate(conf, section, key, &config);
+    const char *origin = mgpt_config_origin(config, at);
+    struct mgpt_conf_entry unset = {.section = (char *)(uintptr_t)section,
+                                    .key = (char *)(uintptr_t)key,
+                                    .value = (char *)(uintptr_t)mgpt_config_value(config, at)->text,
+                                    .origin = (char *)(uintptr_t)origin};
+    const struct mgpt_conf_entry *e = &unset; /* a default */
     for (size_t i = 0; i < conf->n_entries; i++)
         if (conf->entries[i].origin == origin) /* mgpt_config_set keeps the pointer */
             e = &conf->entries[i];
@@ -329,20 +347,6 @@ const struct mgpt_config *mgpt_conf_at(const struct mgpt_conf *conf, size_t i)
 }
 
 /* ---- values ---- */
-
-/* Index of the key in its section; abort when there is none: the caller's bug, as in
- * mgpt_config_int. */
-static size_t locate(const struct mgpt_conf *conf, const char *section, const char *key,
-                     const struct mgpt_config **config)
-{
-    *config = mgpt_conf_find(conf, section);
-    size_t i = *config ? mgpt_config_index(*config, key) : 0;
-    if (!*config || i == mgpt_config_count(*config)) {
-        mgpt_log(MGPT_LOG_ERROR, "bug: there is no option [%s] %s", section, key);
-        abort();
-    }
-    return i;
-}
 
 int64_t mgpt_conf_int(const struct mgpt_conf *conf, const char *section, const char *key)
 {

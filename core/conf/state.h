@@ -35,8 +35,8 @@ enum mgpt_status mgpt_conf_open(struct mgpt_conf *conf, const char *kind, const 
 /* Takes `config` and puts it where mgpt_conf_at says. MGPT_NOMEM: destroys it. */
 enum mgpt_status mgpt_conf_adopt(struct mgpt_conf *conf, struct mgpt_config *config,
                                  struct mgpt_error *error);
-/* A mistake in what was given as `e` (NULL: in a default): where mistakes are collected it is put
- * there, and MGPT_OK comes back. Else, or when `status` is no mistake, that. */
+/* A mistake in what was given as `e`: where mistakes are collected it is put there, and MGPT_OK
+ * comes back. Else, or when `status` is no mistake, that. */
 enum mgpt_status mgpt_conf_forgive(struct mgpt_conf *conf, const struct mgpt_conf_entry *e,
                                    enum mgpt_status status, struct mgpt_error *error);
 /* Why `key = value` could not be read back from an INI, or NULL. */
