@@ -55,6 +55,7 @@ static const struct {
     {"[plugins]\npath /there\n[optimizer]\nuse = mine\n",
      {"2: path /there: expected key = value"},
      1},
+    {"load = /x.so\n[optimizer]\nuse = mine\n", {"1: load = /x.so: expected a [section] first"}, 1},
     {"[trian]\nx = 1\n[optimizer]\nuse = mine\n",
      {"2: [trian] x = 1: no such section", "4: [optimizer] use = mine: no optimizer"},
      0},
@@ -141,6 +142,21 @@ START_TEST(what_is_no_ini_at_all_fills_no_list)
 }
 END_TEST
 
+START_TEST(what_a_zero_byte_hides_is_lost)
+{
+    struct mgpt_faults faults = {0};
+    const char hidden[] = "[optimizer]\nuse = mine\n[train]\na\0b\n[plugins]\nload = /x.so\n";
+    mgpt_conf_collect(conf, &faults);
+    ck_ok(read_bytes(hidden, sizeof hidden - 1));
+    ck_ok(mgpt_conf_check(conf, registry, &error));
+    ck_assert_uint_eq(faults.n, 1);
+    ck_assert_has(faults.items[0].text, "microgpt.ini:4: byte 2 is 0x00");
+    ck_assert(faults.lost);
+    ck_assert(!mgpt_conf_sound(conf, "model"));
+    mgpt_faults_finish(&faults);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("faults");
@@ -149,5 +165,6 @@ int main(void)
     tcase_add_test(tests, mistakes_know_their_place_and_those_typed_stand_last);
     tcase_add_test(tests, a_default_at_fault_has_its_place);
     tcase_add_test(tests, what_is_no_ini_at_all_fills_no_list);
+    tcase_add_test(tests, what_a_zero_byte_hides_is_lost);
     return run_suite("faults", tests);
 }

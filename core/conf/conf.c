@@ -183,6 +183,8 @@ static enum mgpt_status refuse(void *user, const char *section, unsigned line,
                                 .origin = origin.data,
                                 .file = file->conf->files,
                                 .line = line};
+    if (!section) /* it may have said, or lost, what any section says */
+        file->conf->faults->lost = file->conf->faults->modules = true;
     enum mgpt_status status = origin.failed ? mgpt_fail(error, MGPT_NOMEM, "no memory")
                                             : mgpt_conf_forgive(file->conf, &e, MGPT_CONFIG, error);
     mgpt_string_finish(&origin);

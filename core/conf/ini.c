@@ -173,8 +173,8 @@ static bool passes_over(struct reader *r, const char *line, size_t size)
         return false;
     if (names_section(line, size))
         r->in_section = r->lost = true;
-    r->status =
-        r->visitor->refuse(r->visitor->user, r->lost ? NULL : r->section, r->line, r->error);
+    const char *section = r->lost || !r->in_section ? NULL : r->section;
+    r->status = r->visitor->refuse(r->visitor->user, section, r->line, r->error);
     return r->status == MGPT_OK;
 }
 

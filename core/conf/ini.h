@@ -20,9 +20,10 @@ struct mgpt_ini_entry {
 struct mgpt_ini_visitor {
     enum mgpt_status (*take)(void *user, const struct mgpt_ini_entry *entry,
                              struct mgpt_error *error);
-    /* A line that is refused, in `section` or, when that is NULL, in one that cannot be known.
-     * MGPT_OK goes on with the next line; after one that may have been a [section], entries have
-     * none up to the next that can be read. NULL: the reading ends there. */
+    /* A line that is refused, in `section` or, when that is NULL, in one that cannot be known: any
+     * setting may be lost with it, and behind a byte that is 0 the rest of the file is. MGPT_OK
+     * goes on with the next line; after one that may have been a [section], entries have none up
+     * to the next that can be read. NULL: the reading ends there. */
     enum mgpt_status (*refuse)(void *user, const char *section, unsigned line,
                                struct mgpt_error *error);
     void *user;
