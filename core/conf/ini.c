@@ -163,7 +163,8 @@ static bool names_section(const char *line, size_t size)
     while (first < size && mgpt_blank(line[first]))
         first++;
     return first < size &&
-           (line[first] == '[' || (line[size - 1] == ']' && !memchr(line, '=', size)));
+           (line[first] == '[' || (line[size - 1] == ']' && !memchr(line, '=', size) &&
+                                   !memchr(line, ':', size))); /* "lr: [1]" is a setting */
 }
 
 /* Is the line refused, and is the next one to be read all the same? */
