@@ -49,7 +49,15 @@ ask "r['vocab'] == 65 and 'tinyshakespeare.txt' in r['note']"
 ask "r['rows'] == 4 and r['columns'] == 16 and r['flops'] == 64 * 6 * (2 * 12 * 32 * 32 + 65 * 32 + 2 * 32 * 17)"
 run 0 bench -c "$toy" "${small[@]}" --json --seconds 1 --steps 2 --vocab 77 \
     --set model.vocab=80 --set train.accumulate=3 --set model.dropout=0.1 --set train.clip=0.5
-ask "r['vocab'] == 80 and r['rows'] == 12 and all(s['samples'] <= 2 for s in ran)"
+ask "r['vocab'] == 77 and r['rows'] == 12 and all(s['samples'] <= 2 for s in ran)"
+# --vocab wins, smaller or larger; without data [model] vocab is the next to say.
+few=(--json --seconds 0.3 --only cpu)
+run 0 bench -c "$ini" "${few[@]}" --vocab 100 --set model.vocab=50
+ask "r['vocab'] == 100 and r['note'] == ''"
+run 0 bench -c "$ini" "${few[@]}" --set dataset.path=/nonexistent --set model.vocab=27
+ask "r['vocab'] == 27 and 'taken to be 27 ' in r['note']"
+run 0 bench -c "$ini" "${few[@]}" --set dataset.path=few.txt --set model.vocab=30
+ask "r['vocab'] == 30 and r['note'] == ''"
 
 # For people: a line for each, and nothing on stderr but why there is no GPU.
 run 0 bench -c "$ini" --seconds 0.5 --vocab 27

@@ -57,7 +57,8 @@ static enum mgpt_status use(struct work *w, const char *backend, const char *pre
     return status == MGPT_OK ? set(w, "step", step, error) : status;
 }
 
-/* The vocabulary of the data, or, where they cannot be read, that of printable text. */
+/* What was typed, whatever the model asks for; else the vocabulary of the data; or, where they
+ * cannot be read, that of the model, or that of plain English text. */
 static enum mgpt_status find_vocab(struct work *w, const char *config_path,
                                    struct mgpt_error *error)
 {
@@ -67,15 +68,17 @@ static enum mgpt_status find_vocab(struct work *w, const char *config_path,
 
     bench->vocab = w->options->vocab;
     if (bench->vocab)
-        return MGPT_OK;
+        return mgpt_conf_settle(w->conf, "model", "vocab", "0", "--vocab", error);
     mgpt_session_seed(&s, mgpt_conf_seed(w->conf, "train", "seed"));
     enum mgpt_status status = mgpt_session_data(&s, NULL, &why);
     if (status == MGPT_OK) {
         bench->vocab = (uint32_t)s.tokenizer_api->vocab(s.tokenizer);
     } else if (status == MGPT_DATA) {
-        bench->vocab = 65;
+        int64_t rows = mgpt_conf_int(w->conf, "model", "vocab");
+        bench->vocab = rows ? (uint32_t)rows : 65;
         (void)snprintf(bench->note, sizeof bench->note,
-                       "the vocabulary is taken to be 65 (--vocab N is another): %.160s", why.text);
+                       "the vocabulary is taken to be %u (--vocab N is another): %.160s",
+                       bench->vocab, why.text);
         status = MGPT_OK;
     } else if (error) {
         *error = why;

@@ -10,7 +10,7 @@
 struct mgpt_bench_options {
     double seconds;   /* about how long all of it may take */
     uint32_t steps;   /* timed for each combination, at most; 0: as time allows */
-    uint32_t vocab;   /* 0: that of the data */
+    uint32_t vocab;   /* whatever [model] vocab says; 0: that of the data */
     const char *only; /* the one backend to time; NULL: all */
 };
 
