@@ -100,7 +100,8 @@ static enum mgpt_status read_beside(const char *file, struct mgpt_hf *hf)
     char json[1024];
     int n =
         snprintf(json, sizeof json, "{\"model\":{\"type\":\"BPE\"," PAIRS "[\"a b\"]}%s}", added);
-    *hf = (struct mgpt_hf){.added_json = strdup(file)};
+    *hf =
+        (struct mgpt_hf){.added_json = strdup(file), .added_path = strdup("at/added_tokens.json")};
     return mgpt_hf_tokenizer_read(json, (size_t)n, -1, hf, &error);
 }
 
@@ -121,20 +122,21 @@ START_TEST(refuses_added_tokens_beside_the_file_by_name)
     static const struct {
         const char *file, *reason;
     } cases[] = {
-        {"{\"<y>\":6}", "added_tokens.json, \"<y>\": expected a content, and an id from 0 to 5"},
+        {"{\"<y>\":6}", "at/added_tokens.json: \"<y>\": expected a content, and an id from 0 to 5"},
         {"{\"<y>\":\"5\"}", "an id from 0 to 5"},
         {"{\"\":5}", "expected a content"},
         {"{\"<y>\":4}", "\"<y>\" has another id, 4, than in model.vocab"},
         {"{\"<x>\":4}", "\"<x>\" is there twice"},
         {"{\"a\":5}", "\"a\" has another id, 5, than in model.vocab"},
         {"{\"<y>\":5,\"<z>\":5}", "has another id, 5"},
-        {"[]", "added_tokens.json: offset 0: expected an object"},
-        {"{", "added_tokens.json: offset 1"},
+        {"[]", "at/added_tokens.json: offset 0: expected an object"},
+        {"{", "at/added_tokens.json: offset 1"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct mgpt_hf hf;
         ck_assert_int_eq(read_beside(cases[i].file, &hf), MGPT_DATA);
         ck_assert_has(error.text, cases[i].reason);
+        ck_assert(hf.added_wrong);
         mgpt_hf_close(&hf);
     }
 }
@@ -144,7 +146,8 @@ START_TEST(added_tokens_without_merges_are_not_dropped)
 {
     static const char *const levels[] = {LEVEL, "null"};
     for (int level = 0; level < 2; level++) {
-        struct mgpt_hf hf = {.added_json = strdup("{\"<y>\":2}")};
+        struct mgpt_hf hf = {.added_json = strdup("{\"<y>\":2}"),
+                             .added_path = strdup("at/added_tokens.json")};
         char json[256];
         int n = snprintf(json, sizeof json,
                          "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1},\"merges\":[]},"
@@ -153,7 +156,8 @@ START_TEST(added_tokens_without_merges_are_not_dropped)
         enum mgpt_status status = mgpt_hf_tokenizer_read(json, (size_t)n, -1, &hf, &error);
         ck_assert_int_eq(status, level ? MGPT_UNSUPPORTED : MGPT_OK);
         if (level)
-            ck_assert_has(error.text, "added_tokens: expected the first of model.vocab alone");
+            ck_assert_has(error.text,
+                          "at/added_tokens.json: expected the first of model.vocab alone");
         else
             ck_assert_has(hf.tokenizer_json,
                           "[\"a\",\"b\",\"<y>\"],\"merges\":[],\"added\":[\"<y>\"]");

@@ -111,6 +111,16 @@ sed -i 's/"vocab_size": 257/"vocab_size": 304/' hf-wide/config.json
 run 0 import hf-wide -c gpt2.ini --dir wide
 has err '"vocab_size" is 304 in config.json, and its tokenizer has 257 ids: those behind stay'
 has wide/config.ini '^vocab = 304$'
+mkdir hf-added
+cp hf-byte/config.json hf-byte/model.safetensors hf-added
+echo '{"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":[]},"pre_tokenizer":null}' \
+    >hf-added/tokenizer.json
+echo '{"<x>": 2}' >hf-added/added_tokens.json
+run 4 import hf-added $c --dir never
+has err 'error: /[^:]*/hf-added/added_tokens.json: expected the first of model.vocab alone'
+echo '{"<x>": ]' >hf-added/added_tokens.json
+run 5 import hf-added $c --dir never
+has err 'error: /[^:]*/hf-added/added_tokens.json: offset 9: '
 run 0 import hf-byte $c --dir narrow
 run 0 generate -q --dir narrow --prompt an --set generate.samples=3
 mv out first

@@ -34,6 +34,8 @@ struct mgpt_hf {
     bool bos;
     uint32_t ids;         /* that the tokenizer has; the model may have rows behind them */
     char *added_json;     /* added_tokens.json, or NULL */
+    char *added_path;     /* of that */
+    bool added_wrong;     /* what is wrong is wrong there; the error names it */
     char *tokenizer_json; /* as that module loads it */
     char *tokenizer_path; /* the file that it comes from, for messages */
 };

@@ -107,10 +107,10 @@ static int by_id(const void *a, const void *b)
 /* What tokenizer.json has, too, is there once more. */
 static enum mgpt_status add_entry(struct reader *r, const struct entry *e)
 {
-    char where[96];
+    char where[72];
     size_t at = (size_t)json_integer_value(e->id);
 
-    (void)snprintf(where, sizeof where, "added_tokens.json, \"%.60s\"", json_string_value(e->name));
+    (void)snprintf(where, sizeof where, "\"%.60s\"", json_string_value(e->name));
     if (json_is_integer(e->id) && is_added(r, e->name) &&
         json_equal(json_array_get(r->vocab, at), e->name))
         return MGPT_OK;
@@ -144,20 +144,25 @@ static enum mgpt_status read_object(struct reader *r, json_t *object)
     return status;
 }
 
-static enum mgpt_status read_file(struct reader *r, const char *json)
+static enum mgpt_status read_file(struct reader *r, struct mgpt_hf *hf)
 {
     struct mgpt_error why;
-    json_t *object;
-    enum mgpt_status status = mgpt_json_parse(json, strlen(json), &object, &why);
+    struct reader there = *r;
+    json_t *object = NULL;
+    enum mgpt_status status =
+        mgpt_json_parse(hf->added_json, strlen(hf->added_json), &object, &why);
 
-    if (status != MGPT_OK)
-        return mgpt_fail(r->error, status, "added_tokens.json: %s", why.text);
-    status = read_object(r, object);
+    there.error = &why;
+    if (status == MGPT_OK)
+        status = read_object(&there, object);
     json_decref(object);
-    return status;
+    if (status == MGPT_OK)
+        return MGPT_OK;
+    hf->added_wrong = true;
+    return mgpt_fail(r->error, status, "%s: %s", hf->added_path, why.text);
 }
 
-enum mgpt_status mgpt_hf_added_read(const json_t *root, const char *file, json_t *vocab,
+enum mgpt_status mgpt_hf_added_read(const json_t *root, struct mgpt_hf *hf, json_t *vocab,
                                     json_t *added, struct mgpt_error *error)
 {
     struct reader r = {
@@ -169,8 +174,8 @@ enum mgpt_status mgpt_hf_added_read(const json_t *root, const char *file, json_t
     enum mgpt_status status =
         r.names ? read_list(&r, json_object_get(root, "added_tokens")) : no_memory(&r);
 
-    if (status == MGPT_OK && file)
-        status = read_file(&r, file);
+    if (status == MGPT_OK && hf->added_json)
+        status = read_file(&r, hf);
     json_decref(r.names);
     return status;
 }

@@ -56,6 +56,15 @@ static bool has(const struct mgpt_hf *hf, const char *name)
     return found;
 }
 
+/* A tokenizer that is refused, by the file that is wrong. */
+static enum mgpt_status refuse(const struct mgpt_hf *hf, const char *path, const char *more,
+                               enum mgpt_status status, const struct mgpt_error *why,
+                               struct mgpt_error *error)
+{
+    return hf->added_wrong ? mgpt_fail(error, status, "%s", why->text)
+                           : mgpt_fail(error, status, "%s%s: %s", path, more, why->text);
+}
+
 /* The files that GPT-2 came with, for a folder without tokenizer.json. */
 static enum mgpt_status open_merges(struct mgpt_hf *hf, int32_t bos, struct mgpt_error *error)
 {
@@ -69,7 +78,7 @@ static enum mgpt_status open_merges(struct mgpt_hf *hf, int32_t bos, struct mgpt
     if (status == MGPT_OK) {
         status = mgpt_hf_merges_read(vocab, size, merges, merges_size, bos, hf, &why);
         if (status != MGPT_OK)
-            (void)mgpt_fail(error, status, "%s and merges.txt: %s", path, why.text);
+            (void)refuse(hf, path, " and merges.txt", status, &why, error);
     }
     free(vocab);
     free(merges);
@@ -88,7 +97,7 @@ static enum mgpt_status open_json(struct mgpt_hf *hf, int32_t bos, struct mgpt_e
     if (status == MGPT_OK) {
         status = mgpt_hf_tokenizer_read(text, size, bos, hf, &why);
         if (status != MGPT_OK)
-            (void)mgpt_fail(error, status, "%s: %s", path, why.text);
+            (void)refuse(hf, path, "", status, &why, error);
     }
     free(text);
     hf->tokenizer_path = path;
@@ -97,15 +106,11 @@ static enum mgpt_status open_json(struct mgpt_hf *hf, int32_t bos, struct mgpt_e
 
 static enum mgpt_status open_added(struct mgpt_hf *hf, struct mgpt_error *error)
 {
-    char *path = NULL;
     size_t size;
-    enum mgpt_status status =
-        has(hf, "added_tokens.json")
-            ? read_text(hf->dir, "added_tokens.json", &path, &hf->added_json, &size, error)
-            : MGPT_OK;
 
-    free(path);
-    return status;
+    return has(hf, "added_tokens.json") ? read_text(hf->dir, "added_tokens.json", &hf->added_path,
+                                                    &hf->added_json, &size, error)
+                                        : MGPT_OK;
 }
 
 /* Rows behind the tokenizer's ids are padding, to a multiple that suits a device. */
@@ -163,6 +168,7 @@ void mgpt_hf_close(struct mgpt_hf *hf)
     free(hf->tokenizer_path);
     free(hf->tokenizer_json);
     free(hf->added_json);
+    free(hf->added_path);
     *hf = (struct mgpt_hf){0};
 }
 

@@ -320,12 +320,24 @@ static json_t *list_of(const json_t *const *tokens, size_t n)
     return list;
 }
 
-/* Is nothing added but what our modules have for BOS? */
-static bool adds_bos_alone(const json_t *added, const json_t *const *tokens, size_t n, bool level)
+/* Are the first `count` that are added nothing but what our modules have for BOS? */
+static bool adds_bos_alone(const json_t *added, size_t count, const json_t *const *tokens, size_t n,
+                           bool level)
 {
-    size_t at = level ? BYTES : 0, count = json_array_size(added);
+    size_t at = level ? BYTES : 0;
 
     return !count || (count == 1 && at < n && json_equal(json_array_get(added, 0), tokens[at]));
+}
+
+/* An id for each character, and tokens besides. `own`: tokenizer.json adds such itself. */
+static enum mgpt_status refuse_added(bool own, struct mgpt_hf *hf, struct mgpt_error *error)
+{
+    hf->added_wrong = !own && hf->added_json != NULL;
+    return mgpt_fail(error, MGPT_UNSUPPORTED,
+                     "%s: expected the first of model.vocab alone, for %s has an id for each "
+                     "character; there is no tokenizer with others",
+                     hf->added_wrong ? hf->added_path : "added_tokens",
+                     hf->added_wrong ? "tokenizer.json" : "it");
 }
 
 /* Merges, bytes in another order and added tokens are for module bpe. */
@@ -335,14 +347,13 @@ static enum mgpt_status choose_or_merge(const json_t *root, const json_t *const 
 {
     bool level = json_is_object(json_object_get(root, "pre_tokenizer"));
     bool merges = json_array_size(json_object_get(json_object_get(root, "model"), "merges")) > 0;
-    bool alone = adds_bos_alone(added, tokens, n, level);
+    size_t own = json_array_size(json_object_get(root, "added_tokens"));
+    bool alone = adds_bos_alone(added, json_array_size(added), tokens, n, level);
 
     if (!merges && alone && (!level || is_bytes(tokens, n)))
         return choose(tokens, n, level, hf, error);
     if (!merges && !level)
-        return mgpt_fail(error, MGPT_UNSUPPORTED,
-                         "added_tokens: expected the first of model.vocab alone, for it has an id "
-                         "for each character; there is no tokenizer with others");
+        return refuse_added(!adds_bos_alone(added, own, tokens, n, level), hf, error);
     return mgpt_hf_bpe_read(root, vocab, added, bos, hf, error);
 }
 
@@ -352,7 +363,7 @@ static enum mgpt_status take_lists(const json_t *root, const json_t *const *toke
 {
     json_t *vocab = list_of(tokens, n), *added = json_array();
     enum mgpt_status status =
-        vocab && added ? mgpt_hf_added_read(root, hf->added_json, vocab, added, error)
+        vocab && added ? mgpt_hf_added_read(root, hf, vocab, added, error)
                        : mgpt_fail(error, MGPT_NOMEM, "out of memory for its vocabulary");
 
     if (status == MGPT_OK)
