@@ -111,6 +111,12 @@ sed -i 's/"vocab_size": 257/"vocab_size": 304/' hf-wide/config.json
 run 0 import hf-wide -c gpt2.ini --dir wide
 has err '"vocab_size" is 304 in config.json, and its tokenizer has 257 ids: those behind stay'
 has wide/config.ini '^vocab = 304$'
+cp -r hf-wide hf-far
+for size in 515 1282; do
+    sed -i 's/"vocab_size": [0-9]*/"vocab_size": '$size'/' hf-far/config.json
+    run 5 import -q hf-far -c gpt2.ini --dir never
+    has err "warning: .*/hf-far: \"vocab_size\" is $size .* the tokenizer may be of another model"
+done
 mkdir hf-added
 cp hf-byte/config.json hf-byte/model.safetensors hf-added
 echo '{"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":[]},"pre_tokenizer":null}' \

@@ -113,7 +113,8 @@ static enum mgpt_status open_added(struct mgpt_hf *hf, struct mgpt_error *error)
                                         : MGPT_OK;
 }
 
-/* Rows behind the tokenizer's ids are padding, to a multiple that suits a device. */
+/* Rows behind the tokenizer's ids are padding, to a multiple that suits a device; more than the
+ * largest that is common, or than there are ids, come of another tokenizer's. */
 static enum mgpt_status check_ids(const struct mgpt_hf *hf, struct mgpt_error *error)
 {
     if (hf->model.vocab < hf->ids)
@@ -121,7 +122,13 @@ static enum mgpt_status check_ids(const struct mgpt_hf *hf, struct mgpt_error *e
                          "%s: \"vocab_size\" is %u in config.json, and its tokenizer has %u ids; "
                          "expected at least as many",
                          hf->dir, hf->model.vocab, hf->ids);
-    if (hf->model.vocab > hf->ids)
+    uint32_t behind = hf->model.vocab - hf->ids;
+    if (behind > 1024 || behind > hf->ids)
+        mgpt_log(MGPT_LOG_WARN,
+                 "%s: \"vocab_size\" is %u in config.json, and its tokenizer has %u ids, which is "
+                 "more than padding: the tokenizer may be of another model",
+                 hf->dir, hf->model.vocab, hf->ids);
+    else if (behind)
         mgpt_log(MGPT_LOG_INFO,
                  "%s: \"vocab_size\" is %u in config.json, and its tokenizer has %u ids: those "
                  "behind stay in the model, and no sample has them",
