@@ -318,7 +318,7 @@ START_TEST(names_the_key_that_differs)
 
     b.embd = 18;
     ck_assert_int_eq(mgpt_model_match(&a, &b, &error), MGPT_DATA);
-    ck_assert_str_eq(error.text, "embd is 9 in the checkpoint, 18 in the configuration");
+    ck_assert_str_eq(error.text, "embd is 9 there, 18 in the configuration");
     b = a;
     b.vocab = 8;
     ck_assert_int_eq(mgpt_model_match(&a, &b, &error), MGPT_DATA);

@@ -135,7 +135,7 @@ has err '1 of [0-9]+ documents are longer than the context.*--set model.context=
 bad 2 'Q' generate --dir good --prompt Q
 bad 5 'no checkpoint' generate --dir nowhere
 bad 5 '.' generate --dir good --checkpoint nowhere
-bad 5 'embd is 16 in the checkpoint, 32 in the configuration' train -c "$ini" $good --dir good \
+bad 5 'embd is 16 there, 32 in the configuration' train -c "$ini" $good --dir good \
     --resume \
     --set model.embd=32
 bad 3 'seed' train -c "$ini" $good --dir good --resume --seed 43

@@ -152,7 +152,7 @@ has hf-padded/config.json '"vocab_size": 264'
 run 3 train $c --set tokenizer.use=byte --set model.vocab=256 --dir bad-run
 has err '\[model\] vocab = 256: the tokenizer has 257 ids; expected at least as many, or 0$'
 run 5 train -q --resume --dir padded --set model.vocab=272 --steps 5
-has err 'the vocabulary has 264 ids in the checkpoint, 272 here: \[model\] vocab'
+has err 'the vocabulary has 264 rows there, 272 in the configuration: \[model\] vocab'
 
 # Without -c it is written how to go on with a model that knows something already, on a text to be
 # named; a microgpt.ini nearby, most likely for another model, is told of and left alone.
@@ -233,7 +233,7 @@ cmp first second || fail 'bare: another loss'
 run 0 import hf-byte $c --set model.dropout=0.1 --set train.lr=1e-3 --dir typed
 has typed/config.ini '^dropout = 0\.1$'
 run 3 import hf-byte $c --set model.embd=16 --dir typed2
-has err 'hf-byte: embd is 8 in the checkpoint, 16 in the configuration'
+has err 'hf-byte/config.json: embd is 8 there, 16 in the configuration'
 [ ! -e typed2 ] || fail 'a refused import left a folder'
 
 # Folders that lie. spoil NAME FILE SED-SCRIPT, then the words expected.

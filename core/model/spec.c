@@ -359,8 +359,8 @@ enum mgpt_status mgpt_model_match(const struct mgpt_model *checkpoint,
         bool same = json_equal(a, b);
         char *was = json_dumps(a, JSON_ENCODE_ANY), *is = json_dumps(b, JSON_ENCODE_ANY);
         if (!same)
-            mgpt_fail(error, MGPT_DATA, "%s is %s in the checkpoint, %s in the configuration",
-                      f->name, was ? was : "?", is ? is : "?");
+            mgpt_fail(error, MGPT_DATA, "%s is %s there, %s in the configuration", f->name,
+                      was ? was : "?", is ? is : "?");
         free(was);
         free(is);
         json_decref(a);
@@ -370,8 +370,8 @@ enum mgpt_status mgpt_model_match(const struct mgpt_model *checkpoint,
     }
     if (checkpoint->vocab != configured->vocab)
         return mgpt_fail(error, MGPT_DATA,
-                         "the vocabulary has %u ids in the checkpoint, %u here: [model] vocab, or "
-                         "those of the tokenizer",
+                         "the vocabulary has %u rows there, %u in the configuration: [model] "
+                         "vocab, or the ids of the tokenizer",
                          checkpoint->vocab, configured->vocab);
     return MGPT_OK;
 }

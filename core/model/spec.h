@@ -39,7 +39,7 @@ void mgpt_model_add_value(const struct mgpt_model *model, const char *key, struc
 void mgpt_model_settings(const struct mgpt_model *model, struct mgpt_string *out);
 
 /* MGPT_DATA naming the first key in which a checkpoint's model is not the configured one: "embd is
- * 32 in the checkpoint, 16 in the configuration". Dropout and init may differ. */
+ * 32 there, 16 in the configuration". Dropout and init may differ. */
 enum mgpt_status mgpt_model_match(const struct mgpt_model *checkpoint,
                                   const struct mgpt_model *configured, struct mgpt_error *error);
 

@@ -368,7 +368,7 @@ static enum mgpt_status fill_session(struct mgpt_session *s, const struct mgpt_h
     if (status == MGPT_OK)
         status = mgpt_session_shape(s, error);
     if (status == MGPT_OK && mgpt_model_match(&hf->model, &s->model, &why) != MGPT_OK)
-        return mgpt_fail(error, MGPT_CONFIG, "%s: %s", hf->dir, why.text);
+        return mgpt_fail(error, MGPT_CONFIG, "%s/config.json: %s", hf->dir, why.text);
     return status == MGPT_OK ? put_weights(s, hf, error) : status;
 }
 
