@@ -30,6 +30,13 @@ run 3 doctor -c bad.ini
 has out '^problem +configuration bad.ini:2: \[train\] stpes = 3: no such key; did you mean steps\?$'
 has out '^ +fix: +correct it there'
 has out '^ok +modules +[0-9]+ of [0-9]+ can run here$'
+printf '[plugins]\nload = /nope/x.so\n' >load.ini
+run 4 doctor -c load.ini
+has out '^problem +configuration load.ini:2: \[plugins\] load: /nope/x.so'
+has out '^ +fix: +correct it there; microgpt config check'
+run 4 doctor -c "$ini" --set optimizer.use=nobody
+has out '^problem +configuration --set optimizer.use=nobody: \[optimizer\] use = nobody: no optimizer'
+has out '^ +fix: +see the modules below; or take another one: --set KIND.use=NAME'
 # Where microgpt is not installed the built-in text lies beside the INI of the sources, and nowhere
 # else.
 run 5 doctor --set dataset.path=builtin:nothing-of-that-name

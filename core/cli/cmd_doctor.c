@@ -4,8 +4,10 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/json.h"
+#include "conf/faults.h"
 #include "run/doctor.h"
 
 static const char *const levels[] = {"ok", "note", "problem"};
@@ -45,25 +47,51 @@ static enum mgpt_status print_json(const struct mgpt_findings *f, struct mgpt_er
     return mgpt_json_print(root, error);
 }
 
+/* What a first mistake asks for: another module where one is not to be had, else its correction. */
+static const char *fix_of(const struct mgpt_fault *fault)
+{
+    bool use = fault && fault->status == MGPT_PLUGIN && fault->key && !strcmp(fault->key, "use");
+
+    return use ? "see the modules below; or take another one: --set KIND.use=NAME (microgpt "
+                 "plugins "
+                 "list)"
+               : "correct it there; microgpt config check lists every mistake";
+}
+
+/* The configuration and the registry, or NULL and the first mistake. */
+static void configure(struct mgpt_cli *cli, struct mgpt_findings *f, struct mgpt_conf **conf,
+                      struct mgpt_registry **registry)
+{
+    struct mgpt_faults faults = {0};
+    struct mgpt_error why;
+
+    cli->faults = &faults;
+    enum mgpt_status status = mgpt_cli_configure(cli, conf, registry, &why);
+    cli->faults = NULL;
+    if (status == MGPT_OK && !faults.n) {
+        mgpt_findings_ok(f, "configuration", "%s",
+                         cli->config_path ? cli->config_path : "the built-in defaults");
+        return;
+    }
+    const struct mgpt_fault *first = faults.n ? &faults.items[0] : NULL;
+    mgpt_findings_problem(f, first ? first->status : status, "configuration", fix_of(first), "%s",
+                          first ? first->text : why.text);
+    mgpt_faults_finish(&faults);
+    mgpt_conf_destroy(*conf);
+    mgpt_registry_destroy(*registry); /* the modules are looked at anew */
+    *conf = NULL;
+    *registry = NULL;
+}
+
 /* An unsound configuration is a finding, and the modules are looked at all the same. */
 static enum mgpt_status examine(struct mgpt_cli *cli, struct mgpt_findings *f,
                                 struct mgpt_error *error)
 {
     struct mgpt_conf *conf = NULL;
     struct mgpt_registry *registry = NULL;
-    struct mgpt_error why;
-    enum mgpt_status status = mgpt_cli_configure(cli, &conf, &registry, &why);
+    enum mgpt_status status;
 
-    if (status != MGPT_OK)
-        mgpt_findings_problem(f, status, "configuration",
-                              status == MGPT_PLUGIN
-                                  ? "see the modules below; or take another one: --set "
-                                    "KIND.use=NAME (microgpt plugins list)"
-                                  : "correct it there; microgpt config check lists every mistake",
-                              "%s", why.text);
-    else
-        mgpt_findings_ok(f, "configuration", "%s",
-                         cli->config_path ? cli->config_path : "the built-in defaults");
+    configure(cli, f, &conf, &registry);
     status = registry ? MGPT_OK : mgpt_cli_registry(cli, &registry, error);
     if (status == MGPT_OK) {
         mgpt_registry_doubt(registry, MGPT_DOCTOR_PATIENCE);
