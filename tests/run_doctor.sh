@@ -43,7 +43,7 @@ run 5 doctor --set dataset.path=builtin:nothing-of-that-name
 has out '^problem +data +builtin:nothing-of-that-name is neither in /.*/data nor in data beside the INI$'
 has out '^ +fix: +install it .*-c SOURCES/conf/microgpt.ini'
 run 5 train --set dataset.path=builtin:nothing-of-that-name --dir never
-has err 'no nothing-of-that-name.txt in /.*/data; not installed\? .*-c SOURCES/conf/microgpt.ini'
+has err 'no nothing-of-that-name.txt in /.*/data: there is no built-in text of that name, or .*-c SOURCES/conf/microgpt.ini'
 [ ! -e never ] || fail 'a run without its text left a folder'
 run 5 doctor --set dataset.path=nowhere.txt
 has out '^problem +data +.*/nowhere.txt: No such file or directory$'

@@ -34,9 +34,10 @@ static enum mgpt_status find_builtin(const struct mgpt_conf *conf, const char *n
     mgpt_string_finish(&file);
     if (missing)
         return mgpt_fail(error, MGPT_DATA,
-                         "%s: [dataset] path = builtin:%s: no %s.txt in %s/data; not installed? "
-                         "name the INI of the sources, beside which it lies: "
-                         "-c SOURCES/conf/microgpt.ini; or a text: --set dataset.path=FILE",
+                         "%s: [dataset] path = builtin:%s: no %s.txt in %s/data: there is no "
+                         "built-in text of that name, or it is not installed; name the INI of the "
+                         "sources, beside which it lies: -c SOURCES/conf/microgpt.ini; or a text: "
+                         "--set dataset.path=FILE",
                          origin, name, name, MGPT_DATADIR);
     return *path ? MGPT_OK : mgpt_fail(error, MGPT_NOMEM, "out of memory");
 }
