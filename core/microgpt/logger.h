@@ -52,7 +52,7 @@ static inline size_t mgpt_event_text_size(const struct mgpt_event *event)
 /* Grows at the tail. Lives as long as the logger. */
 struct mgpt_run_info {
     uint32_t size;
-    uint32_t vocab;      /* number of ids */
+    uint32_t vocab;      /* rows of the model: the ids, and padding */
     const char *dir;     /* the run's folder, or NULL: nothing is kept */
     uint64_t first_step; /* steps completed before: 0, or those of the checkpoint that is resumed */
     uint64_t total_steps;                    /* [train] steps */
