@@ -95,6 +95,7 @@ has err 'its scale begins at 65536$'
 [ "$(scales switched 2)" = '65536 65536' ] || fail "fp16, fp32, fp16: scales $(scales switched 2)"
 trained one ref fp16 "${names_small[@]}" --set precision.fp16.scale_initial=1 --steps 4
 run 0 train --resume --dir one --steps 6 --set precision.fp16.scale_initial=65536
+has err 'precision = fp16: the checkpoint has a scale of 1 for the loss, and keeps it;'
 [ "$(scales one 6)" = "1 1 1 1 1 1" ] || fail 'a run in fp16 does not keep a scale of 1'
 again=(--dir killed --set backend.use=ref --set precision.use=fp16 "${scaling[@]}")
 run 0 train "${again[@]}"

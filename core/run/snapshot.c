@@ -206,6 +206,11 @@ static void settle_scale(const struct mgpt_session *s, struct mgpt_step_state *s
         mgpt_log(MGPT_LOG_INFO,
                  "precision = %s: the loss was not scaled up to here; its scale begins at %g",
                  mgpt_conf_text(s->conf, "precision", "use"), plan->scale_initial);
+    } else if (state->loss_scale == 1 && plan->scale_initial > 1) {
+        mgpt_log(MGPT_LOG_INFO,
+                 "precision = %s: the checkpoint has a scale of 1 for the loss, and keeps it; "
+                 "older ones have that, too, where the loss was not scaled",
+                 mgpt_conf_text(s->conf, "precision", "use"));
     }
 }
 
