@@ -1,14 +1,15 @@
 #!/bin/bash
 # How long a step of the default recipe takes, and how much memory: tests/bench/steps.sh [MICROGPT
-# [OPTION...]] Trains 20,000 steps (no validation, no checkpoint but the last) five times; prints
+# [OPTION...]]. Trains 20,000 steps (no validation, no checkpoint but the last) five times; prints
 # the median step of each run, in microseconds, as blocks of 64 steps show it in metrics.jsonl, and
-# the peak memory of the process.
+# the peak memory of the process. Without OPTIONs the recipe is that of conf/microgpt.ini.
 set -eu
 microgpt=${1:-./microgpt}
 [ $# = 0 ] || shift
+[ $# -gt 0 ] || set -- -c "$(cd "$(dirname "$0")/../.." && pwd)/conf/microgpt.ini"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-: "${MICROGPT_PLUGIN_PATH:=$(dirname "$microgpt")/plugins/.libs}"
+: "${MICROGPT_PLUGIN_PATH:=$(cd "$(dirname "$microgpt")" && pwd)/plugins/.libs}"
 export MICROGPT_PLUGIN_PATH
 
 for run in 1 2 3 4 5; do
