@@ -266,6 +266,27 @@ START_TEST(a_graph_may_come_before_the_copy)
 }
 END_TEST
 
+/* What ran before may be captured, also when the copy that it took then is gone: all scratch that
+ * the products need without one is there. */
+START_TEST(a_graph_needs_no_copy_that_was_there_before)
+{
+    struct lab lab = copies_open(NULL, NULL);
+    struct mgpt_tensor w = {.buffer = lab.w, .dtype = MGPT_F32, .rank = 1, .shape = {2 * WEIGHT}};
+
+    copies_enqueue(&lab);
+    ck_assert_uint_gt(copies_told(&lab).bytes, 0);
+    ck_assert_ptr_nonnull(native(&lab)->address(lab.d.device, &w));
+    begin(&lab);
+    copies_enqueue(&lab);
+    struct mgpt_cuda_graph *graph = end(&lab);
+    copies_write_by("upload of a part", &lab);
+    launch(&lab, graph);
+    copies_assert_results(&lab, "a graph without its copy");
+    free_graph(&lab, graph);
+    kept_close(&lab);
+}
+END_TEST
+
 /* A graph that knows the copy goes on with it, rounded anew before each launch. */
 START_TEST(an_address_that_is_told_after_a_graph_was_made_is_heeded)
 {
@@ -304,6 +325,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, a_graph_of_updates_alone_leaves_the_copy_fresh);
     tcase_add_test(tests, what_was_captured_and_dropped_never_happened);
     tcase_add_test(tests, a_graph_may_come_before_the_copy);
+    tcase_add_test(tests, a_graph_needs_no_copy_that_was_there_before);
     tcase_add_test(tests, an_address_that_is_told_after_a_graph_was_made_is_heeded);
 }
 
