@@ -52,10 +52,10 @@ static const char *fix_of(const struct mgpt_fault *fault)
 {
     bool use = fault && fault->status == MGPT_PLUGIN && fault->key && !strcmp(fault->key, "use");
 
-    return use ? "see the modules below; or take another one: --set KIND.use=NAME (microgpt "
-                 "plugins "
-                 "list)"
-               : "correct it there; microgpt config check lists every mistake";
+    if (use)
+        return "see the modules below; or take another one: --set KIND.use=NAME (microgpt plugins "
+               "list)";
+    return "correct it there; microgpt config check lists every mistake";
 }
 
 /* The configuration and the registry, or NULL and the first mistake. */
